@@ -1,0 +1,157 @@
+//! Errors as RFC 9457 problem documents.
+//!
+//! Every error answer of the server is one of the [`Kind`]s below; each has a page at
+//! `/problems/<slug>` that says what to do. A [`Problem`] never carries SQL, a path, or the
+//! source of an error: those go to the log, once, at the boundary.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// A class of problems: what the `type` of the document points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Last part of the `type` URI, `/problems/<slug>`.
+    pub slug: &'static str,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Short and the same for every occurrence.
+    pub title: &'static str,
+    /// What the caller can do, for the page.
+    pub advice: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:literal $slug:literal $title:literal $advice:literal;)+) => {
+        $(
+            #[doc = $advice]
+            pub const $name: Kind = Kind { slug: $slug, status: $status, title: $title, advice: $advice };
+        )+
+        /// Every kind, for the pages and the documentation.
+        pub const ALL: &[Kind] = &[$($name),+];
+    };
+}
+
+kinds! {
+    INVALID_JSON = 400 "invalid-json" "The body is not valid JSON" "Send one JSON document (RFC 8259) in UTF-8. NaN, Infinity, comments and trailing commas are not JSON.";
+    BAD_REQUEST = 400 "bad-request" "The request could not be read" "Check the request line, the headers and the body's encoding.";
+    NOT_FOUND = 404 "not-found" "There is no such thing" "Check the spelling of the path and of the names in it; lists show what exists.";
+    METHOD_NOT_ALLOWED = 405 "method-not-allowed" "This resource does not take that method" "The Allow header lists the methods that it takes.";
+    TIMEOUT = 408 "timeout" "The request took too long" "Send it again; an ingest request is safe to repeat.";
+    CONFLICT = 409 "conflict" "The request does not fit the present state" "Read the resource, then decide again.";
+    PRECONDITION_FAILED = 412 "precondition-failed" "Somebody changed it meanwhile" "Read it again, apply your change to the new version, and send its ETag in If-Match.";
+    TOO_LARGE = 413 "too-large" "The body is too large" "Split it: 16 MiB a body before and after decompression, 100,000 readings a request.";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "This body type is not taken here" "Name the body's type in Content-Type; the detail lists what is taken.";
+    INVALID = 422 "invalid" "Something in the request is not valid" "Each entry of errors points to a value and says what is wrong with it.";
+    NOTHING_STORED = 422 "nothing-stored" "No reading of the request could be stored" "Each entry of errors names a reading and says why it was refused.";
+    INSUFFICIENT_DATA = 422 "insufficient-data" "There are too few readings for this" "Send more readings; the detail says how many are needed.";
+    INTERNAL = 500 "internal" "The server made a mistake" "It has been logged. Sending the request again is safe.";
+    BUSY = 503 "busy" "The server is busy" "Send it again after the seconds in Retry-After.";
+    UNAVAILABLE = 503 "unavailable" "The database cannot be reached" "Send it again after the seconds in Retry-After; what was acknowledged is safe.";
+}
+
+/// One value that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the body, or the name of a parameter.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// An error answer.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Its class.
+    pub kind: Kind,
+    /// This occurrence in words.
+    pub detail: Cow<'static, str>,
+    /// The values that are wrong, where that can be said.
+    pub errors: Vec<FieldError>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+}
+
+/// The document as it is sent: `application/problem+json`.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// `/problems/<slug>`, a page that the server serves.
+    pub r#type: String,
+    /// The same for every occurrence of the type.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// This occurrence in words.
+    pub detail: Cow<'static, str>,
+    /// The values that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem of a kind, with this occurrence in words.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    /// One wrong value: the common case of [`INVALID`].
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(INVALID, "the request was understood but cannot be carried out").at(pointer, detail)
+    }
+
+    /// Points to one more wrong value.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Logs an error whose cause the caller must not see, and hides it.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = error as &dyn std::error::Error, "request failed");
+        Self::new(INTERNAL, "an unexpected error was logged")
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    /// Database trouble: away or overloaded is [`UNAVAILABLE`], anything else our mistake.
+    fn from(error: sqlx::Error) -> Self {
+        if crate::db::is_away(&error) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "database away");
+            return Self::new(UNAVAILABLE, "the database did not answer").retry_after(Duration::from_secs(1));
+        }
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let document = Document {
+            r#type: format!("/problems/{}", self.kind.slug),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: self.detail,
+            errors: self.errors,
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}

@@ -134,8 +134,13 @@ PY
     trap - EXIT
   fi
 fi
-# .cargo/config.toml points LIBTORCH here, so that a plain `cargo run` works.
-ln -sfn "$torch_dir" "$here/.libtorch"
+# With this a plain `cargo run` finds it. The path is absolute on purpose: checkouts that share
+# build output then share the compiled binding too, which takes four minutes.
+mkdir -p "$here/.cargo"
+printf '# Written by docker/setup.sh; an environment variable LIBTORCH wins.\n[env]\nLIBTORCH = "%s"\n' "$torch_dir" > "$here/.cargo/config.toml.new"
+if cmp -s "$here/.cargo/config.toml.new" "$here/.cargo/config.toml"; then rm "$here/.cargo/config.toml.new"; else
+  mv "$here/.cargo/config.toml.new" "$here/.cargo/config.toml"
+fi
 
 # --- the chart library of the dashboard ---------------------------------------------------------
 npm_file() { # npm_file PACKAGE@VERSION FOLDER: unpacks a package into the checkout's ignored .vendor/

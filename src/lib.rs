@@ -8,3 +8,8 @@ pub mod clock;
 pub mod db;
 pub mod ids;
 pub mod web;
+
+// First floor: the nouns.
+pub mod expert;
+pub mod model;
+pub mod prior;

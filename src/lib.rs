@@ -5,6 +5,6 @@
 
 // Ground: no domain knowledge.
 pub mod clock;
-pub mod db;
 pub mod ids;
+pub mod db;
 pub mod web;

@@ -5,8 +5,8 @@
 
 // Ground: no domain knowledge.
 pub mod clock;
-pub mod db;
 pub mod ids;
+pub mod db;
 pub mod web;
 
 // First floor: the nouns.

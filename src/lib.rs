@@ -8,3 +8,12 @@ pub mod clock;
 pub mod ids;
 pub mod db;
 pub mod web;
+
+// First floor: the nouns, each with its table.
+pub mod asset;
+pub mod reading;
+pub mod score;
+pub mod model;
+
+// Third floor: what machines and people come for.
+pub mod training;

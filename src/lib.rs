@@ -5,11 +5,12 @@
 
 // Ground: no domain knowledge.
 pub mod clock;
-pub mod ids;
 pub mod db;
+pub mod ids;
 pub mod web;
 
 // First floor: the nouns.
 pub mod expert;
 pub mod model;
 pub mod prior;
+pub mod score;

@@ -13,6 +13,8 @@ pub mod pretrain;
 mod recipe;
 pub mod store;
 pub mod trainee;
+#[cfg(test)]
+mod tests;
 pub mod window;
 
 pub use artefact::{ArtefactError, digest};

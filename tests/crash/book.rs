@@ -43,17 +43,34 @@ impl Findings {
     }
 }
 
-type Frames = HashMap<(String, DateTime<Utc>), Vec<Option<f64>>>;
+/// The values of a frame, in the order of the type's signals.
+type Values = Vec<Option<f64>>;
+type Frames = HashMap<(String, DateTime<Utc>), Values>;
+
+/// What a twin says, or what its frames say that it should.
+#[derive(PartialEq, sqlx::FromRow)]
+struct State {
+    readings: i64,
+    observed_at: Option<DateTime<Utc>>,
+    reported: Values,
+}
+
+#[derive(sqlx::FromRow)]
+struct TwinRow {
+    key: String,
+    #[sqlx(flatten)]
+    state: State,
+}
 
 /// Reads everything that the database holds and holds it against the books.
 pub(crate) async fn compare(url: &str, books: &[Book]) -> Findings {
     let mut database = sqlx::PgConnection::connect(url).await.expect("the server's database answers");
-    let rows: Vec<(String, DateTime<Utc>, Vec<Option<f64>>)> =
+    let rows: Vec<(String, DateTime<Utc>, Values)> =
         sqlx::query_as("select a.key, f.observed_at, f.values from frame f join asset a on a.id = f.asset_id")
             .fetch_all(&mut database)
             .await
             .expect("the frames are readable");
-    let twins: Vec<(String, i64, Option<DateTime<Utc>>, Vec<Option<f64>>)> = sqlx::query_as(
+    let twins: Vec<TwinRow> = sqlx::query_as(
         "select a.key, t.readings, t.observed_at, t.reported from twin t join asset a on a.id = t.asset_id",
     )
     .fetch_all(&mut database)
@@ -62,19 +79,20 @@ pub(crate) async fn compare(url: &str, books: &[Book]) -> Findings {
 
     let mut findings = Findings::default();
     let mut frames: Frames = HashMap::new();
-    let mut held: HashMap<String, (i64, DateTime<Utc>, Vec<Option<f64>>)> = HashMap::new();
+    let mut held: HashMap<String, State> = HashMap::new();
     for (asset, at, found) in rows {
         let readings = found.iter().flatten().count() as i64;
-        let own = held.entry(asset.clone()).or_insert_with(|| (0, at, found.clone()));
-        own.0 += readings;
-        if at > own.1 {
-            (own.1, own.2) = (at, found.clone());
+        let state =
+            held.entry(asset.clone()).or_insert_with(|| State { readings: 0, observed_at: None, reported: Vec::new() });
+        state.readings += readings;
+        if state.observed_at < Some(at) {
+            state.observed_at = Some(at);
+            state.reported.clone_from(&found);
         }
         assert!(frames.insert((asset, at), found).is_none(), "the key of frame keeps instants apart");
     }
-    for (asset, (readings, newest, reported)) in &held {
-        let twin = twins.iter().find(|twin| twin.0 == *asset);
-        let agrees = twin.is_some_and(|twin| twin.1 == *readings && twin.2 == Some(*newest) && twin.3 == *reported);
+    for (asset, expected) in &held {
+        let agrees = twins.iter().any(|twin| twin.key == *asset && twin.state == *expected);
         findings.state_drift += u64::from(!agrees);
     }
     for book in books {

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use counterpart::db;
 
 /// Longer than any start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Server {
     data: PathBuf,

@@ -179,7 +179,7 @@ impl Lease {
         let status = sqlx::query_scalar(
             "update fine_tune_job set status = case when cancel_requested then 'cancelled' else 'pending' end,
                  stage = case when cancel_requested then 'done' else 'waiting' end,
-                 finished_at = case when cancel_requested then $5 end, progress = 0, eta_s = null, error = $3,
+                 finished_at = case when cancel_requested then $5::timestamptz end, progress = 0, eta_s = null, error = $3,
                  run_after = now() + make_interval(secs => $4), lease_token = null, lease_expires_at = null, updated_at = $5
              where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running' returning status",
         )
@@ -198,7 +198,7 @@ impl Lease {
         let status = sqlx::query_scalar(
             "update fine_tune_job set status = case when cancel_requested then 'cancelled' else 'pending' end,
                  stage = case when cancel_requested then 'done' else 'waiting' end,
-                 finished_at = case when cancel_requested then $3 end, progress = 0, eta_s = null,
+                 finished_at = case when cancel_requested then $3::timestamptz end, progress = 0, eta_s = null,
                  attempts = attempts - 1, run_after = now(), lease_token = null, lease_expires_at = null, updated_at = $3
              where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running' returning status",
         )

@@ -11,6 +11,7 @@
 pub mod due;
 pub mod job;
 pub mod learner;
+pub mod routes;
 pub mod lease;
 pub mod store;
 pub mod verdict;

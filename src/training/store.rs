@@ -143,10 +143,10 @@ pub async fn changed_since(
 /// life. The new status; `None` when it has ended already or never was.
 pub async fn request_cancel(db: impl PgExecutor<'_>, id: JobId, now: DateTime<Utc>) -> sqlx::Result<Option<Status>> {
     sqlx::query_scalar(
-        "update fine_tune_job set cancel_requested = true, updated_at = $2,
+        "update fine_tune_job set cancel_requested = true, updated_at = $2::timestamptz,
              status = case when status = 'pending' then 'cancelled' else status end,
              stage = case when status = 'pending' then 'done' else stage end,
-             finished_at = case when status = 'pending' then $2 end
+             finished_at = case when status = 'pending' then $2::timestamptz end
          where id = $1 and status in ('pending', 'running') returning status",
     )
     .bind(id)
@@ -167,8 +167,8 @@ pub async fn due(db: impl PgExecutor<'_>, first: i64, fresh: i64, limit: i64) ->
              select frames_seen from fine_tune_job j where j.asset_id = t.asset_id order by created_at desc limit 1
          ) newest on true
          where t.readings - coalesce(newest.frames_seen, 0)
-                 >= case when newest.frames_seen is null then $1 else $2 end * jsonb_array_length(y.document -> 'signals')
-             and t.readings >= $1 * jsonb_array_length(y.document -> 'signals')
+                 >= case when newest.frames_seen is null then $1::int8 else $2::int8 end * jsonb_array_length(y.document -> 'signals')
+             and t.readings >= $1::int8 * jsonb_array_length(y.document -> 'signals')
              and y.document @? '$.signals[*] ? (@.role == \"output\")'
              and not exists (
                  select from fine_tune_job u where u.asset_id = t.asset_id and u.status in ('pending', 'running')

@@ -30,6 +30,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Before so much is done, the rest cannot be told.
 const ETA_FROM: f64 = 0.02;
 
+/// Characters of a learner's error that a job keeps.
+const MAX_REASON: usize = 300;
+
 /// What a step did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -168,7 +171,10 @@ impl Worker {
             (Err(error @ (LearnError::InsufficientData { .. } | LearnError::NonFinite(_))), None) => {
                 return self.end(lease, Ending::Fail(error.to_string())).await;
             }
-            (Err(error), None) => return self.end(lease, Ending::Retry(error.to_string())).await,
+            (Err(error), None) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "learning failed");
+                return self.end(lease, Ending::Retry(first_line(&error.to_string()))).await;
+            }
         };
         let mut verdict = judge(&candidate.holdout, &incumbent, &self.gate, seed);
         if verdict.promoted && promotion == Promotion::Manual {
@@ -365,4 +371,9 @@ async fn again(unspent: Unspent, deadline: Instant) -> Result<Lease, Unspent> {
 fn told(error: &(dyn std::error::Error + 'static), phrase: &str) -> String {
     tracing::warn!(error, "{phrase}");
     phrase.to_owned()
+}
+
+/// What people may see of a learner's error: libtorch adds a C++ stack below its first line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(MAX_REASON).collect()
 }

@@ -99,7 +99,7 @@ async fn a_worker_that_lost_its_lease_stops_learning_and_writes_nothing() {
 async fn failed_attempts_back_off_and_end_after_the_fifth() {
     let yard = Yard::new().await;
     let job = yard.ask().await;
-    let worker = yard.worker(|_, _| Err(LearnError::Other("the disk is full".to_owned())));
+    let worker = yard.worker(|_, _| Err(LearnError::Other("the disk is full\n  frame #0: c10::Error".to_owned())));
     for wait in [5.0, 10.0, 20.0, 40.0] {
         let step = worker.step().await.unwrap();
         assert!(matches!(step, Step::Worked(_, Outcome::Gave(Ended::Again, _))), "{step:?}");

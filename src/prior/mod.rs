@@ -6,6 +6,7 @@
 
 mod linear;
 mod nonlinear;
+pub mod plant;
 mod process;
 mod seasonal;
 mod signals;

@@ -7,4 +7,12 @@
 pub mod clock;
 pub mod db;
 pub mod ids;
+pub mod observe;
 pub mod web;
+
+// First floor: the nouns, each with its table.
+pub mod asset;
+
+// Roof: put together here, and only here.
+pub mod config;
+pub mod server;

@@ -18,8 +18,10 @@ use syn::spanned::Spanned as _;
 use syn::visit::Visit;
 
 /// Files whose statements are put together while running, how many each has, and why.
-const PUT_TOGETHER: &[(&str, usize, &str)] =
-    &[("db/fixture.rs", 1, "the name of a test's database cannot be a parameter")];
+const PUT_TOGETHER: &[(&str, usize, &str)] = &[
+    ("db/fixture.rs", 1, "the name of a test's database cannot be a parameter"),
+    ("reading/partition/store.rs", 2, "names and bounds of partitions cannot be parameters"),
+];
 
 #[derive(Debug)]
 struct Statement {

@@ -14,6 +14,7 @@ pub mod learner;
 pub mod routes;
 pub mod lease;
 pub mod store;
+pub mod teacher;
 pub mod verdict;
 pub mod worker;
 
@@ -38,8 +39,8 @@ pub use worker::{Step, Worker};
 use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
 use crate::ids::{AssetId, JobId, ModelId};
-use crate::model::recipe::{Invalid, Recipe};
 use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
+use crate::model::{Invalid, Recipe};
 use crate::reading::{ReadingError, Readings};
 use store::{Filter, NewJob};
 

@@ -58,7 +58,7 @@ impl Yard {
             training_poll_ms: 10,
         };
         let assets = Assets::new(db.clone(), clock.clone());
-        let readings = Readings::new(db.clone());
+        let readings = Readings::new(db.clone(), clock.clone(), &crate::reading::Config::default());
         let pump = store::asset(&db, "pump").await;
         let training = Training::new(db.clone(), clock.clone(), assets, readings, config);
         Self { db, clock, training, pump, shutdown: CancellationToken::new() }

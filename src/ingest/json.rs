@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{AnyScalar, Building, Name, otherwise};
+use super::anything::{AnyScalar, Name, otherwise};
+use super::fields::Building;
 use super::item::{Base, Fault, Item, Parsed, Quality, Refusal, Scalar, Shape, Stamp};
 
 /// Reads a document: an array of items, `{"readings": [..]}`, or one item.
@@ -70,6 +71,15 @@ impl Sink<'_> {
         if self.parsed.cells.len().max(self.parsed.items.len()) + self.in_columns > self.limit {
             self.refusal = Some(Refusal::TooMany);
             return Err(E::custom("too many readings"));
+        }
+        Ok(())
+    }
+
+    /// Stops the parser when there are more instants than readings may be.
+    pub(super) fn check_stamps<E: Error>(&mut self, count: usize) -> Result<(), E> {
+        if count > self.limit {
+            self.refusal = Some(Refusal::TooMany);
+            return Err(E::custom("too many instants"));
         }
         Ok(())
     }

@@ -52,6 +52,7 @@ create table fine_tune_job (
     status text not null,
     cause text not null,
     recipe jsonb not null,
+    promotion text not null default 'managed',
     stage text not null default 'waiting',
     progress float8 not null default 0,
     eta_s float8,
@@ -69,7 +70,8 @@ create table fine_tune_job (
     finished_at timestamptz,
     updated_at timestamptz not null,
     constraint fine_tune_job_status check (status in ('pending', 'running', 'succeeded', 'failed', 'cancelled')),
-    constraint fine_tune_job_cause check (cause in ('request', 'fresh_readings'))
+    constraint fine_tune_job_cause check (cause in ('request', 'fresh_readings')),
+    constraint fine_tune_job_promotion check (promotion in ('managed', 'manual'))
 );
 create unique index fine_tune_job_unfinished on fine_tune_job (asset_id) where status in ('pending', 'running');
 create index fine_tune_job_by_update on fine_tune_job (updated_at);
@@ -85,6 +87,7 @@ comment on column fine_tune_job.progress is 'Share that is done, 0 to 1.';
 comment on column fine_tune_job.eta_s is 'Seconds that are left, as the worker expects; null while it cannot tell.';
 comment on column fine_tune_job.attempts is 'How often a worker has started it; after five it fails.';
 comment on column fine_tune_job.run_after is 'Not before this instant: a failed attempt waits longer each time.';
+comment on column fine_tune_job.promotion is 'managed: a candidate that passes the gate becomes champion; manual: a person promotes it.';
 comment on column fine_tune_job.lease_token is 'Of the worker that may finish the job; a late worker''s token no longer matches.';
 comment on column fine_tune_job.lease_expires_at is 'Database time; renewed while training, free for another worker afterwards.';
 comment on column fine_tune_job.cancel_requested is 'A person asked to stop; the worker looks between steps.';

@@ -24,10 +24,7 @@ pub(super) struct Gram {
 impl Gram {
     /// Sums over no rows yet; `width` counts the features and the target.
     pub(super) fn new(width: usize) -> Self {
-        Self {
-            sums: Mat::zeros(width, width),
-            rows: 0,
-        }
+        Self { sums: Mat::zeros(width, width), rows: 0 }
     }
 
     /// How many rows were added.
@@ -74,8 +71,7 @@ impl Gram {
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
 pub(super) fn factorise(matrix: &mut Mat<f64>) -> Option<()> {
-    let scratch =
-        cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, faer::prelude::default());
+    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, faer::prelude::default());
     let mut memory = MemBuffer::new(scratch);
     cholesky_in_place(
         matrix.as_mut(),

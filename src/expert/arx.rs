@@ -25,23 +25,11 @@ pub(super) struct Order {
 }
 
 /// The short equation, (4, 8).
-pub(super) const SHORT: Order = Order {
-    target_lags: 4,
-    input_lags: 8,
-    ridge: 1e-3,
-};
+pub(super) const SHORT: Order = Order { target_lags: 4, input_lags: 8, ridge: 1e-3 };
 /// The long equation where there are inputs, (8, 8).
-pub(super) const LONG: Order = Order {
-    target_lags: 8,
-    input_lags: 8,
-    ridge: 1e-4,
-};
+pub(super) const LONG: Order = Order { target_lags: 8, input_lags: 8, ridge: 1e-4 };
 /// The long equation where there are none, (32, 0).
-pub(super) const LONG_ALONE: Order = Order {
-    target_lags: 32,
-    input_lags: 0,
-    ridge: 3e-3,
-};
+pub(super) const LONG_ALONE: Order = Order { target_lags: 32, input_lags: 0, ridge: 3e-3 };
 
 /// A fitted equation; weights newest lag first: target, then input by input, then intercept.
 #[derive(Clone, Debug)]
@@ -91,29 +79,17 @@ impl Arx {
         };
         ArxState {
             target: newest(context.target, self.order.target_lags),
-            inputs: context
-                .inputs
-                .iter()
-                .map(|row| newest(row, self.order.input_lags.saturating_sub(1)))
-                .collect(),
+            inputs: context.inputs.iter().map(|row| newest(row, self.order.input_lags.saturating_sub(1))).collect(),
         }
     }
 
     /// Runs free for `steps` over `future` (one row per input, at least `steps` long).
     pub(super) fn answer(&self, state: &ArxState, future: &[Vec<f64>], steps: usize) -> Vec<f64> {
-        let Order {
-            target_lags,
-            input_lags,
-            ..
-        } = self.order;
+        let Order { target_lags, input_lags, .. } = self.order;
         let (target_weights, rest) = self.weights.split_at(target_lags);
         let mut out = vec![rest[rest.len() - 1]; steps];
         for (j, (past, row)) in state.inputs.iter().zip(future).enumerate() {
-            let weights: Vec<f64> = rest[j * input_lags..(j + 1) * input_lags]
-                .iter()
-                .rev()
-                .copied()
-                .collect();
+            let weights: Vec<f64> = rest[j * input_lags..(j + 1) * input_lags].iter().rev().copied().collect();
             let mut line = past.clone();
             line.extend_from_slice(&row[..steps]);
             for (value, window) in out.iter_mut().zip(line.windows(input_lags)) {
@@ -141,11 +117,7 @@ struct Rows {
 
 impl Rows {
     fn of(order: Order, context: &Context<'_>) -> Self {
-        let lags = if context.inputs.is_empty() {
-            order.target_lags
-        } else {
-            order.target_lags.max(order.input_lags)
-        };
+        let lags = if context.inputs.is_empty() { order.target_lags } else { order.target_lags.max(order.input_lags) };
         let width = order.target_lags + context.inputs.len() * order.input_lags + 2;
         let mut values = Vec::with_capacity(context.len() * width);
         let mut instants = Vec::with_capacity(context.len());
@@ -162,28 +134,14 @@ impl Rows {
                 instants.push(t);
             }
         }
-        Self {
-            width,
-            values,
-            instants,
-            lags,
-        }
+        Self { width, values, instants, lags }
     }
 
     /// How many rows were known when the context ended at `end`; a segment that was still too
     /// short then does not count.
     fn known_at(&self, end: usize, context: &Context<'_>) -> usize {
-        let start = context
-            .segments
-            .iter()
-            .rev()
-            .find(|(start, _)| *start < end)
-            .map_or(0, |&(start, _)| start);
-        let end = if end - start <= self.lags + LEAST_ROWS {
-            start
-        } else {
-            end
-        };
+        let start = context.segments.iter().rev().find(|(start, _)| *start < end).map_or(0, |&(start, _)| start);
+        let end = if end - start <= self.lags + LEAST_ROWS { start } else { end };
         self.instants.partition_point(|&t| t < end)
     }
 }

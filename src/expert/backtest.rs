@@ -76,22 +76,14 @@ pub(super) fn fit(context: &Context<'_>, horizon: usize) -> (Team, Verdict) {
     ends.push(context.len());
     let mut teams = Team::fit(context, &ends, horizon);
     let team = teams.pop().unwrap_or_default();
-    let mut trials: Vec<Trial> = origins
-        .iter()
-        .zip(&teams)
-        .map(|(&(origin, steps), team)| Trial::of(context, team, origin, steps, 0))
-        .collect();
+    let mut trials: Vec<Trial> =
+        origins.iter().zip(&teams).map(|(&(origin, steps), team)| Trial::of(context, team, origin, steps, 0)).collect();
     if trials.is_empty() {
         trials.extend(replayed_restart(context, horizon));
     }
     // readings are finite; should one not be, nothing can be judged against it
     trials.retain(|trial| trial.truth.iter().all(|t| t.is_finite()));
-    let verdict = judge(
-        &team.members(),
-        &trials,
-        !context.inputs.is_empty(),
-        horizon,
-    );
+    let verdict = judge(&team.members(), &trials, !context.inputs.is_empty(), horizon);
     (team, verdict)
 }
 
@@ -106,9 +98,7 @@ fn origins(context: &Context<'_>, horizon: usize) -> Vec<(usize, usize)> {
     let mut origins: Vec<(usize, usize)> = (0..ORIGINS)
         .map_while(|j| {
             let back = steps + (j as f64 * steps as f64 * SPACING) as usize;
-            end.checked_sub(back)
-                .filter(|origin| *origin >= start + LEAST_BEFORE)
-                .map(|origin| (origin, steps))
+            end.checked_sub(back).filter(|origin| *origin >= start + LEAST_BEFORE).map(|origin| (origin, steps))
         })
         .collect();
     origins.reverse();
@@ -146,10 +136,7 @@ impl Trial {
     }
 
     fn answer(&self, expert: Expert) -> Option<&[f64]> {
-        self.answers
-            .iter()
-            .find(|(e, _)| *e == expert)
-            .map(|(_, answer)| answer.as_slice())
+        self.answers.iter().find(|(e, _)| *e == expert).map(|(_, answer)| answer.as_slice())
     }
 
     /// Mean squared error of one expert; one that was absent pays the truth's variance.
@@ -179,17 +166,8 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> 
     let weights = weights(members, trials, inputs);
     let blocks = horizon.div_ceil(BLOCK);
     if trials.is_empty() {
-        let scale = if members.len() > 1 {
-            UNTESTED_SCALE
-        } else {
-            BARE_SCALE
-        };
-        return Verdict {
-            weights,
-            scale,
-            blocks: vec![scale; blocks],
-            traces: Vec::new(),
-        };
+        let scale = if members.len() > 1 { UNTESTED_SCALE } else { BARE_SCALE };
+        return Verdict { weights, scale, blocks: vec![scale; blocks], traces: Vec::new() };
     }
     let mut traces = Vec::with_capacity(trials.len());
     let mut sums = vec![(0.0, 0_usize); blocks];
@@ -202,10 +180,7 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> 
             sum.0 += errors.iter().sum::<f64>();
             sum.1 += errors.len();
         }
-        traces.push(Trace {
-            start_back: trial.start_back,
-            values,
-        });
+        traces.push(Trace { start_back: trial.start_back, values });
     }
     let scale = (total / trials.len() as f64).sqrt();
     let mut last = scale;
@@ -218,12 +193,7 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> 
             last
         })
         .collect();
-    Verdict {
-        weights,
-        scale,
-        blocks,
-        traces,
-    }
+    Verdict { weights, scale, blocks, traces }
 }
 
 fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f64)> {
@@ -239,11 +209,7 @@ fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f
         .iter()
         .zip(&errors)
         .map(|(&expert, error)| {
-            let prior = if expert == Expert::Persistence && !trials.is_empty() {
-                PERSISTENCE_PRIOR
-            } else {
-                1.0
-            };
+            let prior = if expert == Expert::Persistence && !trials.is_empty() { PERSISTENCE_PRIOR } else { 1.0 };
             (expert, prior * (least / error).powi(2))
         })
         .collect();
@@ -291,11 +257,7 @@ mod tests {
     #[test]
     fn the_input_path_is_kept_however_badly_it_did() {
         let members = [Expert::ArxShort, Expert::Direct, Expert::Season];
-        let answers = [
-            (Expert::ArxShort, 9.0),
-            (Expert::Direct, f64::NAN),
-            (Expert::Season, 1.0),
-        ];
+        let answers = [(Expert::ArxShort, 9.0), (Expert::Direct, f64::NAN), (Expert::Season, 1.0)];
         let trials = [trial(&answers, 1.0)];
         let kept = weights(&members, &trials, true);
         assert!((kept[0].1 + kept[1].1 - 0.5).abs() < 1e-12);

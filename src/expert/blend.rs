@@ -21,11 +21,7 @@ pub(super) fn blend(answers: &[(Expert, Vec<f64>)], weights: &[(Expert, f64)]) -
     let mut shares: Vec<f64> = answers.iter().map(|(e, _)| weight(*e)).collect();
     let total: f64 = shares.iter().sum();
     for (share, (expert, _)) in shares.iter_mut().zip(answers) {
-        *share = if total > 0.0 {
-            *share / total
-        } else {
-            f64::from(u8::from(*expert == Expert::Persistence))
-        };
+        *share = if total > 0.0 { *share / total } else { f64::from(u8::from(*expert == Expert::Persistence)) };
     }
     let steps = answers.first().map_or(0, |(_, answer)| answer.len());
     let mut mean = vec![0.0; steps];
@@ -52,15 +48,8 @@ mod tests {
 
     #[test]
     fn an_absent_expert_gives_its_weight_to_the_others() {
-        let answers = [
-            (Expert::ArxShort, vec![1.0, 2.0]),
-            (Expert::Persistence, vec![3.0, 2.0]),
-        ];
-        let weights = [
-            (Expert::ArxShort, 0.25),
-            (Expert::Season, 0.5),
-            (Expert::Persistence, 0.25),
-        ];
+        let answers = [(Expert::ArxShort, vec![1.0, 2.0]), (Expert::Persistence, vec![3.0, 2.0])];
+        let weights = [(Expert::ArxShort, 0.25), (Expert::Season, 0.5), (Expert::Persistence, 0.25)];
         let outlook = blend(&answers, &weights);
         assert!((outlook.mean[0] - 2.0).abs() < 1e-12);
         assert!((outlook.disagreement[0] - 1.0).abs() < 1e-12);

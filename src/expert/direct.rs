@@ -73,10 +73,7 @@ impl Direct {
                 }
                 let ridge = rows.best_ridge(span, at(span.train));
                 let weights = at(span.all).solve(ridge, FREE)?;
-                Some(Self {
-                    weights,
-                    coefficients: coefficients.clone(),
-                })
+                Some(Self { weights, coefficients: coefficients.clone() })
             })
             .collect()
     }
@@ -100,12 +97,7 @@ impl Direct {
     }
 
     /// The answers for `steps` over `future` (one row per input, at least `steps` long).
-    pub(super) fn answer(
-        &self,
-        state: &DirectState,
-        future: &[Vec<f64>],
-        steps: usize,
-    ) -> Vec<f64> {
+    pub(super) fn answer(&self, state: &DirectState, future: &[Vec<f64>], steps: usize) -> Vec<f64> {
         let rates = FADES.map(|fade| (-1.0 / fade).exp());
         let intercept = self.weights[self.weights.len() - 1];
         let mut inputs = state.memory.inputs.clone();
@@ -117,10 +109,7 @@ impl Direct {
                     *part *= rate;
                     value += *part;
                 }
-                for ((memory, row), weights) in inputs
-                    .iter_mut()
-                    .zip(future)
-                    .zip(self.weights.chunks_exact(PER_INPUT))
+                for ((memory, row), weights) in inputs.iter_mut().zip(future).zip(self.weights.chunks_exact(PER_INPUT))
                 {
                     memory.step(&self.coefficients, row[t]);
                     value += memory.weighted(weights);
@@ -140,9 +129,8 @@ fn held(memory: &Memory) -> impl Iterator<Item = f64> {
 /// The horizons that are fitted: geometric from 1, rounded, without repeats.
 fn horizons(horizon: usize) -> Vec<usize> {
     let last = (horizon.max(2) as f64).ln();
-    let mut steps: Vec<usize> = (0..HORIZONS)
-        .map(|i| (last * i as f64 / (HORIZONS - 1) as f64).exp().round() as usize)
-        .collect();
+    let mut steps: Vec<usize> =
+        (0..HORIZONS).map(|i| (last * i as f64 / (HORIZONS - 1) as f64).exp().round() as usize).collect();
     steps.dedup();
     steps
 }
@@ -167,10 +155,8 @@ impl Rows {
     fn of(context: &Context<'_>, horizon: usize, by: &Coefficients) -> Self {
         let inputs = context.inputs.len();
         let steps = horizons(horizon);
-        let fades: Vec<[f64; FADES.len()]> = steps
-            .iter()
-            .map(|&h| FADES.map(|fade| (-(h as f64) / fade).exp()))
-            .collect();
+        let fades: Vec<[f64; FADES.len()]> =
+            steps.iter().map(|&h| FADES.map(|fade| (-(h as f64) / fade).exp())).collect();
         let kept = HELD_EACH * (1 + inputs);
         let width = inputs * PER_INPUT + kept * FADES.len() + 2;
         let expected = context.segments.len() * 2 * ORIGINS * steps.len();
@@ -224,29 +210,19 @@ impl Rows {
     fn span(&self, end: usize) -> Span {
         let all = self.instants.partition_point(|&t| t < end);
         if all == 0 {
-            return Span {
-                all,
-                train: 0,
-                origin: 0.0,
-            };
+            return Span { all, train: 0, origin: 0.0 };
         }
         // numpy's linear quantile
         let place = TRAIN_SHARE * (all - 1) as f64;
         let below = self.instants[place as usize] as f64;
         let above = self.instants[(place as usize + 1).min(all - 1)] as f64;
         let cut = below + place.fract() * (above - below);
-        Span {
-            all,
-            train: self.instants[..all].partition_point(|&t| t as f64 <= cut),
-            origin: cut - 1.0,
-        }
+        Span { all, train: self.instants[..all].partition_point(|&t| t as f64 <= cut), origin: cut - 1.0 }
     }
 
     /// The ridge with the least squared error on the hold-out tail.
     fn best_ridge(&self, span: &Span, train: &Gram) -> f64 {
-        let held_out: Vec<usize> = (span.train..span.all)
-            .filter(|&i| self.origins[i] as f64 > span.origin)
-            .collect();
+        let held_out: Vec<usize> = (span.train..span.all).filter(|&i| self.origins[i] as f64 > span.origin).collect();
         let mut best = (f64::INFINITY, RIDGES[RIDGES.len() - 1]);
         if held_out.len() <= LEAST_HELD_OUT {
             return best.1;

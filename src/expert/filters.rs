@@ -52,11 +52,7 @@ pub(super) struct InputMemory {
 impl InputMemory {
     /// The memory of an input that has always been `value`.
     pub(super) fn still(value: f64) -> Self {
-        Self {
-            now: value,
-            first: [value; FIRST],
-            second: [value; SECOND],
-        }
+        Self { now: value, first: [value; FIRST], second: [value; SECOND] }
     }
 
     /// Takes the next sample.
@@ -65,8 +61,7 @@ impl InputMemory {
         for (s, a) in self.first.iter_mut().zip(&by.first) {
             *s = a * *s + (1.0 - a) * value;
         }
-        let drive: [f64; SECOND] =
-            std::array::from_fn(|i| self.first[if i < 7 { i + 1 } else { i - 6 }]);
+        let drive: [f64; SECOND] = std::array::from_fn(|i| self.first[if i < 7 { i + 1 } else { i - 6 }]);
         for ((s, a), x) in self.second.iter_mut().zip(&by.second).zip(drive) {
             *s = a * *s + (1.0 - a) * x;
         }
@@ -127,10 +122,7 @@ impl Memory {
     pub(super) fn begin(target: f64, inputs: &[&[f64]], at: usize) -> Self {
         Self {
             target: TargetMemory::still(target),
-            inputs: inputs
-                .iter()
-                .map(|row| InputMemory::still(row[at]))
-                .collect(),
+            inputs: inputs.iter().map(|row| InputMemory::still(row[at])).collect(),
         }
     }
 

@@ -73,10 +73,7 @@ impl<'a> Context<'a> {
 
     /// The inputs at `from..end`, as a roll-out takes them.
     pub(super) fn inputs_within(&self, from: usize, end: usize) -> Vec<Vec<f64>> {
-        self.inputs
-            .iter()
-            .map(|row| row[from..end].to_vec())
-            .collect()
+        self.inputs.iter().map(|row| row[from..end].to_vec()).collect()
     }
 
     /// Number of samples.
@@ -98,11 +95,7 @@ mod tests {
     fn the_newest_samples_keep_their_segment_borders() {
         let target = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         let inputs = [vec![0.0; 9]];
-        let history = History {
-            target: &target,
-            inputs: &inputs,
-            starts: &[0, 2, 4],
-        };
+        let history = History { target: &target, inputs: &inputs, starts: &[0, 2, 4] };
         let context = Context::newest(&history, 3);
         assert_eq!(context.segments, [(0, 1), (1, 3)]);
         assert_eq!(context.inputs[0].len(), 3);
@@ -112,11 +105,7 @@ mod tests {
 
     #[test]
     fn an_empty_history_has_no_segments() {
-        let history = History {
-            target: &[],
-            inputs: &[],
-            starts: &[0],
-        };
+        let history = History { target: &[], inputs: &[], starts: &[0] };
         let context = Context::newest(&history, 10);
         assert!(context.segments.is_empty());
         assert_eq!((context.len(), context.last_start()), (0, 0));

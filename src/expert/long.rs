@@ -44,9 +44,7 @@ impl Long {
             .map(|&end| {
                 let known = segment.get(..end.checked_sub(start)?)?;
                 let windows = known.len().checked_sub(LAGS + horizon)? + 1;
-                (apt && windows >= LEAST_WINDOWS)
-                    .then(|| Self::of(known, horizon))
-                    .flatten()
+                (apt && windows >= LEAST_WINDOWS).then(|| Self::of(known, horizon)).flatten()
             })
             .collect()
     }
@@ -55,9 +53,7 @@ impl Long {
         let mut factor = gram(known, horizon);
         let mut cross = cross(known, horizon, &factor);
         // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
-        let means: Vec<f64> = (0..LAGS)
-            .map(|j| factor.col_as_slice(j).iter().sum::<f64>() / LAGS as f64)
-            .collect();
+        let means: Vec<f64> = (0..LAGS).map(|j| factor.col_as_slice(j).iter().sum::<f64>() / LAGS as f64).collect();
         let grand = means.iter().sum::<f64>() / LAGS as f64;
         for j in 0..LAGS {
             for (i, value) in factor.col_as_slice_mut(j).iter_mut().enumerate() {
@@ -91,10 +87,7 @@ impl Long {
         let segment = &context.target[context.last_start()..];
         let window = &segment[segment.len().checked_sub(LAGS)?..];
         let mean = window.iter().sum::<f64>() / LAGS as f64;
-        Some(LongState {
-            window: window.iter().map(|x| x - mean).collect(),
-            mean,
-        })
+        Some(LongState { window: window.iter().map(|x| x - mean).collect(), mean })
     }
 
     /// The answers for `steps`; beyond the fitted horizon the last one holds.
@@ -148,9 +141,7 @@ mod tests {
     use super::*;
 
     fn signal(length: usize) -> Vec<f64> {
-        (0..length)
-            .map(|t| (0.13 * t as f64).sin() + 0.5 * (0.031 * (t * t % 977) as f64).cos())
-            .collect()
+        (0..length).map(|t| (0.13 * t as f64).sin() + 0.5 * (0.031 * (t * t % 977) as f64).cos()).collect()
     }
 
     #[test]
@@ -161,9 +152,7 @@ mod tests {
         let columns = cross(&x, horizon, &sums);
         let over_rows = |a: usize, b: usize| -> f64 {
             // sum over origins of x(t + a - 511) x(t + b - 511)
-            (0..=x.len() - horizon - LAGS)
-                .map(|row| x[row + a] * x[row + b])
-                .sum()
+            (0..=x.len() - horizon - LAGS).map(|row| x[row + a] * x[row + b]).sum()
         };
         for i in [0, 1, 17, 300, 511] {
             for j in [0, 3, 255, 511] {
@@ -179,17 +168,9 @@ mod tests {
 
     #[test]
     fn a_sum_of_sines_is_continued() {
-        let x: Vec<f64> = (0..1_600)
-            .map(|t| (0.05 * f64::from(t)).sin() + 0.4 * (0.31 * f64::from(t)).cos())
-            .collect();
-        let context = Context {
-            target: &x[..1_550],
-            inputs: Vec::new(),
-            segments: vec![(0, 1_550)],
-        };
-        let long = Long::fit(&context, &[1_550], 48)
-            .remove(0)
-            .expect("long enough");
+        let x: Vec<f64> = (0..1_600).map(|t| (0.05 * f64::from(t)).sin() + 0.4 * (0.31 * f64::from(t)).cos()).collect();
+        let context = Context { target: &x[..1_550], inputs: Vec::new(), segments: vec![(0, 1_550)] };
+        let long = Long::fit(&context, &[1_550], 48).remove(0).expect("long enough");
         let state = long.stand(&context).expect("512 samples are there");
         let answer = long.answer(&state, 48);
         let squares = answer.iter().zip(&x[1_550..]).map(|(a, t)| (a - t).powi(2));

@@ -53,27 +53,15 @@ impl Bank {
     pub fn fit(history: &History<'_>, horizon: usize) -> Self {
         let context = Context::newest(history, CONTEXT);
         let (team, verdict) = backtest::fit(&context, horizon);
-        Self {
-            team,
-            verdict,
-            inputs: history.inputs.len(),
-            horizon,
-        }
+        Self { team, verdict, inputs: history.inputs.len(), horizon }
     }
 
     /// Reads what the experts need of `recent` (same scaling and inputs as the fitted history, may
     /// end later), so that any number of futures share the reading.
     #[must_use]
     pub fn prepare(&self, recent: &History<'_>) -> Prepared<'_> {
-        assert_eq!(
-            recent.inputs.len(),
-            self.inputs,
-            "a bank is asked with the inputs it was fitted on"
-        );
-        Prepared {
-            bank: self,
-            stand: self.team.stand(&Context::newest(recent, CONTEXT)),
-        }
+        assert_eq!(recent.inputs.len(), self.inputs, "a bank is asked with the inputs it was fitted on");
+        Prepared { bank: self, stand: self.team.stand(&Context::newest(recent, CONTEXT)) }
     }
 
     /// Rolls out from the end of `recent` over `future`; see [`Prepared::forecast`].
@@ -141,8 +129,7 @@ impl Prepared<'_> {
     #[must_use]
     pub fn answers(&self, future: &[Vec<f64>]) -> Vec<(Expert, Vec<f64>)> {
         let steps = future.iter().map(Vec::len).min();
-        self.stand
-            .answers(future, steps.unwrap_or(self.bank.horizon))
+        self.stand.answers(future, steps.unwrap_or(self.bank.horizon))
     }
 }
 

@@ -28,11 +28,7 @@ impl Scale {
     #[must_use]
     pub fn of(values: &[f64], range: Option<(f64, f64)>) -> Self {
         let width = range.map_or(0.0, |(low, high)| high - low);
-        let width = if width.is_finite() && width > 0.0 {
-            width
-        } else {
-            0.0
-        };
+        let width = if width.is_finite() && width > 0.0 { width } else { 0.0 };
         let count = values.len().max(1) as f64;
         let mean = if values.is_empty() {
             range.map_or(0.0, |(low, high)| f64::midpoint(low, high))
@@ -49,10 +45,7 @@ impl Scale {
         } else {
             1.0
         };
-        Self {
-            mean: if mean.is_finite() { mean } else { 0.0 },
-            deviation,
-        }
+        Self { mean: if mean.is_finite() { mean } else { 0.0 }, deviation }
     }
 
     /// A target value in normalised units, clipped to +-12.

@@ -95,10 +95,7 @@ struct LagSums {
 
 impl LagSums {
     fn new(lags: usize) -> Self {
-        Self {
-            sums: vec![0.0; lags],
-            seen: 0,
-        }
+        Self { sums: vec![0.0; lags], seen: 0 }
     }
 
     /// Takes the samples of `known` that were not seen yet.
@@ -142,11 +139,7 @@ fn strongest(autocorrelation: &[f64]) -> Option<usize> {
     let cost = |lag: usize| autocorrelation[lag] - LAG_COST * lag as f64;
     let mut best: Option<usize> = None;
     for lag in FIRST_LAG + 1..autocorrelation.len().saturating_sub(1) {
-        let [before, here, after] = [
-            autocorrelation[lag - 1],
-            autocorrelation[lag],
-            autocorrelation[lag + 1],
-        ];
+        let [before, here, after] = [autocorrelation[lag - 1], autocorrelation[lag], autocorrelation[lag + 1]];
         if here > before && here >= after && best.is_none_or(|b| cost(lag) > cost(b)) {
             best = Some(lag);
         }

@@ -60,11 +60,7 @@ pub(super) struct Team {
 impl Team {
     /// One team per end: the experts as fitted when the context ended there (ascending).
     pub(super) fn fit(context: &Context<'_>, ends: &[usize], horizon: usize) -> Vec<Self> {
-        let long_order = if context.inputs.is_empty() {
-            arx::LONG_ALONE
-        } else {
-            arx::LONG
-        };
+        let long_order = if context.inputs.is_empty() { arx::LONG_ALONE } else { arx::LONG };
         let mut arx_short = Arx::fit(arx::SHORT, context, ends).into_iter();
         let mut arx_long = Arx::fit(long_order, context, ends).into_iter();
         let mut direct = Direct::fit(context, ends, horizon).into_iter();
@@ -101,15 +97,9 @@ impl Team {
         Stand {
             arx_short: self.arx_short.as_ref().map(|e| (e, e.stand(context))),
             arx_long: self.arx_long.as_ref().map(|e| (e, e.stand(context))),
-            direct: self
-                .direct
-                .as_ref()
-                .and_then(|e| e.stand(context).map(|s| (e, s))),
+            direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             season: self.season.and_then(|e| e.stand(context)),
-            long: self
-                .long
-                .as_ref()
-                .and_then(|e| e.stand(context).map(|s| (e, s))),
+            long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             last: context.target.last().copied().unwrap_or(0.0),
         }
     }
@@ -131,14 +121,9 @@ impl Stand<'_> {
     /// in the order of [`Team::members`].
     pub(super) fn answers(&self, future: &[Vec<f64>], steps: usize) -> Vec<(Expert, Vec<f64>)> {
         let arx = |stand: &Option<(&Arx, ArxState)>| {
-            stand
-                .as_ref()
-                .map(|(expert, state)| expert.answer(state, future, steps))
+            stand.as_ref().map(|(expert, state)| expert.answer(state, future, steps))
         };
-        let direct = self
-            .direct
-            .as_ref()
-            .map(|(e, s)| e.answer(s, future, steps));
+        let direct = self.direct.as_ref().map(|(e, s)| e.answer(s, future, steps));
         let season = self.season.as_ref().map(|s| s.answer(steps));
         let long = self.long.as_ref().map(|(e, s)| e.answer(s, steps));
         [

@@ -7,14 +7,8 @@ use crate::expert::{Bank, CONTEXT, Expert, History};
 
 /// A history of any length, inputs and restarts, with values as a normaliser leaves them.
 fn any_history() -> impl Strategy<Value = (Owned, usize)> {
-    (
-        0_usize..400,
-        0_usize..4,
-        1_usize..40,
-        any::<u64>(),
-        0_usize..5,
-    )
-        .prop_flat_map(|(length, inputs, horizon, seed, shape)| {
+    (0_usize..400, 0_usize..4, 1_usize..40, any::<u64>(), 0_usize..5).prop_flat_map(
+        |(length, inputs, horizon, seed, shape)| {
             let starts = prop::collection::vec(0..=length, 0..3);
             starts.prop_map(move |starts| {
                 let source = plant(length + horizon, seed % (1 << 31), None);
@@ -41,7 +35,8 @@ fn any_history() -> impl Strategy<Value = (Owned, usize)> {
                 };
                 (owned, horizon)
             })
-        })
+        },
+    )
 }
 
 proptest! {
@@ -100,11 +95,7 @@ proptest! {
 
 #[test]
 fn two_samples_make_persistence_with_a_wide_scale() {
-    let history = History {
-        target: &[0.3, 0.4],
-        inputs: &[vec![0.0; 6]],
-        starts: &[0],
-    };
+    let history = History { target: &[0.3, 0.4], inputs: &[vec![0.0; 6]], starts: &[0] };
     let bank = Bank::fit(&history, 4);
     assert_eq!(bank.weights(), [(Expert::Persistence, 1.0)]);
     assert!((bank.scale() - 1.0).abs() < 1e-12);
@@ -130,11 +121,7 @@ fn samples_beyond_the_context_change_nothing() {
     let end = CONTEXT + 118;
     let whole = owned.until(end);
     let inputs: Vec<Vec<f64>> = owned.inputs.iter().map(|r| r[118..].to_vec()).collect();
-    let newest = History {
-        target: &owned.target[118..end],
-        inputs: &inputs,
-        starts: &[0],
-    };
+    let newest = History { target: &owned.target[118..end], inputs: &inputs, starts: &[0] };
     let future = owned.future(end, 32);
     let (a, b) = (Bank::fit(&whole, 32), Bank::fit(&newest, 32));
     assert_eq!(a.forecast(&whole, &future), b.forecast(&newest, &future));

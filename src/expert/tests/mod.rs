@@ -13,18 +13,11 @@ pub(super) struct Owned {
 
 impl Owned {
     pub(super) fn until(&self, end: usize) -> super::History<'_> {
-        super::History {
-            target: &self.target[..end],
-            inputs: &self.inputs,
-            starts: &self.starts,
-        }
+        super::History { target: &self.target[..end], inputs: &self.inputs, starts: &self.starts }
     }
 
     pub(super) fn future(&self, from: usize, steps: usize) -> Vec<Vec<f64>> {
-        self.inputs
-            .iter()
-            .map(|row| row[from..from + steps].to_vec())
-            .collect()
+        self.inputs.iter().map(|row| row[from..from + steps].to_vec()).collect()
     }
 }
 
@@ -37,11 +30,7 @@ pub(super) fn plant(length: usize, seed: u64, period: Option<f64>) -> Owned {
         state as f64 / f64::from(1_u32 << 31)
     };
     let (mut level, mut slow, mut fast) = (0.0, 0.0, 0.0);
-    let mut owned = Owned {
-        target: Vec::with_capacity(length),
-        inputs: vec![Vec::new(); 2],
-        starts: vec![0],
-    };
+    let mut owned = Owned { target: Vec::with_capacity(length), inputs: vec![Vec::new(); 2], starts: vec![0] };
     for t in 0..length {
         if t % 13 == 0 {
             level = 2.0 * noise() - 1.0;
@@ -49,9 +38,7 @@ pub(super) fn plant(length: usize, seed: u64, period: Option<f64>) -> Owned {
         let wave = (0.07 * t as f64).sin() + 0.6 * (noise() - 0.5);
         slow = 0.9 * slow + 0.1 * (1.2 * level - 0.7 * wave);
         fast = 0.7 * fast + 0.3 * f64::tanh(2.0 * slow);
-        let season = period.map_or(0.0, |p| {
-            0.8 * (2.0 * std::f64::consts::PI * t as f64 / p).sin()
-        });
+        let season = period.map_or(0.0, |p| 0.8 * (2.0 * std::f64::consts::PI * t as f64 / p).sin());
         owned.target.push(fast + 0.1 * (noise() - 0.5) + season);
         owned.inputs[0].push(level);
         owned.inputs[1].push(wave);

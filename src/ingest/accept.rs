@@ -14,8 +14,8 @@ use crate::web::problem;
 pub(super) struct Known {
     /// The asset of the path, which all items belong to.
     pub(super) scope: Option<Arc<Asset>>,
-    /// Otherwise by key; none where there is no such asset.
-    pub(super) by_key: HashMap<String, Option<Arc<Asset>>>,
+    /// Otherwise by key; absent where there is no such asset.
+    pub(super) by_key: HashMap<String, Arc<Asset>>,
 }
 
 /// One asset's part of a request.
@@ -43,8 +43,15 @@ type Why = (problem::Kind, String);
 
 /// Sorts a body into what is stored and what is refused. The receipt counts only the refused.
 pub(super) fn accept(parsed: &Parsed<'_>, known: &Known, window: Window, now: i64) -> (Vec<Part>, Receipt) {
-    let mut accepting =
-        Accepting { parsed, known, window, now, parts: Vec::new(), by_asset: HashMap::new(), receipt: Receipt::default() };
+    let mut accepting = Accepting {
+        parsed,
+        known,
+        window,
+        now,
+        parts: Vec::new(),
+        by_asset: HashMap::new(),
+        receipt: Receipt::default(),
+    };
     let mut last = None;
     for (serial, item) in parsed.items.iter().enumerate() {
         accepting.item(item, serial, &mut last);
@@ -72,7 +79,8 @@ impl<'p> Accepting<'p> {
     fn item(&mut self, item: &'p Item<'p>, serial: usize, last: &mut Option<(&'p str, usize)>) {
         let parsed = self.parsed;
         let cells = &parsed.cells[item.cells.clone()];
-        let in_columns = item.columns.as_ref().map_or(0, |columns| columns.signals.iter().map(|(_, column)| column.len()).sum());
+        let in_columns =
+            item.columns.as_ref().map_or(0, |columns| columns.signals.iter().map(|(_, column)| column.len()).sum());
         let readings = (cells.len() + in_columns).max(1) as u64;
         if let Some(fault) = &item.fault {
             let kind = if fault.syntax { problem::INVALID_JSON } else { problem::MALFORMED_ITEM };
@@ -83,7 +91,9 @@ impl<'p> Accepting<'p> {
             Ok(part) => part,
             Err((kind, detail)) => {
                 let under = if item.asset.is_some() || self.known.scope.is_none() { "/asset" } else { "" };
-                return self.receipt.reject(readings, item.index, kind, || (pointer(parsed.base, item.index, under), detail));
+                return self
+                    .receipt
+                    .reject(readings, item.index, kind, || (pointer(parsed.base, item.index, under), detail));
             }
         };
         if let Some(columns) = &item.columns {
@@ -93,7 +103,9 @@ impl<'p> Accepting<'p> {
         let at = match check_instant(&item.at, missing_is_now.then_some(self.now), self.window) {
             Ok(at) => at,
             Err((kind, detail)) => {
-                return self.receipt.reject(readings, item.index, kind, || (pointer(parsed.base, item.index, "/ts"), detail));
+                return self
+                    .receipt
+                    .reject(readings, item.index, kind, || (pointer(parsed.base, item.index, "/ts"), detail));
             }
         };
         if cells.is_empty() {
@@ -226,7 +238,7 @@ impl<'p> Accepting<'p> {
         }
         let asset = match &self.known.scope {
             Some(scope) => Some(scope),
-            None => self.known.by_key.get(key).and_then(Option::as_ref),
+            None => self.known.by_key.get(key),
         };
         let asset = asset.ok_or_else(|| (problem::UNKNOWN_ASSET, format!("there is no asset {:?}", shortened(key))))?;
         let part = *self.by_asset.entry(asset.id.0).or_insert_with(|| {
@@ -317,7 +329,12 @@ fn check(signal: &Signal, given: &Scalar<'_>, quality: i16, on_invalid: OnInvali
         (Kind::Boolean, Scalar::Number(value)) if *value == 0.0 || *value == 1.0 => *value,
         (Kind::Enum { labels }, Scalar::Text(label)) => match labels.iter().position(|known| known == label) {
             Some(place) => place as f64,
-            None => return Err((problem::WRONG_TYPE, format!("{:?} is none of the labels {}", shortened(label), labels.join(", ")))),
+            None => {
+                return Err((
+                    problem::WRONG_TYPE,
+                    format!("{:?} is none of the labels {}", shortened(label), labels.join(", ")),
+                ));
+            }
         },
         (Kind::Enum { labels }, Scalar::Number(place))
             if place.fract() == 0.0 && *place >= 0.0 && *place < labels.len() as f64 =>
@@ -334,7 +351,10 @@ fn check(signal: &Signal, given: &Scalar<'_>, quality: i16, on_invalid: OnInvali
         }
     };
     if !value.is_finite() || value.abs() > LARGEST_VALUE {
-        return Err((problem::OUT_OF_RANGE, format!("{value:e} is beyond what the server computes with, ±{LARGEST_VALUE:e}")));
+        return Err((
+            problem::OUT_OF_RANGE,
+            format!("{value:e} is beyond what the server computes with, ±{LARGEST_VALUE:e}"),
+        ));
     }
     let bound = match (signal.min, signal.max) {
         (Some(min), _) if value < min => format!("below the minimum {min}"),

@@ -133,7 +133,9 @@ impl<'a> Building<'a> {
         let fault = |under: &str, detail: &str| Some(Fault::new(under, detail));
         if self.strangers > 0 {
             let under = self.first_stranger.clone().unwrap_or_default();
-            return self.has_fields().then(|| Fault::new(under, "is no field of an item; signals belong into `values`"));
+            return self
+                .has_fields()
+                .then(|| Fault::new(under, "is no field of an item; signals belong into `values`"));
         }
         if self.is_empty() {
             return fault("", "is empty");

@@ -55,6 +55,12 @@ impl Receipt {
         }
     }
 
+    /// Counts readings as refused because of others: the request was atomic.
+    pub(super) fn withdraw(&mut self, readings: u64) {
+        self.received += readings;
+        self.rejected += readings;
+    }
+
     /// Adds another receipt of the same stream of items.
     pub(super) fn add(&mut self, other: Self) {
         self.received += other.received;

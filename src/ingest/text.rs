@@ -45,7 +45,11 @@ enum Time {
 enum Layout {
     /// Column and signal.
     Wide(Vec<(usize, String)>),
-    Long { signal: usize, value: usize, quality: Option<usize> },
+    Long {
+        signal: usize,
+        value: usize,
+        quality: Option<usize>,
+    },
 }
 
 impl Header {
@@ -62,7 +66,9 @@ impl Header {
         let mut record = csv::ByteRecord::new();
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
-            Ok(false) => return Err(Refusal::Syntax("the body is empty; its first line must name the columns".to_owned())),
+            Ok(false) => {
+                return Err(Refusal::Syntax("the body is empty; its first line must name the columns".to_owned()));
+            }
             Err(error) => return Err(Refusal::Syntax(format!("the first line is not CSV: {error}"))),
         }
         let names: Option<Vec<String>> =
@@ -81,7 +87,10 @@ impl Header {
             }
             (None, Some((start, step))) => Time::Clock { start, step },
             (None, None) => Time::Column(TIME_NAMES.iter().find_map(|name| find(name)).ok_or_else(|| {
-                form("", "no column holds the instant: name it ts, observed_at, timestamp or time, or say which with `time`")
+                form(
+                    "",
+                    "no column holds the instant: name it ts, observed_at, timestamp or time, or say which with `time`",
+                )
             })?),
         };
         let asset = find("asset");
@@ -108,8 +117,8 @@ impl Header {
         Ok(Self { delimiter, width: names.len(), time, asset, layout, length })
     }
 
-    /// Reads rows, the first of which is row `first` of the whole text.
-    pub(super) fn rows(&self, rows: &[u8], first: usize, limit: usize) -> Result<Parsed<'_>, Refusal> {
+    /// Reads rows, the first of which is row `first` of the whole text; also says how many there are.
+    pub(super) fn rows(&self, rows: &[u8], first: usize, limit: usize) -> Result<(Parsed<'_>, usize), Refusal> {
         let mut parsed = Parsed::default();
         let mut reader = reader(rows, self.delimiter);
         let mut record = csv::ByteRecord::new();
@@ -117,7 +126,7 @@ impl Header {
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
-                Ok(false) => return Ok(parsed),
+                Ok(false) => return Ok((parsed, index - first)),
                 Err(error) => return Err(Refusal::Syntax(format!("row {} is not CSV: {error}", index + 1))),
             }
             self.row(&mut parsed, &record, index);
@@ -128,7 +137,7 @@ impl Header {
         }
     }
 
-    fn row(&self, parsed: &mut Parsed<'_>, record: &csv::ByteRecord, index: usize) {
+    fn row<'a>(&'a self, parsed: &mut Parsed<'a>, record: &csv::ByteRecord, index: usize) {
         let start = parsed.cells.len();
         let mut fault = (record.len() != self.width).then(|| {
             let detail = format!("row {} has {} fields, the first line {}", index + 1, record.len(), self.width);
@@ -227,8 +236,10 @@ mod tests {
 
     #[test]
     fn one_column_a_signal() {
-        let (header, rows) = read("\u{feff}ts;temp;\"on\"\r\n2026-11-24 08:00:00Z;3.5;true\r\n1764000000000;;false\n;;\n", true).expect("CSV");
-        let parsed = header.rows(rows, 0, 100).expect("rows");
+        let (header, rows) =
+            read("\u{feff}ts;temp;\"on\"\r\n2026-11-24 08:00:00Z;3.5;true\r\n1764000000000;;false\n;;\n", true)
+                .expect("CSV");
+        let parsed = header.rows(rows, 0, 100).expect("rows").0;
         assert_eq!(parsed.items.len(), 2, "the empty line is nothing");
         let values: Vec<&Scalar<'_>> = parsed.cells.iter().map(|cell| &cell.value).collect();
         assert_eq!(values, [&Scalar::Number(3.5), &Scalar::Bool(true), &Scalar::Bool(false)]);
@@ -238,7 +249,7 @@ mod tests {
     #[test]
     fn one_reading_a_row() {
         let (header, rows) = read("asset,ts,signal,value,quality\np,x,temp,nan,bad\n", false).expect("CSV");
-        let parsed = header.rows(rows, 0, 100).expect("rows");
+        let parsed = header.rows(rows, 0, 100).expect("rows").0;
         assert_eq!(parsed.cells[0], Cell { signal: "temp".into(), value: Scalar::Text("nan".into()) });
         assert_eq!(parsed.items[0].quality, Quality::One(Scalar::Text("bad".into())));
     }
@@ -252,7 +263,7 @@ mod tests {
         };
         let body = b"\"uEst\",\"Ts\",\n3.2,4,\n3.3,,\n";
         let header = Header::read(body, &options, true).expect("CSV");
-        let parsed = header.rows(&body[header.length..], 10, 100).expect("rows");
+        let parsed = header.rows(&body[header.length..], 10, 100).expect("rows").0;
         assert_eq!(parsed.cells.len(), 2);
         assert_eq!((&*parsed.cells[0].signal, &parsed.items[1].at), ("pump", &Stamp::At(45_000_000)));
     }
@@ -267,7 +278,7 @@ mod tests {
     #[test]
     fn ragged_rows_are_refused_by_themselves() {
         let (header, rows) = read("ts,a,b\nx,1\ny,1,2\n", true).expect("CSV");
-        let parsed = header.rows(rows, 0, 100).expect("rows");
+        let parsed = header.rows(rows, 0, 100).expect("rows").0;
         assert!(parsed.items[0].fault.is_some() && parsed.items[1].fault.is_none());
     }
 }

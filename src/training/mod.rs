@@ -57,6 +57,9 @@ pub struct Config {
     /// Newest frames that a job learns from at most.
     #[arg(long, env = "COUNTERPART_TRAINING_FRAMES", default_value_t = 20_000)]
     pub training_frames: usize,
+    /// Jobs worked on at the same time by this process; 0 leaves them to others.
+    #[arg(long, env = "COUNTERPART_TRAINING_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub training_workers: u32,
     /// Seconds without a sign of life after which another worker takes a job over.
     #[arg(long, env = "COUNTERPART_TRAINING_LEASE_S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub training_lease_s: u64,
@@ -118,6 +121,12 @@ impl Training {
         Self { db, clock, assets, readings, config, wake: Arc::new(Notify::new()) }
     }
 
+    /// Jobs that this process works on at the same time.
+    #[must_use]
+    pub fn workers(&self) -> u32 {
+        self.config.training_workers
+    }
+
     /// Shortens a worker's wait. Nothing depends on it: workers poll.
     #[must_use]
     pub fn wake(&self) -> Arc<Notify> {
@@ -138,7 +147,7 @@ impl Training {
         let id = JobId::mint(&self.clock);
         let job = NewJob { id, asset: asset.id, cause: Cause::Request, recipe, promotion };
         loop {
-            if store::insert(&self.db, &job, self.clock.now()).await? {
+            if store::insert(&self.db, &job, self.clock.now()).await.map_err(|error| gone(&asset, error))? {
                 self.wake.notify_one();
                 return self.job(id).await;
             }
@@ -212,7 +221,8 @@ impl Training {
     pub async fn promote(&self, asset: &str, number: i32) -> Result<i32, TrainingError> {
         let asset = self.assets.find(asset).await?;
         let model = self.sound_version(&asset, number).await?;
-        store::crown(&self.db, asset.id, model, "promoted by hand", self.clock.now()).await?;
+        let promoted = store::crown(&self.db, asset.id, model, "promoted by hand", self.clock.now()).await;
+        promoted.map_err(|error| gone(&asset, error))?;
         Ok(number)
     }
 
@@ -242,5 +252,15 @@ impl Training {
 
     fn term(&self) -> Duration {
         Duration::from_secs(self.config.training_lease_s)
+    }
+}
+
+/// An asset that was found may be deleted before something is written about it.
+fn gone(asset: &Asset, error: sqlx::Error) -> TrainingError {
+    match error {
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+            AssetError::NotFound(asset.key.clone()).into()
+        }
+        error => error.into(),
     }
 }

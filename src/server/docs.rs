@@ -47,6 +47,11 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
     api.components = Some(components.build());
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         let shared = RefOr::Ref(Ref::from_response_name(PROBLEM));
+        // Rooms name their handlers for what they do there; among all rooms that is not unique.
+        if let (Some(id), Some(tag)) = (&operation.operation_id, operation.tags.as_ref().and_then(|tags| tags.first()))
+        {
+            operation.operation_id = Some(format!("{}_{id}", tag.replace([' ', '-'], "_")));
+        }
         operation.responses.responses.entry("default".to_owned()).or_insert(shared);
     }
     api

@@ -22,9 +22,9 @@ use super::{Config, DbError};
 pub(super) const DATABASE: &str = "counterpart";
 
 /// Recovery after a crash replays the log; it is waited for this long.
-const START_PATIENCE: Duration = Duration::from_secs(300);
+const START_PATIENCE: Duration = Duration::from_mins(5);
 /// How long another process may take to start or to end the cluster that we want.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 /// A fast shutdown writes a checkpoint.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -241,7 +241,7 @@ impl Cluster {
             let made = sqlx::query("create database counterpart").execute(&mut connection).await;
             // 42P04: another process was faster.
             if let Err(error) = made
-                && error.as_database_error().and_then(|error| error.code()).as_deref() != Some("42P04")
+                && error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() != Some("42P04")
             {
                 return Err(wrong(error));
             }

@@ -1,6 +1,7 @@
 //! The private cluster as a process among processes, and what the pool promises.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +18,13 @@ fn config(data_dir: &Path) -> Config {
         db_pool_size: 4,
         db_acquire_timeout_ms: 5_000,
     }
+}
+
+/// A temporary directory that the cluster's user can reach when root runs the tests.
+fn scratch() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    dir
 }
 
 fn residents_of(data_dir: &Path) -> usize {
@@ -55,6 +63,8 @@ fn other_process(data_dir: &Path) -> Child {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("database is open")), "the other process opened the database");
+    // What it says at its end wants a reader.
+    std::thread::spawn(move || lines.for_each(drop));
     child
 }
 
@@ -71,7 +81,7 @@ async fn as_another_process() {
 
 #[tokio::test]
 async fn everything_is_still_there_after_a_stop_and_a_start() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     let first = open(&config(data_dir.path())).await.unwrap();
     insert(&first, "pump").await;
     first.close().await;
@@ -85,7 +95,7 @@ async fn everything_is_still_there_after_a_stop_and_a_start() {
 
 #[tokio::test]
 async fn a_killed_process_leaves_no_postgres_and_the_next_one_need_not_wait_for_that() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     for round in 1..=3 {
         let mut child = other_process(data_dir.path());
         assert!(residents_of(data_dir.path()) > 0);
@@ -104,7 +114,7 @@ async fn a_killed_process_leaves_no_postgres_and_the_next_one_need_not_wait_for_
 
 #[tokio::test]
 async fn a_postgres_whose_keeper_was_killed_too_is_ended_by_the_next_start() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     let mut child = other_process(data_dir.path());
     let data = data_dir.path().join("postgres/data");
     let postmaster = residents::PidFile::read(&data).unwrap().pid;
@@ -131,7 +141,7 @@ async fn a_postgres_whose_keeper_was_killed_too_is_ended_by_the_next_start() {
 
 #[tokio::test]
 async fn a_second_process_joins_and_leaves_without_stopping_the_cluster() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     let none = url(&config(data_dir.path())).await;
     assert!(matches!(none, Err(DbError::NotRunning(_))), "{none:?}");
     let database = open(&config(data_dir.path())).await.unwrap();
@@ -143,7 +153,10 @@ async fn a_second_process_joins_and_leaves_without_stopping_the_cluster() {
     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
     connection.ping().await.unwrap();
     connection.close().await.unwrap();
-    assert_eq!(psql(&config(data_dir.path()), &["-qAtc".into(), "select 1".into()]).await.unwrap(), 0);
+    assert_eq!(
+        psql(&config(data_dir.path()), &["-qAt".into(), "-o/dev/null".into(), "-cselect 1".into()]).await.unwrap(),
+        0
+    );
     assert_ne!(psql(&config(data_dir.path()), &["-qAtc".into(), "select nothing".into()]).await.unwrap(), 0);
     insert(&database, "still-here").await;
     database.close().await;
@@ -151,7 +164,7 @@ async fn a_second_process_joins_and_leaves_without_stopping_the_cluster() {
 
 #[tokio::test]
 async fn the_data_of_another_major_version_are_refused_with_advice() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     let database = open(&config(data_dir.path())).await.unwrap();
     database.close().await;
     std::fs::write(data_dir.path().join("postgres/data/PG_VERSION"), "9\n").unwrap();
@@ -162,7 +175,7 @@ async fn the_data_of_another_major_version_are_refused_with_advice() {
 
 #[tokio::test]
 async fn a_folder_without_programs_is_refused() {
-    let data_dir = tempfile::tempdir().unwrap();
+    let data_dir = scratch();
     let config = Config { db_bin: Some(data_dir.path().to_owned()), ..config(data_dir.path()) };
     assert!(matches!(open(&config).await.err(), Some(DbError::NotBinaries(_))));
 }
@@ -173,7 +186,8 @@ async fn a_data_directory_that_no_other_user_reaches_is_lent_elsewhere() {
         return;
     }
     // As below /root: only root may pass.
-    let closed = tempfile::tempdir().unwrap();
+    let closed = scratch();
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let data_dir = closed.path().join("data");
     let database = open(&config(&data_dir)).await.unwrap();
     insert(&database, "pump").await;

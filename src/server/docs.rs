@@ -7,9 +7,10 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiVersion, Ref, RefOr, Response,
-    ResponseBuilder,
+    ResponseBuilder, Schema,
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -52,6 +53,11 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         {
             operation.operation_id = Some(format!("{}_{id}", tag.replace([' ', '-'], "_")));
         }
+        for parameter in operation.parameters.iter_mut().flatten() {
+            if let RefOr::T(parameter) = parameter {
+                parameter.schema = parameter.schema.take().map(without_null);
+            }
+        }
         operation.responses.responses.entry("default".to_owned()).or_insert(shared);
     }
     api
@@ -62,6 +68,27 @@ fn problem_answer() -> Response {
         .description("The request was not carried out; the document says why.")
         .content(problem::MEDIA_TYPE, Content::new(Some(Ref::from_schema_name(PROBLEM))))
         .build()
+}
+
+/// A parameter that is not given is absent; there is no way to send null in an address or a header.
+fn without_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|of| *of != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::OneOf(mut choice)) => {
+            let is_null = |of: &RefOr<Schema>| matches!(of, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+            choice.items.retain(|of| !is_null(of));
+            if choice.items.len() == 1 { choice.items.remove(0) } else { RefOr::T(Schema::OneOf(choice)) }
+        }
+        other => other,
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

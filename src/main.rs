@@ -1,5 +1,53 @@
-//! x
-fn main() {
-    tch::set_num_threads(1);
-    let _ = tch::Tensor::zeros([2], (tch::Kind::Float, tch::Device::Cpu));
+//! Settings in, rooms built from the ground up, role chosen, exit code out.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use counterpart::config::{Cli, DbTool, Role, Settings};
+use counterpart::{db, server};
+
+fn main() -> ExitCode {
+    // Before there are threads, which could read the environment meanwhile. No file is no fault.
+    drop(dotenvy::dotenv());
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("the runtime does not start")),
+    };
+    match runtime.block_on(play(cli.role)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn play(role: Role) -> anyhow::Result<ExitCode> {
+    match role {
+        Role::Serve(settings) => serve(*settings).await?,
+        Role::Migrate { db } => db::open(&db).await?.close().await,
+        Role::Openapi => {
+            let document = server::openapi(&server::Rooms::offline()?);
+            writeln!(std::io::stdout(), "{}", document.to_pretty_json()?).context("the document cannot be printed")?;
+        }
+        Role::Db { db, tool: DbTool::Url } => {
+            writeln!(std::io::stdout(), "{}", db::url(&db).await?).context("the address cannot be printed")?;
+        }
+        Role::Db { db, tool: DbTool::Psql { arguments } } => {
+            let code = db::psql(&db, &arguments).await?;
+            return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    counterpart::observe::init(&settings.observe)?;
+    server::run(&settings.server, &settings.db).await
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Nothing can be done about a standard error that is closed.
+    drop(writeln!(std::io::stderr(), "counterpart: {error:#}"));
+    ExitCode::FAILURE
 }

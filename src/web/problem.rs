@@ -11,6 +11,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+/// The media type of problem documents.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
 /// A class of problems: what the `type` of the document points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -38,19 +41,31 @@ macro_rules! kinds {
 kinds! {
     INVALID_JSON = 400 "invalid-json" "The body is not valid JSON" "Send one JSON document (RFC 8259) in UTF-8. NaN, Infinity, comments and trailing commas are not JSON.";
     BAD_REQUEST = 400 "bad-request" "The request could not be read" "Check the request line, the headers and the body's encoding.";
+    FORBIDDEN = 403 "forbidden" "This request is not allowed" "A browser may change things only from pages of this server, under a host name that the server knows (COUNTERPART_SERVER_HOSTS).";
     NOT_FOUND = 404 "not-found" "There is no such thing" "Check the spelling of the path and of the names in it; lists show what exists.";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "This resource does not take that method" "The Allow header lists the methods that it takes.";
     TIMEOUT = 408 "timeout" "The request took too long" "Send it again; an ingest request is safe to repeat.";
     CONFLICT = 409 "conflict" "The request does not fit the present state" "Read the resource, then decide again.";
     PRECONDITION_FAILED = 412 "precondition-failed" "Somebody changed it meanwhile" "Read it again, apply your change to the new version, and send its ETag in If-Match.";
     TOO_LARGE = 413 "too-large" "The body is too large" "Split it: 16 MiB a body before and after decompression, 100,000 readings a request.";
+    URI_TOO_LONG = 414 "uri-too-long" "The address is too long" "Keep path and query below 8 KiB.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "This body type is not taken here" "Name the body's type in Content-Type; the detail lists what is taken.";
     INVALID = 422 "invalid" "Something in the request is not valid" "Each entry of errors points to a value and says what is wrong with it.";
     NOTHING_STORED = 422 "nothing-stored" "No reading of the request could be stored" "Each entry of errors names a reading and says why it was refused.";
     INSUFFICIENT_DATA = 422 "insufficient-data" "There are too few readings for this" "Send more readings; the detail says how many are needed.";
+    HEADERS_TOO_LARGE = 431 "headers-too-large" "The headers are too large" "Send at most 100 headers of 32 KiB together.";
     INTERNAL = 500 "internal" "The server made a mistake" "It has been logged. Sending the request again is safe.";
     BUSY = 503 "busy" "The server is busy" "Send it again after the seconds in Retry-After.";
     UNAVAILABLE = 503 "unavailable" "The database cannot be reached" "Send it again after the seconds in Retry-After; what was acknowledged is safe.";
+}
+
+/// The kind for an error that came with nothing but a status, and what can be said about it.
+#[must_use]
+pub fn of_status(status: StatusCode) -> (Kind, &'static str) {
+    let fallback = if status.is_server_error() { INTERNAL } else { BAD_REQUEST };
+    // Several kinds may share a status: the first one is the most general, save for 400.
+    let kind = ALL.iter().copied().filter(|kind| kind.status == status.as_u16() && *kind != INVALID_JSON).next();
+    (kind.unwrap_or(fallback), status.canonical_reason().unwrap_or("the request was refused"))
 }
 
 /// One value that is wrong.
@@ -148,7 +163,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }

@@ -1,0 +1,309 @@
+//! The checks of a type's document and of an asset's attributes. All faults are reported at once.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::form::{AttributeForm, KindForm, SignalForm, TypeForm};
+use super::{Attribute, AttributeKind, Extends, Interval, Signal, TypeDocument};
+use crate::asset::key::Key;
+use crate::web::problem::FieldError;
+
+const MAX_SIGNALS: usize = 512;
+const MAX_ATTRIBUTES: usize = 128;
+const MAX_HEALTH_CLASSES: usize = 64;
+const MAX_LABELS: usize = 256;
+/// Characters of a unit, a label or a health class.
+const MAX_NAME: usize = 64;
+const MAX_DESCRIPTION: usize = 2000;
+const MAX_TEXT: usize = 4096;
+/// Shortest and longest step, in microseconds: 1 ms and 1 day.
+const STEP: std::ops::RangeInclusive<i64> = 1_000..=86_400_000_000;
+/// The model computes in single precision: what lies beyond would be infinite there.
+const MAX_MAGNITUDE: f64 = 1e30;
+
+/// What was found so far.
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+    }
+
+    fn unless(&mut self, holds: bool, pointer: impl Into<String>, detail: impl Into<String>) {
+        if !holds {
+            self.add(pointer, detail);
+        }
+    }
+
+    fn count(&mut self, count: usize, max: usize, pointer: &str) {
+        self.unless(count <= max, pointer, format!("has {count} entries; at most {max} are taken"));
+    }
+
+    /// A short text for people: not blank, no control characters.
+    fn label(&mut self, text: &str, pointer: impl Into<String>) {
+        let length = text.chars().count();
+        let fits = (1..=MAX_NAME).contains(&length) && text.trim() == text && !text.chars().any(char::is_control);
+        self.unless(
+            fits,
+            pointer,
+            format!("must have 1 to {MAX_NAME} characters, no blank at either end and no control characters"),
+        );
+    }
+
+    fn description(&mut self, text: Option<&str>, at: &str) {
+        let fits = text.is_none_or(|text| text.chars().count() <= MAX_DESCRIPTION);
+        self.unless(fits, format!("{at}/description"), format!("has more than {MAX_DESCRIPTION} characters"));
+    }
+
+    fn key(&mut self, name: &str, at: &str) {
+        if let Err(error) = name.parse::<Key>() {
+            self.add(format!("{at}/name"), error.to_string());
+        }
+    }
+
+    fn done<T>(self, value: T) -> Result<T, Vec<FieldError>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+}
+
+/// See [`TypeDocument::build`].
+pub(super) fn document(
+    form: TypeForm,
+    parent: Option<(Extends, &TypeDocument)>,
+) -> Result<TypeDocument, Vec<FieldError>> {
+    let mut faults = Faults::default();
+    faults.description(form.description.as_deref(), "");
+    match form.interval {
+        Some(interval) => faults.unless(STEP.contains(&interval.micros()), "/interval", "must be 1 ms to 1 day"),
+        None => faults.unless(parent.is_some(), "/interval", "is missing"),
+    }
+    let mut names = HashSet::new();
+    for (index, signal) in form.signals.iter().enumerate() {
+        let at = format!("/signals/{index}");
+        faults.unless(names.insert(signal.name.as_str()), format!("{at}/name"), "is the name of two signals");
+        self::signal(&mut faults, signal, &at);
+    }
+    let mut names = HashSet::new();
+    for (index, attribute) in form.attributes.iter().enumerate() {
+        let at = format!("/attributes/{index}");
+        faults.unless(names.insert(attribute.name.as_str()), format!("{at}/name"), "is the name of two attributes");
+        self::attribute(&mut faults, attribute, &at);
+    }
+    unique_labels(&mut faults, &form.health_classes, "/health_classes");
+
+    let document = inherit(form, parent);
+    faults.unless(!document.signals.is_empty(), "/signals", "must have at least one signal");
+    faults.count(document.signals.len(), MAX_SIGNALS, "/signals");
+    faults.count(document.attributes.len(), MAX_ATTRIBUTES, "/attributes");
+    faults.count(document.health_classes.len(), MAX_HEALTH_CLASSES, "/health_classes");
+    faults.done(document)
+}
+
+/// See [`TypeDocument::check_attributes`].
+pub fn attributes(document: &TypeDocument, values: &Map<String, Value>) -> Result<(), Vec<FieldError>> {
+    let mut faults = Faults::default();
+    for (name, value) in values {
+        let at = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
+        let Some(attribute) = document.attributes.iter().find(|attribute| attribute.name == *name) else {
+            faults.add(at, "is not an attribute of the asset's type");
+            continue;
+        };
+        match (attribute.kind, value) {
+            (AttributeKind::Boolean, Value::Bool(_)) | (AttributeKind::Number, Value::Number(_)) => {}
+            (AttributeKind::Text, Value::String(text)) => faults.unless(
+                text.chars().count() <= MAX_TEXT,
+                at,
+                format!("has more than {MAX_TEXT} characters"),
+            ),
+            (AttributeKind::Boolean, _) => faults.add(at, "must be true or false"),
+            (AttributeKind::Number, _) => faults.add(at, "must be a number"),
+            (AttributeKind::Text, _) => faults.add(at, "must be a text"),
+        }
+    }
+    for attribute in document.attributes.iter().filter(|attribute| attribute.required) {
+        let given = values.contains_key(&attribute.name);
+        faults.unless(given, format!("/attributes/{}", attribute.name), "is required by the asset's type");
+    }
+    faults.done(())
+}
+
+fn signal(faults: &mut Faults, signal: &SignalForm, at: &str) {
+    faults.key(&signal.name, at);
+    faults.label(&signal.unit, format!("{at}/unit"));
+    faults.description(signal.description.as_deref(), at);
+
+    let limits = [("min", signal.min), ("max", signal.max), ("max_rate", signal.max_rate)];
+    for (name, limit) in limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
+        let pointer = format!("{at}/{name}");
+        if signal.kind == KindForm::Number {
+            let fits = limit.is_finite() && limit.abs() <= MAX_MAGNITUDE;
+            faults.unless(fits, pointer, format!("must lie between -{MAX_MAGNITUDE:e} and {MAX_MAGNITUDE:e}"));
+        } else {
+            faults.add(pointer, "is for signals of the kind number");
+        }
+    }
+    if let (Some(min), Some(max)) = (signal.min, signal.max) {
+        faults.unless(min <= max, format!("{at}/max"), "is below min");
+    }
+    faults.unless(signal.max_rate.is_none_or(|rate| rate > 0.0), format!("{at}/max_rate"), "must be positive");
+
+    let labels = format!("{at}/labels");
+    if signal.kind == KindForm::Enum {
+        faults.unless(!signal.labels.is_empty(), labels.as_str(), "an enum needs at least one label");
+        faults.count(signal.labels.len(), MAX_LABELS, &labels);
+        unique_labels(faults, &signal.labels, &labels);
+    } else {
+        faults.unless(signal.labels.is_empty(), labels, "is for signals of the kind enum");
+    }
+}
+
+fn attribute(faults: &mut Faults, attribute: &AttributeForm, at: &str) {
+    faults.key(&attribute.name, at);
+    faults.description(attribute.description.as_deref(), at);
+    if let Some(unit) = &attribute.unit {
+        faults.label(unit, format!("{at}/unit"));
+        faults.unless(attribute.kind == AttributeKind::Number, format!("{at}/unit"), "is for numbers");
+    }
+}
+
+fn unique_labels(faults: &mut Faults, labels: &[String], at: &str) {
+    let mut seen = HashSet::new();
+    for (index, label) in labels.iter().enumerate() {
+        let pointer = format!("{at}/{index}");
+        faults.label(label, pointer.as_str());
+        faults.unless(seen.insert(label), pointer, "appears twice");
+    }
+}
+
+/// Adds what the parent has and the form does not say. What is inherited comes first and keeps
+/// its place, so that frames of the parent are the beginning of ours.
+fn inherit(form: TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDocument {
+    let mut own = TypeDocument { extends: None, ..TypeDocument::stored(form.clone()) };
+    let Some((extends, parent)) = parent else { return own };
+    own.extends = Some(extends);
+    own.signals = layered(&parent.signals, own.signals, |signal: &Signal| &signal.name);
+    own.attributes = layered(&parent.attributes, own.attributes, |attribute: &Attribute| &attribute.name);
+    own.health_classes = layered(&parent.health_classes, own.health_classes, |class: &String| class);
+    own.interval = form.interval.unwrap_or(parent.interval);
+    own.on_invalid = form.on_invalid.unwrap_or(parent.on_invalid);
+    own
+}
+
+fn layered<T: Clone>(inherited: &[T], own: Vec<T>, name: impl Fn(&T) -> &String) -> Vec<T> {
+    let mut all = inherited.to_vec();
+    for item in own {
+        match all.iter_mut().find(|other| name(other) == name(&item)) {
+            Some(place) => *place = item,
+            None => all.push(item),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn build(document: Value) -> Result<TypeDocument, Vec<FieldError>> {
+        TypeDocument::build(serde_json::from_value(document).unwrap(), None)
+    }
+
+    fn pump() -> Value {
+        json!({"interval": "PT1S", "signals": [
+            {"name": "speed", "unit": "%", "role": "control_input", "min": 0, "max": 100, "max_rate": 5},
+            {"name": "mode", "kind": "enum", "labels": ["off", "on"], "role": "state"}],
+            "attributes": [{"name": "power", "kind": "number", "unit": "kW", "required": true}, {"name": "note"}]})
+    }
+
+    /// The pointers of what is wrong after `change`.
+    fn wrong(change: Value) -> Vec<String> {
+        let mut document = pump();
+        for (pointer, value) in change.as_object().unwrap() {
+            let (parent, last) = pointer.rsplit_once('/').unwrap();
+            document.pointer_mut(parent).unwrap()[last] = value.clone();
+        }
+        build(document).err().unwrap_or_default().into_iter().map(|fault| fault.pointer).collect()
+    }
+
+    #[test]
+    fn each_fault_of_a_type_is_found_and_pointed_to() {
+        assert_eq!(wrong(json!({})), Vec::<String>::new());
+        let many: Vec<Value> = (0..513).map(|n| json!({"name": format!("s{n}"), "role": "output"})).collect();
+        for (change, pointer) in [
+            (json!({"/signals": []}), "/signals"),
+            (json!({"/signals": many}), "/signals"),
+            (json!({"/interval": null}), "/interval"),
+            (json!({"/interval": "PT0.0005S"}), "/interval"),
+            (json!({"/interval": "P1DT1S"}), "/interval"),
+            (json!({"/signals/1/name": "speed"}), "/signals/1/name"),
+            (json!({"/signals/0/name": ""}), "/signals/0/name"),
+            (json!({"/signals/0/name": "a,b"}), "/signals/0/name"),
+            (json!({"/signals/0/unit": ""}), "/signals/0/unit"),
+            (json!({"/signals/0/unit": "x".repeat(65)}), "/signals/0/unit"),
+            (json!({"/signals/0/unit": "a\nb"}), "/signals/0/unit"),
+            (json!({"/signals/0/max": -1}), "/signals/0/max"),
+            (json!({"/signals/0/max": 1e31}), "/signals/0/max"),
+            (json!({"/signals/0/max_rate": 0}), "/signals/0/max_rate"),
+            (json!({"/signals/1/min": 0}), "/signals/1/min"),
+            (json!({"/signals/1/labels": []}), "/signals/1/labels"),
+            (json!({"/signals/1/labels": ["a", "a"]}), "/signals/1/labels/1"),
+            (json!({"/signals/1/labels": ["a", " "]}), "/signals/1/labels/1"),
+            (json!({"/signals/0/labels": ["a"]}), "/signals/0/labels"),
+            (json!({"/signals/0/description": "x".repeat(2001)}), "/signals/0/description"),
+            (json!({"/attributes/1/name": "power"}), "/attributes/1/name"),
+            (json!({"/attributes/1/unit": "m"}), "/attributes/1/unit"),
+            (json!({"/health_classes": ["worn", "worn"]}), "/health_classes/1"),
+            (json!({"/health_classes": [""]}), "/health_classes/0"),
+        ] {
+            assert_eq!(wrong(change.clone()), [pointer], "{}", change.to_string().get(..80).unwrap_or("change"));
+        }
+        assert_eq!(wrong(json!({"/signals/0/max": -1, "/interval": null})), ["/interval", "/signals/0/max"]);
+    }
+
+    #[test]
+    fn a_child_keeps_the_order_of_its_parent() {
+        let parent = build(pump()).unwrap();
+        let child: TypeForm = serde_json::from_value(json!({"signals": [
+            {"name": "flow", "unit": "l/s", "role": "output"},
+            {"name": "speed", "unit": "%", "role": "control_input", "max": 80}]}))
+        .unwrap();
+        let extends = Extends { r#type: "pump".parse().unwrap(), version: Some(3) };
+        let child = TypeDocument::build(child, Some((extends.clone(), &parent))).unwrap();
+        let names: Vec<&str> = child.signals.iter().map(|signal| signal.name.as_str()).collect();
+        assert_eq!(names, ["speed", "mode", "flow"]);
+        assert_eq!((child.signals[0].min, child.signals[0].max), (None, Some(80.0)));
+        assert_eq!((child.interval, child.extends), (parent.interval, Some(extends)));
+        assert_eq!(child.attributes, parent.attributes);
+    }
+
+    #[test]
+    fn a_stored_document_reads_as_it_was() {
+        let document = build(pump()).unwrap();
+        let stored = serde_json::to_value(TypeForm::from(document.clone())).unwrap();
+        assert_eq!(TypeDocument::stored(serde_json::from_value(stored).unwrap()), document);
+    }
+
+    #[test]
+    fn attributes_are_checked_against_the_type() {
+        let document = build(pump()).unwrap();
+        let faults = |values: Value| -> Vec<String> {
+            let Value::Object(values) = values else { panic!("not an object") };
+            attributes(&document, &values).err().unwrap_or_default().into_iter().map(|fault| fault.pointer).collect()
+        };
+        assert_eq!(faults(json!({"power": 4, "note": "a"})), Vec::<String>::new());
+        assert_eq!(faults(json!({"note": "a"})), ["/attributes/power"]);
+        assert_eq!(faults(json!({"power": "4"})), ["/attributes/power"]);
+        assert_eq!(faults(json!({"power": null})), ["/attributes/power"]);
+        assert_eq!(faults(json!({"power": 4, "a/b": 1})), ["/attributes/a~1b"]);
+        assert_eq!(faults(json!({"power": 4, "note": "x".repeat(4097)})), ["/attributes/note"]);
+    }
+
+    #[test]
+    fn the_interval_of_a_step_is_bounded_by_one_day() {
+        assert!(STEP.contains(&"P1D".parse::<Interval>().unwrap().micros()));
+    }
+}

@@ -1,0 +1,169 @@
+//! The document of a type as people write it, and as the database keeps it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Interval;
+use crate::asset::key::Key;
+
+/// The schema of a type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = TypeDocument)]
+pub struct TypeForm {
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2000)]
+    pub description: Option<String>,
+    /// Another type whose signals, attributes and health classes come first and need not be
+    /// repeated. A signal or attribute of the same name replaces the inherited one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<Extends>,
+    /// Nominal time between frames, the step of predictions: 1 ms to 1 day. Needed unless inherited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// In the order of a frame's values. 1 to 512, with the inherited ones.
+    #[serde(default)]
+    #[schema(max_items = 512)]
+    pub signals: Vec<SignalForm>,
+    /// What an asset of the type can say about itself. At most 128.
+    #[serde(default)]
+    #[schema(max_items = 128)]
+    pub attributes: Vec<AttributeForm>,
+    /// The classes that health can have. At most 64.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    pub health_classes: Vec<String>,
+    /// What happens to a reading that breaks a limit of its signal. By default `refuse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_invalid: Option<OnInvalid>,
+}
+
+/// A version of another type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Extends {
+    /// Its key.
+    pub r#type: Key,
+    /// Its version; the newest one if not given. Answers always name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub version: Option<i32>,
+}
+
+/// A value that changes with time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = Signal)]
+pub struct SignalForm {
+    /// Unique within the type; a key as assets have.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+    pub name: String,
+    /// UCUM, such as `m`, `Cel`, `kW`; `1` without dimension.
+    #[serde(default = "dimensionless")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub unit: String,
+    /// What its values are. By default `number`.
+    #[serde(default)]
+    pub kind: KindForm,
+    /// The values of an enum, in order: 1 to 256.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 256)]
+    pub labels: Vec<String>,
+    /// Who sets it.
+    pub role: Role,
+    /// Smallest value that is possible. Numbers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Largest value that is possible. Numbers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Fastest possible change, in units per second; positive. Numbers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<f64>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2000)]
+    pub description: Option<String>,
+}
+
+/// What the values of a signal are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SignalKind)]
+pub enum KindForm {
+    /// A finite number.
+    #[default]
+    Number,
+    /// True or false.
+    Boolean,
+    /// One of the labels.
+    Enum,
+}
+
+/// Who sets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SignalRole)]
+pub enum Role {
+    /// We can set it; a what-if may override it.
+    ControlInput,
+    /// It is measured, not ours to set, and may be known ahead.
+    Disturbance,
+    /// It follows from the inputs; it is predicted.
+    Output,
+    /// It is derived or internal.
+    State,
+}
+
+/// What happens to a reading that breaks a limit of its signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is kept with the quality `uncertain`.
+    Warn,
+}
+
+/// A value of an asset that does not change with time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = AttributeDefinition)]
+pub struct AttributeForm {
+    /// Unique within the type; a key as assets have.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+    pub name: String,
+    /// What its value is. By default `text`.
+    #[serde(default)]
+    pub kind: AttributeKind,
+    /// UCUM, for numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub unit: Option<String>,
+    /// Whether every asset must have it. By default not.
+    #[serde(default)]
+    pub required: bool,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2000)]
+    pub description: Option<String>,
+}
+
+/// What the value of an attribute is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributeKind {
+    /// Text of at most 4,096 characters.
+    #[default]
+    Text,
+    /// A finite number.
+    Number,
+    /// True or false.
+    Boolean,
+}
+
+fn dimensionless() -> String {
+    "1".to_owned()
+}

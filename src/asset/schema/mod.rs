@@ -1,0 +1,196 @@
+//! What an asset type says: its signals in a fixed order, its attributes, its health classes.
+//!
+//! [`TypeForm`](form::TypeForm) is the document as people write it and the database keeps it;
+//! [`TypeDocument`] is the same after the checks, with everything inherited in place.
+
+mod check;
+pub mod form;
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+pub use super::interval::Interval;
+use crate::web::problem::FieldError;
+use form::{AttributeForm, KindForm, SignalForm, TypeForm};
+
+pub use check::attributes as check_attributes;
+pub use form::{AttributeKind, Extends, OnInvalid, Role};
+
+/// The schema of a type, checked and complete.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypeDocument {
+    /// For people.
+    pub description: Option<String>,
+    /// The version of another type that it inherits from.
+    pub extends: Option<Extends>,
+    /// Nominal time between frames: the step of predictions.
+    pub interval: Interval,
+    /// In the order of a frame's values.
+    pub signals: Vec<Signal>,
+    /// What an asset of the type can say about itself.
+    pub attributes: Vec<Attribute>,
+    /// The classes that health can have.
+    pub health_classes: Vec<String>,
+    /// What happens to a reading that breaks a limit.
+    pub on_invalid: OnInvalid,
+}
+
+/// A value that changes with time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    /// Unique within the type.
+    pub name: String,
+    /// UCUM; `1` without dimension.
+    pub unit: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// Who sets it.
+    pub role: Role,
+    /// Smallest value that is possible, in its unit.
+    pub min: Option<f64>,
+    /// Largest value that is possible, in its unit.
+    pub max: Option<f64>,
+    /// Fastest possible change, in its unit per second.
+    pub max_rate: Option<f64>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// What the values of a signal are. All travel as numbers inside the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A finite number.
+    Number,
+    /// 0 or 1.
+    Boolean,
+    /// The index of a label.
+    Enum {
+        /// In order.
+        labels: Vec<String>,
+    },
+}
+
+/// A value of an asset that does not change with time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Unique within the type.
+    pub name: String,
+    /// What its value is.
+    pub kind: AttributeKind,
+    /// UCUM, for numbers.
+    pub unit: Option<String>,
+    /// Whether every asset must have it.
+    pub required: bool,
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl TypeDocument {
+    /// Checks a document, with everything of `parent` that it does not say itself. All faults are
+    /// found, each with its JSON pointer.
+    pub fn build(form: TypeForm, parent: Option<(Extends, &Self)>) -> Result<Self, Vec<FieldError>> {
+        check::document(form, parent)
+    }
+
+    /// Reads a stored document, which was checked when it was written.
+    #[must_use]
+    pub fn stored(form: TypeForm) -> Self {
+        Self {
+            description: form.description,
+            extends: form.extends,
+            interval: form.interval.unwrap_or_default(),
+            signals: form.signals.into_iter().map(Signal::from).collect(),
+            attributes: form.attributes.into_iter().map(Attribute::from).collect(),
+            health_classes: form.health_classes,
+            on_invalid: form.on_invalid.unwrap_or_default(),
+        }
+    }
+
+    /// Whether frames of the two can be read alike: the same signals with the same unit, kind and
+    /// role in the same order.
+    #[must_use]
+    pub fn frames_match(&self, other: &Self) -> bool {
+        let essence = |signal: &Signal| (signal.name.clone(), signal.unit.clone(), signal.kind.clone(), signal.role);
+        self.signals.iter().map(essence).eq(other.signals.iter().map(essence))
+    }
+
+    /// Checks the attributes of an asset. Pointers begin with `/attributes`.
+    pub fn check_attributes(&self, attributes: &Map<String, Value>) -> Result<(), Vec<FieldError>> {
+        check::attributes(self, attributes)
+    }
+
+    /// Where each signal stands in a frame.
+    #[must_use]
+    pub fn positions(&self) -> HashMap<String, usize> {
+        self.signals.iter().enumerate().map(|(at, signal)| (signal.name.clone(), at)).collect()
+    }
+}
+
+impl From<TypeDocument> for TypeForm {
+    fn from(document: TypeDocument) -> Self {
+        Self {
+            description: document.description,
+            extends: document.extends,
+            interval: Some(document.interval),
+            signals: document.signals.into_iter().map(SignalForm::from).collect(),
+            attributes: document.attributes.into_iter().map(AttributeForm::from).collect(),
+            health_classes: document.health_classes,
+            on_invalid: Some(document.on_invalid),
+        }
+    }
+}
+
+impl From<SignalForm> for Signal {
+    fn from(form: SignalForm) -> Self {
+        Self {
+            name: form.name,
+            unit: form.unit,
+            kind: match form.kind {
+                KindForm::Number => Kind::Number,
+                KindForm::Boolean => Kind::Boolean,
+                KindForm::Enum => Kind::Enum { labels: form.labels },
+            },
+            role: form.role,
+            min: form.min,
+            max: form.max,
+            max_rate: form.max_rate,
+            description: form.description,
+        }
+    }
+}
+
+impl From<Signal> for SignalForm {
+    fn from(signal: Signal) -> Self {
+        let (kind, labels) = match signal.kind {
+            Kind::Number => (KindForm::Number, Vec::new()),
+            Kind::Boolean => (KindForm::Boolean, Vec::new()),
+            Kind::Enum { labels } => (KindForm::Enum, labels),
+        };
+        Self {
+            name: signal.name,
+            unit: signal.unit,
+            kind,
+            labels,
+            role: signal.role,
+            min: signal.min,
+            max: signal.max,
+            max_rate: signal.max_rate,
+            description: signal.description,
+        }
+    }
+}
+
+impl From<AttributeForm> for Attribute {
+    fn from(form: AttributeForm) -> Self {
+        let AttributeForm { name, kind, unit, required, description } = form;
+        Self { name, kind, unit, required, description }
+    }
+}
+
+impl From<Attribute> for AttributeForm {
+    fn from(attribute: Attribute) -> Self {
+        let Attribute { name, kind, unit, required, description } = attribute;
+        Self { name, kind, unit, required, description }
+    }
+}

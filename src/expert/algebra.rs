@@ -1,0 +1,151 @@
+//! Normal equations: sums of outer products that grow row by row, and ridge solutions of them.
+//!
+//! Always true: a [`Gram`] depends only on the rows added so far, so a copy taken on the way is
+//! the Gram matrix of a history that ends there. Everything runs on the calling thread.
+//! Deliberately absent: any other decomposition; a ridge makes every system positive definite.
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::{Accum, Mat, MatRef, Par};
+
+/// Rows added to a Gram matrix in one product: large enough for blocked arithmetic, small enough
+/// to stay in the second-level cache.
+const BLOCK: usize = 256;
+
+/// The sums `Z'Z` over rows `z = [features, target]`; the lower triangle is kept.
+#[derive(Clone)]
+pub(super) struct Gram {
+    sums: Mat<f64>,
+    rows: usize,
+}
+
+impl Gram {
+    /// Sums over no rows yet; `width` counts the features and the target.
+    pub(super) fn new(width: usize) -> Self {
+        Self { sums: Mat::zeros(width, width), rows: 0 }
+    }
+
+    /// How many rows were added.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds rows that lie one after another, each `width` long.
+    pub(super) fn add(&mut self, rows: &[f64]) {
+        let width = self.sums.nrows();
+        for block in rows.chunks(BLOCK * width) {
+            let count = block.len() / width;
+            let block = MatRef::from_row_major_slice(block, count, width);
+            matmul(
+                self.sums.as_mut(),
+                BlockStructure::TriangularLower,
+                Accum::Add,
+                block.transpose(),
+                BlockStructure::Rectangular,
+                block,
+                BlockStructure::Rectangular,
+                1.0,
+                Par::Seq,
+            );
+            self.rows += count;
+        }
+    }
+
+    /// The weights that minimise squared error + `ridge` x squared weights, where the last
+    /// feature (the intercept) pays `free` instead. `None` when the sums are not finite or too
+    /// close to singular.
+    pub(super) fn solve(&self, ridge: f64, free: f64) -> Option<Vec<f64>> {
+        let features = self.sums.nrows() - 1;
+        let mut factor = self.sums.submatrix(0, 0, features, features).to_owned();
+        for i in 0..features {
+            factor[(i, i)] += if i + 1 == features { free } else { ridge };
+        }
+        let mut weights: Vec<f64> = (0..features).map(|i| self.sums[(features, i)]).collect();
+        factorise(&mut factor)?;
+        substitute(&factor, &mut weights);
+        weights.iter().all(|w| w.is_finite()).then_some(weights)
+    }
+}
+
+/// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
+pub(super) fn factorise(matrix: &mut Mat<f64>) -> Option<()> {
+    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, faer::prelude::default());
+    let mut memory = MemBuffer::new(scratch);
+    cholesky_in_place(
+        matrix.as_mut(),
+        faer::prelude::default(),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        faer::prelude::default(),
+    )
+    .ok()
+    .map(|_| ())
+}
+
+/// Solves `L L' x = b` in place, `L` being the lower triangle of `factor`.
+pub(super) fn substitute(factor: &Mat<f64>, b: &mut [f64]) {
+    for j in 0..b.len() {
+        let column = &factor.col_as_slice(j)[j..b.len()];
+        let (head, tail) = b[j..].split_at_mut(1);
+        head[0] /= column[0];
+        for (x, l) in tail.iter_mut().zip(&column[1..]) {
+            *x -= l * head[0];
+        }
+    }
+    for j in (0..b.len()).rev() {
+        let column = &factor.col_as_slice(j)[j..b.len()];
+        b[j] = (b[j] - dot(&column[1..], &b[j + 1..])) / column[0];
+    }
+}
+
+/// Solves `L L' X = B` in place for many columns, `L` being the lower triangle of `factor`.
+pub(super) fn substitute_all(factor: &Mat<f64>, columns: &mut Mat<f64>) {
+    let scratch = solve_in_place_scratch::<f64>(factor.nrows(), columns.ncols(), Par::Seq);
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    solve_in_place(factor.as_ref(), columns.as_mut(), Par::Seq, stack);
+}
+
+/// The inner product, summed in four strands so that the processor can overlap them.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut strands = [0.0; 4];
+    let (fours_a, rest_a) = a.as_chunks::<4>();
+    let (fours_b, rest_b) = b.as_chunks::<4>();
+    for (x, y) in fours_a.iter().zip(fours_b) {
+        for k in 0..4 {
+            strands[k] += x[k] * y[k];
+        }
+    }
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(x, y)| x * y).sum();
+    (strands[0] + strands[1]) + (strands[2] + strands[3]) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_recovered_from_its_points() {
+        let mut gram = Gram::new(3);
+        let rows: Vec<f64> = (0..600)
+            .flat_map(|i| {
+                let x = f64::from(i) / 100.0;
+                [x, 1.0, 2.0 * x - 0.5]
+            })
+            .collect();
+        gram.add(&rows);
+        let weights = gram.solve(1e-9, 1e-9).expect("a line has a solution");
+        assert_eq!(gram.rows(), 600);
+        assert!((weights[0] - 2.0).abs() < 1e-6);
+        assert!((weights[1] + 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_not_finite_have_no_solution() {
+        let mut gram = Gram::new(2);
+        gram.add(&[f64::NAN, 1.0, 1.0, 1.0]);
+        assert!(gram.solve(1.0, 1.0).is_none());
+    }
+}

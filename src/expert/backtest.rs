@@ -1,0 +1,284 @@
+//! The back-test: experts refitted on truncated contexts answer for a past whose truth is known.
+//!
+//! From their errors come the weights (inverse squared error, squared), the error scale and the
+//! traces. Always true: weights sum to 1, none is negative, and where there are inputs the
+//! experts that follow them hold at least half, whatever the errors say: a bank that drops the
+//! input path answers every what-if with zero. Oracle: `comb3` in the prototype.
+
+use super::blend::blend;
+use super::history::Context;
+use super::team::{Expert, Team};
+
+/// Truncated origins that are tried.
+const ORIGINS: usize = 2;
+/// Share of the context that one back-test may cover.
+const SHARE: f64 = 0.25;
+/// Least steps of a back-test.
+const LEAST_STEPS: usize = 16;
+/// Distance between truncated origins, in back-test lengths.
+const SPACING: f64 = 0.75;
+/// The newest segment must be this long to be tested in.
+const LEAST_SEGMENT: usize = 3 * 16 + 24;
+/// Samples of the newest segment before a truncated origin.
+const LEAST_BEFORE: usize = 48;
+/// Where a completed segment is cut to play a restart.
+const REPLAY_CUT: f64 = 0.65;
+/// A replayed restart tests at least this many steps, and starts after so many samples.
+const REPLAY_LEAST: usize = 9;
+const REPLAY_WARM_UP: usize = 4;
+/// Squared error below which experts count as equal.
+const FLOOR: f64 = 1e-4;
+/// Least squared error charged to an expert that could not be fitted for the back-test.
+const ABSENT: f64 = 1e-3;
+/// Squared error charged for an answer that is not finite.
+const HOPELESS: f64 = 1e12;
+/// What persistence is worth beside an equally good expert.
+const PERSISTENCE_PRIOR: f64 = 0.1;
+/// The share that experts with an input path hold at least.
+const INPUT_SHARE: f64 = 0.5;
+/// Error scale when nothing could be tested (prototype).
+const UNTESTED_SCALE: f64 = 0.7;
+/// Error scale when persistence is all there is: the deviation of the signal itself.
+const BARE_SCALE: f64 = 1.0;
+/// Steps per block of [`Verdict::blocks`].
+pub(super) const BLOCK: usize = 16;
+
+/// What the bank predicted at an origin in the past, refitted on what was known there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// The origin, as steps before the end of the fitted history: `values[0]` is the prediction
+    /// of the sample that lies `start_back` samples before that end.
+    pub start_back: usize,
+    /// The weighted prediction, normalised units, step by step.
+    pub values: Vec<f64>,
+}
+
+/// What the back-test found.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) weights: Vec<(Expert, f64)>,
+    pub(super) scale: f64,
+    pub(super) blocks: Vec<f64>,
+    pub(super) traces: Vec<Trace>,
+}
+
+/// One truncated origin: every expert's answer beside the truth.
+struct Trial {
+    start_back: usize,
+    answers: Vec<(Expert, Vec<f64>)>,
+    truth: Vec<f64>,
+}
+
+/// Fits the team at the end of `context` and tests it at truncated origins.
+pub(super) fn fit(context: &Context<'_>, horizon: usize) -> (Team, Verdict) {
+    let origins = origins(context, horizon);
+    let mut ends: Vec<usize> = origins.iter().map(|&(origin, _)| origin).collect();
+    ends.push(context.len());
+    let mut teams = Team::fit(context, &ends, horizon);
+    let team = teams.pop().unwrap_or_default();
+    let mut trials: Vec<Trial> =
+        origins.iter().zip(&teams).map(|(&(origin, steps), team)| Trial::of(context, team, origin, steps, 0)).collect();
+    if trials.is_empty() {
+        trials.extend(replayed_restart(context, horizon));
+    }
+    // readings are finite; should one not be, nothing can be judged against it
+    trials.retain(|trial| trial.truth.iter().all(|t| t.is_finite()));
+    let verdict = judge(&team.members(), &trials, !context.inputs.is_empty(), horizon);
+    (team, verdict)
+}
+
+/// Truncated origins with the steps they are tested over, oldest first.
+fn origins(context: &Context<'_>, horizon: usize) -> Vec<(usize, usize)> {
+    let end = context.len();
+    let start = context.last_start();
+    if end - start < LEAST_SEGMENT || horizon == 0 {
+        return Vec::new();
+    }
+    let steps = horizon.min(LEAST_STEPS.max((SHARE * end as f64) as usize));
+    let mut origins: Vec<(usize, usize)> = (0..ORIGINS)
+        .map_while(|j| {
+            let back = steps + (j as f64 * steps as f64 * SPACING) as usize;
+            end.checked_sub(back).filter(|origin| *origin >= start + LEAST_BEFORE).map(|origin| (origin, steps))
+        })
+        .collect();
+    origins.reverse();
+    origins
+}
+
+/// After a restart the newest segment is too short to be tested in: the longest completed segment
+/// is cut in two, and its second part plays the time after a restart.
+fn replayed_restart(context: &Context<'_>, horizon: usize) -> Option<Trial> {
+    let newest = context.len() - context.last_start();
+    let (_, completed) = context.segments.split_last()?;
+    let &(start, end) = completed.iter().max_by_key(|(start, end)| end - start)?;
+    let mut replay = context.within(start, end);
+    let cut = (replay.len() as f64 * REPLAY_CUT) as usize;
+    replay.segments = vec![(0, cut), (cut, replay.len())];
+    let origin = cut + newest.max(REPLAY_WARM_UP);
+    let steps = horizon.min(replay.len().checked_sub(origin)?);
+    if steps < REPLAY_LEAST || cut == 0 {
+        return None;
+    }
+    let team = Team::fit(&replay, &[origin], steps).pop()?;
+    let after = context.len() - end;
+    Some(Trial::of(&replay, &team, origin, steps, after))
+}
+
+impl Trial {
+    /// `after` counts the samples between the end of `context` and the end of the fitted history.
+    fn of(context: &Context<'_>, team: &Team, origin: usize, steps: usize, after: usize) -> Self {
+        let future = context.inputs_within(origin, origin + steps);
+        Self {
+            start_back: context.len() - origin + after,
+            answers: team.stand(&context.until(origin)).answers(&future, steps),
+            truth: context.target[origin..origin + steps].to_vec(),
+        }
+    }
+
+    fn answer(&self, expert: Expert) -> Option<&[f64]> {
+        self.answers.iter().find(|(e, _)| *e == expert).map(|(_, answer)| answer.as_slice())
+    }
+
+    /// Mean squared error of one expert; one that was absent pays the truth's variance.
+    fn error(&self, expert: Expert) -> f64 {
+        let count = self.truth.len() as f64;
+        if let Some(answer) = self.answer(expert) {
+            let error = squares(answer, &self.truth).sum::<f64>() / count;
+            return if error.is_finite() { error } else { HOPELESS };
+        }
+        let mean = self.truth.iter().sum::<f64>() / count;
+        let variance = self.truth.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / count;
+        variance.max(ABSENT)
+    }
+
+    /// The weighted answer of the experts that were present.
+    fn blend(&self, weights: &[(Expert, f64)]) -> Vec<f64> {
+        blend(&self.answers, weights).mean
+    }
+}
+
+fn squares<'a>(answer: &'a [f64], truth: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+    answer.iter().zip(truth).map(|(a, t)| (a - t).powi(2))
+}
+
+/// Weights, scale and traces from the trials (oldest first).
+fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> Verdict {
+    let weights = weights(members, trials, inputs);
+    let blocks = horizon.div_ceil(BLOCK);
+    if trials.is_empty() {
+        let scale = if members.len() > 1 { UNTESTED_SCALE } else { BARE_SCALE };
+        return Verdict { weights, scale, blocks: vec![scale; blocks], traces: Vec::new() };
+    }
+    let mut traces = Vec::with_capacity(trials.len());
+    let mut sums = vec![(0.0, 0_usize); blocks];
+    let mut total = 0.0;
+    for trial in trials {
+        let values = trial.blend(&weights);
+        let errors: Vec<f64> = squares(&values, &trial.truth).collect();
+        total += errors.iter().sum::<f64>() / errors.len() as f64;
+        for (sum, errors) in sums.iter_mut().zip(errors.chunks(BLOCK)) {
+            sum.0 += errors.iter().sum::<f64>();
+            sum.1 += errors.len();
+        }
+        traces.push(Trace { start_back: trial.start_back, values });
+    }
+    let scale = (total / trials.len() as f64).sqrt();
+    let mut last = scale;
+    let blocks = sums
+        .iter()
+        .map(|&(sum, count)| {
+            if count > 0 {
+                last = (sum / count as f64).sqrt();
+            }
+            last
+        })
+        .collect();
+    Verdict { weights, scale, blocks, traces }
+}
+
+fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f64)> {
+    let errors: Vec<f64> = members
+        .iter()
+        .map(|&expert| {
+            let sum: f64 = trials.iter().map(|trial| trial.error(expert)).sum();
+            sum / trials.len().max(1) as f64 + FLOOR
+        })
+        .collect();
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut weights: Vec<(Expert, f64)> = members
+        .iter()
+        .zip(&errors)
+        .map(|(&expert, error)| {
+            let prior = if expert == Expert::Persistence && !trials.is_empty() { PERSISTENCE_PRIOR } else { 1.0 };
+            (expert, prior * (least / error).powi(2))
+        })
+        .collect();
+    let total: f64 = weights.iter().map(|(_, w)| w).sum();
+    for (_, weight) in &mut weights {
+        *weight /= total;
+    }
+    if inputs {
+        keep_the_input_path(&mut weights);
+    }
+    weights
+}
+
+/// Lifts the experts that follow inputs to half of the weight where they hold less.
+fn keep_the_input_path(weights: &mut [(Expert, f64)]) {
+    let follows = |(expert, _): &&(Expert, f64)| expert.follows_inputs();
+    let count = weights.iter().filter(follows).count();
+    let held: f64 = weights.iter().filter(follows).map(|(_, w)| w).sum();
+    if count == 0 || held >= INPUT_SHARE {
+        return;
+    }
+    for (expert, weight) in weights {
+        if !expert.follows_inputs() {
+            *weight *= (1.0 - INPUT_SHARE) / (1.0 - held);
+        } else if held > 0.0 {
+            *weight *= INPUT_SHARE / held;
+        } else {
+            *weight = INPUT_SHARE / count as f64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(answers: &[(Expert, f64)], truth: f64) -> Trial {
+        Trial {
+            start_back: 20,
+            answers: answers.iter().map(|&(e, v)| (e, vec![v; 20])).collect(),
+            truth: vec![truth; 20],
+        }
+    }
+
+    #[test]
+    fn the_input_path_is_kept_however_badly_it_did() {
+        let members = [Expert::ArxShort, Expert::Direct, Expert::Season];
+        let answers = [(Expert::ArxShort, 9.0), (Expert::Direct, f64::NAN), (Expert::Season, 1.0)];
+        let trials = [trial(&answers, 1.0)];
+        let kept = weights(&members, &trials, true);
+        assert!((kept[0].1 + kept[1].1 - 0.5).abs() < 1e-12);
+        let free = weights(&members, &trials, false);
+        assert!(free[2].1 > 0.999);
+    }
+
+    #[test]
+    fn half_the_error_weighs_sixteen_times_as_much() {
+        let members = [Expert::ArxShort, Expert::ArxLong];
+        let answers = [(Expert::ArxShort, 2.0), (Expert::ArxLong, 4.0)];
+        let kept = weights(&members, &[trial(&answers, 0.0)], true);
+        assert!((kept[0].1 / kept[1].1 - 16.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn blocks_beyond_the_back_test_repeat_the_last_one() {
+        let answers = [(Expert::Persistence, 1.5)];
+        let verdict = judge(&[Expert::Persistence], &[trial(&answers, 1.0)], false, 64);
+        assert_eq!(verdict.blocks.len(), 4);
+        assert!(verdict.blocks.iter().all(|b| (b - 0.5).abs() < 1e-12));
+        assert!((verdict.scale - 0.5).abs() < 1e-12);
+    }
+}

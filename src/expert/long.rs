@@ -1,0 +1,179 @@
+//! Expert five: ridge regression of every horizon on 512 lags, each window centred on its mean.
+//!
+//! Only for a target without inputs and with a long contiguous past; there one such ridge is level
+//! with published networks. All horizons share one Cholesky factor, and the sums are built by
+//! sliding along diagonals, so a fit costs milliseconds.
+
+use faer::Mat;
+
+use super::algebra::{dot, factorise, substitute_all};
+use super::history::Context;
+
+/// Lags looked at.
+const LAGS: usize = 512;
+/// A contiguous past shorter than this does not bear 512 weights.
+const LEAST: usize = 1_500;
+/// Least windows of a truncated fit in the back-test.
+const LEAST_WINDOWS: usize = 400;
+/// Ridge: the best of 100, 1,000, 5,000 and 20,000 for the bank on the validation months of `ETTh1`
+/// (horizon 96, context 2,000).
+const RIDGE: f64 = 5_000.0;
+/// Answers stay within this many deviations.
+const LIMIT: f64 = 12.0;
+
+/// Weights on the newest 512 samples, oldest first; one column per horizon.
+#[derive(Clone, Debug)]
+pub(super) struct Long {
+    weights: Mat<f64>,
+}
+
+/// The newest samples, centred, oldest first, and their mean.
+#[derive(Clone, Debug)]
+pub(super) struct LongState {
+    window: Vec<f64>,
+    mean: f64,
+}
+
+impl Long {
+    /// Fits every horizon on the newest segment as known at each of `ends`.
+    pub(super) fn fit(context: &Context<'_>, ends: &[usize], horizon: usize) -> Vec<Option<Self>> {
+        let start = context.last_start();
+        let segment = &context.target[start..];
+        let apt = context.inputs.is_empty() && segment.len() >= LEAST && horizon > 0;
+        ends.iter()
+            .map(|&end| {
+                let known = segment.get(..end.checked_sub(start)?)?;
+                let windows = known.len().checked_sub(LAGS + horizon)? + 1;
+                (apt && windows >= LEAST_WINDOWS).then(|| Self::of(known, horizon)).flatten()
+            })
+            .collect()
+    }
+
+    fn of(known: &[f64], horizon: usize) -> Option<Self> {
+        let mut factor = gram(known, horizon);
+        let mut cross = cross(known, horizon, &factor);
+        // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
+        let means: Vec<f64> = (0..LAGS).map(|j| factor.col_as_slice(j).iter().sum::<f64>() / LAGS as f64).collect();
+        let grand = means.iter().sum::<f64>() / LAGS as f64;
+        for j in 0..LAGS {
+            for (i, value) in factor.col_as_slice_mut(j).iter_mut().enumerate() {
+                *value += grand - means[i] - means[j];
+            }
+            factor[(j, j)] += RIDGE;
+        }
+        factorise(&mut factor)?;
+        for h in 0..horizon {
+            let column = cross.col_as_slice_mut(h);
+            let mean = column.iter().sum::<f64>() / LAGS as f64 - grand;
+            for (value, expected) in column.iter_mut().zip(&means) {
+                *value -= expected + mean;
+            }
+        }
+        substitute_all(&factor, &mut cross);
+        for h in 0..horizon {
+            let column = cross.col_as_slice_mut(h);
+            column.reverse();
+            if column.iter().any(|w| !w.is_finite()) {
+                return None;
+            }
+        }
+        Some(Self { weights: cross })
+    }
+
+    /// The window that a forecast from the end of `context` looks at; `None` when its segment is
+    /// shorter than that.
+    #[expect(clippy::unused_self, reason = "every expert is asked in the same way")]
+    pub(super) fn stand(&self, context: &Context<'_>) -> Option<LongState> {
+        let segment = &context.target[context.last_start()..];
+        let window = &segment[segment.len().checked_sub(LAGS)?..];
+        let mean = window.iter().sum::<f64>() / LAGS as f64;
+        Some(LongState { window: window.iter().map(|x| x - mean).collect(), mean })
+    }
+
+    /// The answers for `steps`; beyond the fitted horizon the last one holds.
+    pub(super) fn answer(&self, state: &LongState, steps: usize) -> Vec<f64> {
+        let mut out: Vec<f64> = (0..steps.min(self.weights.ncols()))
+            .map(|h| dot(self.weights.col_as_slice(h), &state.window) + state.mean)
+            .map(|value| value.clamp(-LIMIT, LIMIT))
+            .collect();
+        let last = out.last().copied().unwrap_or(state.mean);
+        out.resize(steps, last);
+        out
+    }
+}
+
+/// `sum x(t-i) x(t-j)` over every origin `t` that has 512 lags and a whole horizon; symmetric.
+fn gram(x: &[f64], horizon: usize) -> Mat<f64> {
+    let last = x.len() - 1 - horizon;
+    let mut sums = Mat::zeros(LAGS, LAGS);
+    for i in 0..LAGS {
+        let mut value = dot(&x[LAGS - 1 - i..=last - i], &x[LAGS - 1..=last]);
+        sums[(i, 0)] = value;
+        sums[(0, i)] = value;
+        for j in 0..LAGS - 1 - i {
+            value += x[LAGS - 2 - i - j] * x[LAGS - 2 - j] - x[last - i - j] * x[last - j];
+            sums[(i + j + 1, j + 1)] = value;
+            sums[(j + 1, i + j + 1)] = value;
+        }
+    }
+    sums
+}
+
+/// `sum x(t-i) x(t+h)` over the same origins: one column of lags per horizon `h` from 1 on.
+fn cross(x: &[f64], horizon: usize, gram: &Mat<f64>) -> Mat<f64> {
+    let last = x.len() - 1 - horizon;
+    let mut sums = Mat::zeros(LAGS, horizon);
+    let mut before = gram.col_as_slice(0).to_vec();
+    for h in 1..=horizon {
+        let column = sums.col_as_slice_mut(h - 1);
+        for (i, value) in column[..LAGS - 1].iter_mut().enumerate() {
+            // one step along the diagonal from (i + 1, h - 1)
+            *value = before[i + 1] - x[LAGS - 2 - i] * x[LAGS - 2 + h] + x[last - i] * x[last + h];
+        }
+        column[LAGS - 1] = dot(&x[..=last + 1 - LAGS], &x[LAGS - 1 + h..=last + h]);
+        before.copy_from_slice(column);
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(length: usize) -> Vec<f64> {
+        (0..length).map(|t| (0.13 * t as f64).sin() + 0.5 * (0.031 * (t * t % 977) as f64).cos()).collect()
+    }
+
+    #[test]
+    fn sums_along_diagonals_are_the_sums_over_rows() {
+        let x = signal(700);
+        let horizon = 5;
+        let sums = gram(&x, horizon);
+        let columns = cross(&x, horizon, &sums);
+        let over_rows = |a: usize, b: usize| -> f64 {
+            // sum over origins of x(t + a - 511) x(t + b - 511)
+            (0..=x.len() - horizon - LAGS).map(|row| x[row + a] * x[row + b]).sum()
+        };
+        for i in [0, 1, 17, 300, 511] {
+            for j in [0, 3, 255, 511] {
+                let expected = over_rows(LAGS - 1 - i, LAGS - 1 - j);
+                assert!((sums[(i, j)] - expected).abs() < 1e-7);
+            }
+            for h in 1..=horizon {
+                let expected = over_rows(LAGS - 1 - i, LAGS - 1 + h);
+                assert!((columns[(i, h - 1)] - expected).abs() < 1e-7);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_sines_is_continued() {
+        let x: Vec<f64> = (0..1_600).map(|t| (0.05 * f64::from(t)).sin() + 0.4 * (0.31 * f64::from(t)).cos()).collect();
+        let context = Context { target: &x[..1_550], inputs: Vec::new(), segments: vec![(0, 1_550)] };
+        let long = Long::fit(&context, &[1_550], 48).remove(0).expect("long enough");
+        let state = long.stand(&context).expect("512 samples are there");
+        let answer = long.answer(&state, 48);
+        let squares = answer.iter().zip(&x[1_550..]).map(|(a, t)| (a - t).powi(2));
+        assert!((squares.sum::<f64>() / 48.0).sqrt() < 0.15);
+    }
+}

@@ -1,0 +1,141 @@
+//! The experts fitted together at one origin, and how they are asked.
+//!
+//! Always true: fitting knows nothing of the future, answering nothing of a later input than the
+//! instant answered; persistence is always there.
+
+use super::arx::{self, Arx, ArxState};
+use super::direct::{Direct, DirectState};
+use super::history::Context;
+use super::long::{Long, LongState};
+use super::season::{Season, SeasonState};
+
+/// A member of the bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Expert {
+    /// Difference equation on 4 past targets and 8 input values, run free.
+    ArxShort,
+    /// Difference equation on 8 past targets and 8 input values (32 and none without inputs).
+    ArxLong,
+    /// Ridge regression of all horizons on leaky averages.
+    Direct,
+    /// Mean profile of the last cycles.
+    Season,
+    /// Ridge regression on 512 lags; only without inputs.
+    Long,
+    /// The last value holds.
+    Persistence,
+}
+
+impl Expert {
+    /// Its name in tables and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ArxShort => "arx_short",
+            Self::ArxLong => "arx_long",
+            Self::Direct => "direct",
+            Self::Season => "season",
+            Self::Long => "long",
+            Self::Persistence => "persistence",
+        }
+    }
+
+    /// Whether its answer follows the inputs, where there are any.
+    #[must_use]
+    pub fn follows_inputs(self) -> bool {
+        matches!(self, Self::ArxShort | Self::ArxLong | Self::Direct)
+    }
+}
+
+/// The experts that could be fitted at one origin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Team {
+    arx_short: Option<Arx>,
+    arx_long: Option<Arx>,
+    direct: Option<Direct>,
+    season: Option<Season>,
+    long: Option<Long>,
+}
+
+impl Team {
+    /// One team per end: the experts as fitted when the context ended there (ascending).
+    pub(super) fn fit(context: &Context<'_>, ends: &[usize], horizon: usize) -> Vec<Self> {
+        let long_order = if context.inputs.is_empty() { arx::LONG_ALONE } else { arx::LONG };
+        let mut arx_short = Arx::fit(arx::SHORT, context, ends).into_iter();
+        let mut arx_long = Arx::fit(long_order, context, ends).into_iter();
+        let mut direct = Direct::fit(context, ends, horizon).into_iter();
+        let mut season = Season::fit(context, ends).into_iter();
+        let mut long = Long::fit(context, ends, horizon).into_iter();
+        ends.iter()
+            .map(|_| Self {
+                arx_short: arx_short.next().flatten(),
+                arx_long: arx_long.next().flatten(),
+                direct: direct.next().flatten(),
+                season: season.next().flatten(),
+                long: long.next().flatten(),
+            })
+            .collect()
+    }
+
+    /// The members, persistence last.
+    pub(super) fn members(&self) -> Vec<Expert> {
+        [
+            self.arx_short.as_ref().map(|_| Expert::ArxShort),
+            self.arx_long.as_ref().map(|_| Expert::ArxLong),
+            self.direct.as_ref().map(|_| Expert::Direct),
+            self.season.map(|_| Expert::Season),
+            self.long.as_ref().map(|_| Expert::Long),
+            Some(Expert::Persistence),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// What the members remember of `context`, to answer from its end.
+    pub(super) fn stand(&self, context: &Context<'_>) -> Stand<'_> {
+        Stand {
+            arx_short: self.arx_short.as_ref().map(|e| (e, e.stand(context))),
+            arx_long: self.arx_long.as_ref().map(|e| (e, e.stand(context))),
+            direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
+            season: self.season.and_then(|e| e.stand(context)),
+            long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
+            last: context.target.last().copied().unwrap_or(0.0),
+        }
+    }
+}
+
+/// A team at the end of a context, ready to answer any number of futures.
+#[derive(Clone, Debug)]
+pub(super) struct Stand<'t> {
+    arx_short: Option<(&'t Arx, ArxState)>,
+    arx_long: Option<(&'t Arx, ArxState)>,
+    direct: Option<(&'t Direct, DirectState)>,
+    season: Option<SeasonState>,
+    long: Option<(&'t Long, LongState)>,
+    last: f64,
+}
+
+impl Stand<'_> {
+    /// Every member's answer for `steps` over `future` (one row per input, at least `steps` long),
+    /// in the order of [`Team::members`].
+    pub(super) fn answers(&self, future: &[Vec<f64>], steps: usize) -> Vec<(Expert, Vec<f64>)> {
+        let arx = |stand: &Option<(&Arx, ArxState)>| {
+            stand.as_ref().map(|(expert, state)| expert.answer(state, future, steps))
+        };
+        let direct = self.direct.as_ref().map(|(e, s)| e.answer(s, future, steps));
+        let season = self.season.as_ref().map(|s| s.answer(steps));
+        let long = self.long.as_ref().map(|(e, s)| e.answer(s, steps));
+        [
+            (Expert::ArxShort, arx(&self.arx_short)),
+            (Expert::ArxLong, arx(&self.arx_long)),
+            (Expert::Direct, direct),
+            (Expert::Season, season),
+            (Expert::Long, long),
+            (Expert::Persistence, Some(vec![self.last; steps])),
+        ]
+        .into_iter()
+        .filter_map(|(expert, answer)| answer.map(|a| (expert, a)))
+        .collect()
+    }
+}

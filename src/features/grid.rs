@@ -1,0 +1,180 @@
+//! Frames on a regular grid: what the bank and the network compute on.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::asset::AssetType;
+use crate::reading::Frame;
+
+/// A value is carried forward over at most this many missing steps; a longer silence starts a new
+/// segment.
+const CARRIED: i64 = 10;
+
+/// Equally spaced instants of one asset, ending at its newest frame.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    /// Seconds between two steps.
+    pub step_s: f64,
+    /// Instant of the last step.
+    pub end: DateTime<Utc>,
+    /// Instant of each step; not equally spaced where a new segment starts.
+    pub instants: Vec<DateTime<Utc>>,
+    /// A row per signal of the type, with a value at every step: gaps are filled, and a signal
+    /// that was never seen is NaN throughout.
+    pub values: Vec<Vec<f64>>,
+    /// A row per signal: whether the value was measured at that step rather than filled in.
+    pub measured: Vec<Vec<bool>>,
+    /// Where contiguous segments start; the first is 0.
+    pub starts: Vec<usize>,
+}
+
+impl Grid {
+    /// Lays ascending frames on a grid. `None` without frames.
+    ///
+    /// The step is the type's nominal interval, or a multiple of it where the asset reports less
+    /// often. Within a step the newest value counts.
+    #[must_use]
+    pub fn new(asset_type: &AssetType, frames: &[Frame]) -> Option<Self> {
+        let end = frames.last()?.observed_at;
+        let step_s = step(asset_type.interval_s(), frames);
+        let step_us = (step_s * 1e6).round().max(1.0) as i64;
+        let signals = asset_type.document.signals.len();
+        let mut grid = Self {
+            step_s,
+            end,
+            instants: Vec::with_capacity(frames.len()),
+            values: vec![Vec::with_capacity(frames.len()); signals],
+            measured: vec![Vec::with_capacity(frames.len()); signals],
+            starts: vec![0],
+        };
+        let mut last: Option<i64> = None;
+        for frame in frames {
+            let back = (end - frame.observed_at).num_microseconds().unwrap_or(i64::MAX);
+            let slot = -((back + step_us / 2) / step_us);
+            match last {
+                Some(previous) if slot <= previous => {}
+                Some(previous) if slot - previous > CARRIED + 1 => {
+                    grid.starts.push(grid.instants.len());
+                    grid.push(end + TimeDelta::microseconds(slot * step_us));
+                }
+                Some(previous) => {
+                    for missing in previous + 1..=slot {
+                        grid.push(end + TimeDelta::microseconds(missing * step_us));
+                    }
+                }
+                None => grid.push(end + TimeDelta::microseconds(slot * step_us)),
+            }
+            last = Some(last.map_or(slot, |previous| previous.max(slot)));
+            let at = grid.instants.len() - 1;
+            for (signal, value) in frame.values.iter().enumerate().take(signals) {
+                if value.is_finite() && is_trusted(frame, signal) {
+                    grid.values[signal][at] = *value;
+                    grid.measured[signal][at] = true;
+                }
+            }
+        }
+        for row in &mut grid.values {
+            fill_start(row);
+        }
+        Some(grid)
+    }
+
+    /// Number of steps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.instants.len()
+    }
+
+    /// Whether there is no step; never so for a grid that was made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instants.is_empty()
+    }
+
+    /// One more step on which every signal keeps its value until a frame says otherwise.
+    fn push(&mut self, at: DateTime<Utc>) {
+        self.instants.push(at);
+        for (values, measured) in self.values.iter_mut().zip(&mut self.measured) {
+            values.push(values.last().copied().unwrap_or(f64::NAN));
+            measured.push(false);
+        }
+    }
+}
+
+/// Bad readings are stored, but nothing is learned from them.
+fn is_trusted(frame: &Frame, signal: usize) -> bool {
+    frame.quality.as_ref().and_then(|quality| quality.get(signal)).is_none_or(|quality| *quality != 2)
+}
+
+/// The first known value stands for the steps before it.
+fn fill_start(row: &mut [f64]) {
+    if let Some(first) = row.iter().position(|value| value.is_finite()) {
+        let value = row[first];
+        row[..first].fill(value);
+    }
+}
+
+/// The nominal interval times the whole number nearest to what the asset keeps to, at least 1.
+fn step(nominal_s: f64, frames: &[Frame]) -> f64 {
+    let newest = &frames[frames.len().saturating_sub(257)..];
+    let mut gaps: Vec<f64> = newest
+        .windows(2)
+        .map(|pair| (pair[1].observed_at - pair[0].observed_at).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6)
+        .collect();
+    if gaps.is_empty() {
+        return nominal_s;
+    }
+    let middle = gaps.len() / 2;
+    let (_, median, _) = gaps.select_nth_unstable_by(middle, f64::total_cmp);
+    (*median / nominal_s).round().max(1.0) * nominal_s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asset::testing::asset_type;
+
+    fn frame(at_s: i64, values: &[f64]) -> Frame {
+        let observed_at = DateTime::from_timestamp(1_000_000 + at_s, 0).unwrap();
+        Frame { observed_at, values: values.to_vec(), quality: None }
+    }
+
+    fn two_signals() -> AssetType {
+        asset_type(1.0, &["pump", "level"])
+    }
+
+    #[test]
+    fn short_gaps_are_carried_and_marked() {
+        let frames = [frame(0, &[1.0, 5.0]), frame(1, &[1.0, 6.0]), frame(4, &[2.0, f64::NAN])];
+        let grid = Grid::new(&two_signals(), &frames).unwrap();
+        assert_eq!(grid.values[0], [1.0, 1.0, 1.0, 1.0, 2.0]);
+        assert_eq!(grid.values[1], [5.0, 6.0, 6.0, 6.0, 6.0]);
+        assert_eq!(grid.measured[1], [true, true, false, false, false]);
+        assert_eq!(grid.starts, [0]);
+    }
+
+    #[test]
+    fn a_long_silence_starts_a_segment() {
+        let frames = [frame(0, &[1.0, 5.0]), frame(1, &[1.0, 6.0]), frame(100, &[2.0, 7.0])];
+        let grid = Grid::new(&two_signals(), &frames).unwrap();
+        assert_eq!(grid.len(), 3);
+        assert_eq!(grid.starts, [0, 2]);
+    }
+
+    #[test]
+    fn a_slower_asset_gets_a_longer_step() {
+        let frames: Vec<Frame> = (0..50).map(|k| frame(k * 4, &[1.0, 5.0])).collect();
+        let grid = Grid::new(&two_signals(), &frames).unwrap();
+        assert!((grid.step_s - 4.0).abs() < 1e-9);
+        assert_eq!(grid.len(), 50);
+        assert_eq!(grid.starts, [0]);
+    }
+
+    #[test]
+    fn bad_readings_do_not_count() {
+        let mut bad = frame(1, &[9.0, 9.0]);
+        bad.quality = Some(vec![0, 2]);
+        let grid = Grid::new(&two_signals(), &[frame(0, &[1.0, 5.0]), bad]).unwrap();
+        assert_eq!(grid.values[1], [5.0, 5.0]);
+        assert_eq!(grid.values[0], [1.0, 9.0]);
+    }
+}

@@ -1,0 +1,13 @@
+//! Readings to batches, for training and serving alike, so that no skew between them can exist.
+//!
+//! Frames become a [`Grid`]; a target signal of it is normalised by its own past and given a
+//! fitted bank ([`Fit`]); a fit and a future of the inputs become a window of the network. Fits are
+//! kept for a while ([`Fits`]): the bank may be [`FRESH`] steps old, as it was in pretraining.
+
+mod examples;
+mod fit;
+mod grid;
+
+pub use examples::{Split, TargetExamples, examples};
+pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
+pub use grid::Grid;

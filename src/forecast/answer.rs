@@ -1,0 +1,180 @@
+//! What is said: the shapes of a prediction, and numbers made from the network's answer.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::serving::Skill;
+use crate::asset::Asset;
+use crate::ids::PredictionId;
+use crate::model::{LEVELS, Quantiles};
+
+/// Values by quantile level (`"0.1"`), one for each step.
+pub type Bands = BTreeMap<String, Vec<f64>>;
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Answerer {
+    /// Model version; 0 is the base model or the fallback.
+    pub version: i32,
+    /// Base model that the version stands on.
+    pub base: String,
+    /// Fine-tuned version, base model, or the naive fallback.
+    pub source: Source,
+    /// Why the fallback answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Kinds of [`Answerer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A version fine-tuned on this asset.
+    Model,
+    /// The base model with a bank fitted to this asset: nothing was fine-tuned yet.
+    Base,
+    /// The last value holds.
+    Fallback,
+}
+
+/// What an answer starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StateOf {
+    /// Instant of the newest frame.
+    pub observed_at: DateTime<Utc>,
+    /// Seconds between it and the answer.
+    pub age_s: f64,
+}
+
+/// Where the future of an input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InputSource {
+    /// Given in the request.
+    Given,
+    /// The asset's desired value or schedule.
+    Desired,
+    /// The last value holds.
+    Hold,
+}
+
+/// The assumed future of one input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct InputFuture {
+    /// Where it comes from.
+    pub source: InputSource,
+    /// A value for each step.
+    pub values: Vec<f64>,
+}
+
+/// A prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Prediction {
+    /// Its name, for `GET .../predictions/{id}`.
+    pub id: PredictionId,
+    /// The asset's key.
+    pub asset: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Who answered.
+    pub model: Answerer,
+    /// What it starts from.
+    pub state: StateOf,
+    /// ISO 8601 duration of a step.
+    pub frequency: String,
+    /// Instant of each step.
+    pub timestamps: Vec<DateTime<Utc>>,
+    /// What was assumed of the inputs.
+    pub inputs: BTreeMap<String, InputFuture>,
+    /// Quantiles of each output, in its unit.
+    pub signals: BTreeMap<String, Bands>,
+    /// UCUM units of inputs and outputs.
+    pub units: BTreeMap<String, String>,
+    /// How the serving version did on windows that it had not learned from; null while the base
+    /// model or the fallback serves.
+    pub skill: Option<Skill>,
+}
+
+/// The instants of `steps` steps after `end`.
+#[must_use]
+pub fn timestamps(end: DateTime<Utc>, step_s: f64, steps: usize) -> Vec<DateTime<Utc>> {
+    (1..=steps).map(|step| end + TimeDelta::microseconds((step as f64 * step_s * 1e6).round() as i64)).collect()
+}
+
+/// ISO 8601 duration of a step.
+#[must_use]
+pub fn frequency(step_s: f64) -> String {
+    format!("PT{}S", tidy(step_s))
+}
+
+/// The wanted levels of an answer, each a row over its steps.
+#[must_use]
+pub fn bands(answer: &Quantiles, levels: &[f64], steps: usize) -> Bands {
+    levels
+        .iter()
+        .map(|level| (level_key(*level), answer.iter().take(steps).map(|row| tidy(quantile(row, *level))).collect()))
+        .collect()
+}
+
+/// How a level is written as a key: `0.1`.
+#[must_use]
+pub fn level_key(level: f64) -> String {
+    format!("{level}")
+}
+
+/// A quantile at any level within [`LEVELS`], between neighbours linearly.
+#[must_use]
+pub fn quantile(row: &[f64; LEVELS.len()], level: f64) -> f64 {
+    let above = LEVELS.partition_point(|known| *known < level).clamp(1, LEVELS.len() - 1);
+    let (low, high) = (LEVELS[above - 1], LEVELS[above]);
+    let share = ((level - low) / (high - low)).clamp(0.0, 1.0);
+    row[above - 1] + share * (row[above] - row[above - 1])
+}
+
+/// Units of the named signals.
+#[must_use]
+pub fn units<'a>(asset: &Asset, signals: impl Iterator<Item = &'a usize>) -> BTreeMap<String, String> {
+    signals
+        .map(|index| &asset.asset_type.document.signals[*index])
+        .map(|signal| (signal.name.clone(), signal.unit.clone()))
+        .collect()
+}
+
+/// Seven significant digits: more than any sensor has, a third of the bytes.
+#[must_use]
+pub fn tidy(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let digits = 6 - value.abs().log10().floor() as i32;
+    if !(-300..=300).contains(&digits) {
+        return value;
+    }
+    let factor = 10_f64.powi(digits.abs());
+    if digits >= 0 { (value * factor).round() / factor } else { (value / factor).round() * factor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tidy_keeps_seven_digits() {
+        for (value, tidied) in [(1.234_567_89, 1.234_568), (-98_765.432_1, -98_765.43), (123_456_789.0, 123_456_800.0), (0.0, 0.0), (1e-12, 1e-12)] {
+            assert!((tidy(value) - tidied).abs() <= tidied.abs() * 1e-12, "{value} became {}", tidy(value));
+        }
+    }
+
+    #[test]
+    fn levels_between_known_ones_are_interpolated() {
+        let row = std::array::from_fn(|index| LEVELS[index] * 10.0);
+        assert!((quantile(&row, 0.125) - 1.25).abs() < 1e-9);
+        assert!((quantile(&row, 0.01) - 0.1).abs() < 1e-9);
+        assert!((quantile(&row, 0.99) - 9.9).abs() < 1e-9);
+        assert_eq!(level_key(0.1), "0.1");
+        assert_eq!(frequency(4.0), "PT4S");
+        assert_eq!(frequency(0.25), "PT0.25S");
+    }
+}

@@ -1,0 +1,195 @@
+//! Predictions: from the stored live state to quantiles that people can use.
+//!
+//! The caller sends no history. A [`Situation`] is everything an answer starts from: the asset's
+//! grid, fresh fits of the bank, and the version that serves; [`Forecasts::answer`] turns futures
+//! of the inputs into quantiles, all of them in one forward pass, and falls back to the naive
+//! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage.
+
+mod answer;
+pub mod calibration;
+pub mod naive;
+pub mod refresher;
+mod routes;
+mod serving;
+mod situation;
+pub mod store;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+pub use self::answer::{
+    Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile, tidy,
+    timestamps, units,
+};
+pub use self::routes::router;
+pub use self::serving::Skill;
+pub use self::situation::{Future, Said, Situation};
+use self::serving::Versions;
+use crate::asset::{AssetError, Assets};
+use crate::clock::Clock;
+use crate::features::Fits;
+use crate::ids::PredictionId;
+use crate::model::{Engine, EngineError};
+use crate::reading::{ReadingError, Readings};
+use crate::twin::{TwinError, Twins};
+
+/// The farthest that anything is predicted, in steps.
+pub const MAX_HORIZON: usize = 512;
+/// Quantile levels when none are asked for.
+pub const DEFAULT_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// Settings of predictions.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// Steps ahead when a request does not say, and of the twins' own forecasts.
+    #[arg(long, env = "COUNTERPART_FORECAST_HORIZON", default_value_t = 60)]
+    pub forecast_horizon: usize,
+    /// Seconds between two forecasts that a twin makes of its own accord.
+    #[arg(long, env = "COUNTERPART_FORECAST_EVERY_S", default_value_t = 5.0)]
+    pub forecast_every_s: f64,
+    /// Days that vintages are kept.
+    #[arg(long, env = "COUNTERPART_FORECAST_KEEP_DAYS", default_value_t = 30)]
+    pub forecast_keep_days: u32,
+}
+
+/// Why there is no prediction.
+#[derive(Debug, thiserror::Error)]
+pub enum ForecastError {
+    /// No such asset, or the database is away.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
+    /// The readings could not be had.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// The state could not be had.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
+    /// The asset has no reading at all, at or before the instant asked for.
+    #[error("the asset has no readings to start from")]
+    NoReadings,
+    /// The asset's type has no output, or none was ever measured.
+    #[error("the asset has no measured signal with the role output")]
+    NoOutputs,
+    /// Something in the request cannot be carried out: pointer and reason.
+    #[error("the request is not valid")]
+    Invalid(Vec<(String, String)>),
+    /// The model engine cannot take more.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The database said no.
+    #[error("the database said no")]
+    Database(#[from] sqlx::Error),
+    /// The computation was given up because the server ends.
+    #[error("the server is ending")]
+    Ending,
+}
+
+/// Handle on predictions; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Forecasts {
+    db: PgPool,
+    clock: Clock,
+    assets: Assets,
+    readings: Readings,
+    twins: Twins,
+    engine: Engine,
+    fits: Fits,
+    versions: Versions,
+    config: Arc<Config>,
+}
+
+/// What to predict.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Steps ahead.
+    pub horizon: Option<usize>,
+    /// Quantile levels.
+    pub quantiles: Option<Vec<f64>>,
+    /// From a past instant instead of now.
+    pub as_of: Option<DateTime<Utc>>,
+    /// Futures of inputs, by signal.
+    pub inputs: std::collections::BTreeMap<String, Vec<f64>>,
+}
+
+/// Why a prediction was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The twin's own forecast after new readings.
+    Refresh,
+    /// Somebody asked.
+    Request,
+}
+
+impl Forecasts {
+    /// Puts the room together.
+    #[must_use]
+    pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, twins: Twins, engine: Engine, config: Config) -> Self {
+        let (fits, versions) = (Fits::default(), Versions::default());
+        Self { db, clock, assets, readings, twins, engine, fits, versions, config: Arc::new(config) }
+    }
+
+    /// Predicts, and keeps the prediction as a vintage.
+    pub async fn predict(&self, asset: &str, ask: &Ask, cause: Cause) -> Result<Prediction, ForecastError> {
+        let levels = checked_levels(ask.quantiles.as_deref())?;
+        let situation = self.situation(asset, ask.as_of, ask.horizon).await?;
+        let future = situation.baseline(&ask.inputs)?;
+        let said = self.answer(&situation, std::slice::from_ref(&future)).await?;
+        let steps = situation.horizon;
+        let id = PredictionId::mint(&self.clock);
+        let targets = &situation.layout.targets;
+        let signals = targets
+            .iter()
+            .zip(&said.answers[0])
+            .map(|(target, answer)| (situation.signal(*target).name.clone(), bands(answer, &levels, steps)))
+            .collect();
+        let prediction = Prediction {
+            id,
+            asset: situation.asset.key.clone(),
+            created_at: self.clock.now(),
+            state: situation.state(&self.clock),
+            frequency: frequency(situation.grid.step_s),
+            timestamps: timestamps(situation.grid.end, situation.grid.step_s, steps),
+            inputs: situation.inputs(&future),
+            signals,
+            units: units(&situation.asset, targets.iter().chain(&situation.layout.inputs)),
+            skill: said.skill,
+            model: said.model,
+        };
+        store::keep(&self.db, situation.asset.id, &prediction, situation.grid.end, said.version, cause).await?;
+        Ok(prediction)
+    }
+
+    /// Steps ahead when a request does not say.
+    #[must_use]
+    pub fn default_horizon(&self) -> usize {
+        self.config.forecast_horizon
+    }
+
+    /// The clock, for rooms above.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+/// Levels in ascending order, each within what the network answers.
+pub fn checked_levels(levels: Option<&[f64]>) -> Result<Vec<f64>, ForecastError> {
+    let mut levels = levels.map_or_else(|| DEFAULT_QUANTILES.to_vec(), <[f64]>::to_vec);
+    let wrong = |index: usize, detail: &str| Err(ForecastError::Invalid(vec![(format!("/quantiles/{index}"), detail.into())]));
+    if levels.is_empty() || levels.len() > 99 {
+        return Err(ForecastError::Invalid(vec![("/quantiles".into(), "give 1 to 99 quantile levels".into())]));
+    }
+    for (index, level) in levels.iter().enumerate() {
+        if !(0.01..=0.99).contains(level) {
+            return wrong(index, "a quantile level lies between 0.01 and 0.99");
+        }
+        if levels[..index].iter().any(|other| (other - level).abs() < 1e-9) {
+            return wrong(index, "this quantile level is there already");
+        }
+    }
+    levels.sort_by(f64::total_cmp);
+    Ok(levels)
+}

@@ -1,0 +1,57 @@
+//! The forecast that anything else must beat: the last value holds, with the bands that changes
+//! over as many steps had in the past.
+
+use crate::model::{LEVELS, Quantiles};
+
+/// Changes that are looked back on.
+const LOOK_BACK: usize = 512;
+/// Fewer changes than this say nothing about how wide a band must be.
+const FEWEST: usize = 8;
+/// Quantiles of the standard normal distribution at [`LEVELS`].
+const NORMAL: [f64; LEVELS.len()] = [
+    -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
+    -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
+    2.326_348,
+];
+
+/// Persistence over `steps` from the end of `history` (the signal's unit, finite). `wide` is the
+/// deviation to assume while the history is too short to tell.
+#[must_use]
+pub fn persistence(history: &[f64], steps: usize, wide: f64) -> Quantiles {
+    let last = history.last().copied().unwrap_or(0.0);
+    let recent = &history[history.len().saturating_sub(LOOK_BACK)..];
+    let mut known = 0.0_f64;
+    (1..=steps)
+        .map(|ahead| {
+            let changes = recent.len().saturating_sub(ahead);
+            if changes >= FEWEST {
+                let sum: f64 = recent[ahead..].iter().zip(recent).map(|(now, then)| (now - then).powi(2)).sum();
+                // A band does not get narrower with distance because the past ran out.
+                known = known.max((sum / changes as f64).sqrt());
+            } else if known == 0.0 {
+                known = wide;
+            }
+            NORMAL.map(|z| last + z * known)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MEDIAN;
+
+    #[test]
+    fn bands_grow_with_the_changes_of_the_past() {
+        let history: Vec<f64> = (0..200).map(|k| f64::from(k) * 0.5).collect();
+        let answer = persistence(&history, 4, 1.0);
+        assert!((answer[0][MEDIAN] - 99.5).abs() < 1e-12);
+        assert!((answer[3][18] - (99.5 + 2.0 * 1.281_552)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_single_reading_has_the_assumed_width() {
+        let answer = persistence(&[3.0], 2, 0.5);
+        assert!((answer[1][18] - (3.0 + 0.5 * 1.281_552)).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,175 @@
+//! `POST .../predict`, `GET .../predictions`, `GET /v1/base-models`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Ask, Cause, ForecastError, Forecasts, Prediction, store};
+use crate::ids::PredictionId;
+use crate::model::{BaseCard, EngineError, shipped_card};
+use crate::reading::instant;
+use crate::web::extract::{Json, Path, Query};
+use crate::web::page::{self, Limit, Page};
+use crate::web::problem::{self, Document, Problem};
+
+const PREDICTIONS: &str = "predictions";
+
+/// The room's resources.
+pub fn router(forecasts: Forecasts) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(predict))
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(base_models))
+        .with_state(forecasts)
+}
+
+impl From<ForecastError> for Problem {
+    fn from(error: ForecastError) -> Self {
+        match error {
+            ForecastError::Asset(error) => error.into(),
+            ForecastError::Reading(error) => error.into(),
+            ForecastError::Twin(error) => error.into(),
+            ForecastError::Database(error) => error.into(),
+            ForecastError::NoReadings | ForecastError::NoOutputs => {
+                Self::new(problem::INSUFFICIENT_DATA, error.to_string())
+            }
+            ForecastError::Invalid(wrong) => wrong.into_iter().fold(
+                Self::new(problem::INVALID, "the request was understood but cannot be carried out"),
+                |problem, (pointer, detail)| problem.at(pointer, detail),
+            ),
+            ForecastError::Engine(EngineError::Busy) => {
+                Self::new(problem::BUSY, "the model has more requests than it can take").retry_after(Duration::from_secs(1))
+            }
+            ForecastError::Ending | ForecastError::Engine(EngineError::Stopped) => {
+                Self::new(problem::BUSY, "the server is ending").retry_after(Duration::from_secs(5))
+            }
+            ForecastError::Engine(error) => Self::internal(&error),
+        }
+    }
+}
+
+/// What to predict.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct PredictRequest {
+    /// Steps ahead, 1 to 512; 60 when left out.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 512)]
+    pub horizon: Option<usize>,
+    /// Quantile levels between 0.01 and 0.99; 0.1, 0.5 and 0.9 when left out.
+    #[serde(default)]
+    pub quantiles: Option<Vec<f64>>,
+    /// Predict from a past instant instead of now: RFC 3339.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub as_of: Option<String>,
+    /// Known futures of inputs, by signal: at least `horizon` values.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Vec<f64>>,
+}
+
+/// Which predictions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PredictionsQuery {
+    /// Items of a page, 1 to 1,000.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    pub limit: Limit,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Which prediction.
+#[derive(Debug, Deserialize)]
+struct PredictionPath {
+    asset: String,
+    id: PredictionId,
+}
+
+/// Base models that versions stand on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BaseModels {
+    /// Their cards.
+    pub items: Vec<BaseCard>,
+}
+
+/// Predict an asset from its live state
+///
+/// Nothing of the past is sent: the stored readings are the state. Without known futures the inputs
+/// follow what is desired, or hold their last value; the answer says which. When no model can
+/// answer the naive forecast does, and says so.
+#[utoipa::path(
+    post, path = "/v1/assets/{asset}/predict", tag = "predictions",
+    params(("asset" = String, Path, description = "Key of the asset")),
+    request_body = PredictRequest,
+    responses(
+        (status = 200, description = "The prediction", body = Prediction),
+        (status = 404, description = "No such asset", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "It cannot be predicted so, or not yet", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "Busy", body = Document, content_type = "application/problem+json"),
+    )
+)]
+async fn predict(
+    State(forecasts): State<Forecasts>,
+    Path(asset): Path<String>,
+    Json(request): Json<PredictRequest>,
+) -> Result<Json<Prediction>, Problem> {
+    let as_of = request.as_of.as_deref().map(instant::from_text).transpose();
+    let as_of = as_of.map_err(|error| Problem::invalid("/as_of", error.to_string()))?;
+    let ask = Ask { horizon: request.horizon, quantiles: request.quantiles, as_of, inputs: request.inputs };
+    Ok(Json(forecasts.predict(&asset, &ask, Cause::Request).await?))
+}
+
+/// List the predictions of an asset, newest first, as they were served
+#[utoipa::path(
+    get, path = "/v1/assets/{asset}/predictions", tag = "predictions",
+    params(("asset" = String, Path, description = "Key of the asset"), PredictionsQuery),
+    responses(
+        (status = 200, description = "A page of predictions", body = Page<Prediction>),
+        (status = 404, description = "No such asset", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "Not a cursor of this list", body = Document, content_type = "application/problem+json"),
+    )
+)]
+async fn list(
+    State(forecasts): State<Forecasts>,
+    Path(asset): Path<String>,
+    Query(query): Query<PredictionsQuery>,
+) -> Result<Json<Page<Prediction>>, Problem> {
+    let asset = forecasts.assets.find(&asset).await?;
+    let before = query.cursor.as_deref().map(|cursor| page::position(PREDICTIONS, cursor)).transpose()?;
+    let rows = store::list(&forecasts.db, asset.id, before, query.limit.rows()).await?;
+    Ok(Json(Page::of(PREDICTIONS, rows, query.limit, |prediction| prediction.id)))
+}
+
+/// Read one prediction as it was served
+#[utoipa::path(
+    get, path = "/v1/assets/{asset}/predictions/{id}", tag = "predictions",
+    params(("asset" = String, Path, description = "Key of the asset"), ("id" = PredictionId, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The prediction", body = Prediction),
+        (status = 404, description = "No such asset or prediction", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "Not an id", body = Document, content_type = "application/problem+json"),
+    )
+)]
+async fn read(State(forecasts): State<Forecasts>, Path(path): Path<PredictionPath>) -> Result<Json<Prediction>, Problem> {
+    let asset = forecasts.assets.find(&path.asset).await?;
+    let found = store::find(&forecasts.db, asset.id, path.id).await?;
+    found.map(Json).ok_or_else(|| Problem::new(problem::NOT_FOUND, "there is no such prediction, or it was forgotten"))
+}
+
+/// List the base models with their cards
+#[utoipa::path(
+    get, path = "/v1/base-models", tag = "models",
+    responses((status = 200, description = "The base models", body = BaseModels))
+)]
+async fn base_models() -> Json<BaseModels> {
+    Json(BaseModels { items: vec![shipped_card()] })
+}

@@ -1,0 +1,87 @@
+//! Which model serves an asset, kept loaded as plain bytes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+use super::calibration::Calibration;
+use crate::ids::{AssetId, ModelId};
+use crate::model::store::{self, WeightsError};
+use crate::model::{HeadArtefact, MODEL_CARD_NAME};
+
+/// Versions kept in memory; one is about 0.3 MB.
+const KEPT: usize = 256;
+
+/// How the serving model did on windows that it had not learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Skill {
+    /// 1 - CRPS / CRPS of the naive forecast: 0 is as good, 1 perfect.
+    pub vs_naive: f64,
+    /// Share of truths that its 80 % band held.
+    pub coverage_80: f64,
+    /// Windows that it was judged on.
+    pub windows: u64,
+}
+
+/// A model version ready to serve.
+#[derive(Debug)]
+pub struct Version {
+    /// For the engine.
+    pub head: Arc<HeadArtefact>,
+    /// Number within the asset.
+    pub number: i32,
+    /// Widths of its bands.
+    pub calibration: Calibration,
+    /// What its evaluation found.
+    pub skill: Option<Skill>,
+}
+
+/// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
+/// is asked of the database every time.
+#[derive(Clone, Debug, Default)]
+pub struct Versions(Arc<Mutex<HashMap<ModelId, Arc<Version>>>>);
+
+impl Versions {
+    /// The asset's champion; `None` when the base model serves.
+    pub async fn champion(&self, db: &PgPool, asset: AssetId) -> Result<Option<Arc<Version>>, WeightsError> {
+        let Some(row) = store::champion(db, asset).await? else { return Ok(None) };
+        if let Some(version) = self.lock().get(&row.model_id) {
+            return Ok(Some(version.clone()));
+        }
+        let Some(model) = store::weights(db, row.model_id).await? else { return Ok(None) };
+        if model.base != MODEL_CARD_NAME {
+            tracing::warn!(model.version = model.version, model.base, "version belongs to another base model");
+            return Ok(None);
+        }
+        let version = Arc::new(Version {
+            head: Arc::new(HeadArtefact { id: model.id, weights: model.weights.to_vec(), sha256: model.sha256.to_vec() }),
+            number: model.version,
+            calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
+            skill: skill(&model.scores),
+        });
+        let mut kept = self.lock();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(model.id, version.clone());
+        Ok(Some(version))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Arc<Version>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a version's skill from its score cards.
+fn skill(scores: &serde_json::Value) -> Option<Skill> {
+    let own = &scores["candidate"];
+    let crps = own["crps"].as_f64()?;
+    let naive = scores["naive"]["crps"].as_f64().filter(|crps| *crps > 0.0)?;
+    Some(Skill {
+        vs_naive: 1.0 - crps / naive,
+        coverage_80: own["coverage_80"].as_f64()?,
+        windows: own["windows"].as_u64()?,
+    })
+}

@@ -1,0 +1,282 @@
+//! Everything that an answer starts from, and the answer itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
+use super::naive::persistence;
+use super::serving::{Skill, Version};
+use super::{ForecastError, Forecasts, MAX_HORIZON};
+use crate::asset::{Asset, Signal};
+use crate::clock::Clock;
+use crate::features::{FEWEST, Fit, Grid, Layout};
+use crate::ids::ModelId;
+use crate::model::window::{Window, future_steps};
+use crate::model::{EngineError, Quantiles};
+use crate::twin::Twin;
+
+/// Frames that are looked back on; the bank sees as many.
+const FRAMES: usize = 2_048;
+
+/// An asset as it stands, ready to be asked about any future of its inputs.
+#[derive(Debug)]
+pub struct Situation {
+    /// Which asset.
+    pub asset: Arc<Asset>,
+    /// Its readings, ending at the state.
+    pub grid: Arc<Grid>,
+    /// What is predicted from what.
+    pub layout: Layout,
+    /// Steps ahead.
+    pub horizon: usize,
+    /// The live state; its desired values make the baseline.
+    pub twin: Twin,
+    /// Whether the state is a past one, for which today's desired values mean nothing.
+    past: bool,
+    version: Option<Arc<Version>>,
+    /// One for each target; empty while there is too little history.
+    fits: Vec<Arc<Fit>>,
+}
+
+/// A future of the inputs: a row for each input of the layout, in its unit, and where it is from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Future {
+    /// As long as whole patches need, at least the horizon.
+    pub rows: Vec<Vec<f64>>,
+    /// For each row.
+    pub sources: Vec<InputSource>,
+}
+
+/// Answers to several futures.
+#[derive(Debug)]
+pub struct Said {
+    /// For each future, for each target: quantiles in the signal's unit, sorted.
+    pub answers: Vec<Vec<Quantiles>>,
+    /// Who answered.
+    pub model: Answerer,
+    /// The version's id, when a version answered.
+    pub version: Option<ModelId>,
+    /// How it did when it was judged.
+    pub skill: Option<Skill>,
+}
+
+impl Situation {
+    /// A signal of the asset's type.
+    #[must_use]
+    pub fn signal(&self, index: usize) -> &Signal {
+        &self.asset.asset_type.document.signals[index]
+    }
+
+    /// Instant and age of the state.
+    #[must_use]
+    pub fn state(&self, clock: &Clock) -> StateOf {
+        let age = clock.now() - self.grid.end;
+        StateOf { observed_at: self.grid.end, age_s: age.num_milliseconds() as f64 / 1e3 }
+    }
+
+    /// Instants of the steps ahead.
+    #[must_use]
+    pub fn timestamps(&self) -> Vec<DateTime<Utc>> {
+        timestamps(self.grid.end, self.grid.step_s, self.horizon)
+    }
+
+    /// The unmodified future: what was given, else what is desired, else the last value.
+    pub fn baseline(&self, given: &BTreeMap<String, Vec<f64>>) -> Result<Future, ForecastError> {
+        let steps = future_steps(self.horizon);
+        let mut wrong: Vec<(String, String)> = Vec::new();
+        for (name, values) in given {
+            let pointer = format!("/inputs/{name}");
+            match self.asset.asset_type.signal(name) {
+                None => wrong.push((pointer, format!("the asset has no signal {name}"))),
+                Some((index, signal)) if !self.layout.inputs.contains(&index) => {
+                    let role = signal.role.name();
+                    wrong.push((pointer, format!("{name} has the role {role}; only inputs that were measured can be given")));
+                }
+                Some(_) if values.len() < self.horizon => {
+                    wrong.push((pointer, format!("{} values for a horizon of {} steps", values.len(), self.horizon)));
+                }
+                Some(_) => {
+                    if let Some(step) = values.iter().position(|value| !value.is_finite()) {
+                        wrong.push((format!("{pointer}/{step}"), "not a finite number".into()));
+                    }
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(ForecastError::Invalid(wrong));
+        }
+        let instants = timestamps(self.grid.end, self.grid.step_s, steps);
+        let (rows, sources) = self
+            .layout
+            .inputs
+            .iter()
+            .map(|input| {
+                let name = &self.signal(*input).name;
+                let last = self.grid.values[*input].last().copied().unwrap_or(0.0);
+                if let Some(values) = given.get(name) {
+                    let end = values.last().copied().unwrap_or(last);
+                    return (values.iter().copied().chain(std::iter::repeat(end)).take(steps).collect(), InputSource::Given);
+                }
+                match self.twin.desired.get(name).filter(|_| !self.past) {
+                    Some(desired) => {
+                        (instants.iter().map(|at| desired.at(*at).unwrap_or(last)).collect(), InputSource::Desired)
+                    }
+                    None => (vec![last; steps], InputSource::Hold),
+                }
+            })
+            .unzip();
+        Ok(Future { rows, sources })
+    }
+
+    /// A future as it is shown.
+    #[must_use]
+    pub fn inputs(&self, future: &Future) -> BTreeMap<String, InputFuture> {
+        self.layout
+            .inputs
+            .iter()
+            .zip(future.rows.iter().zip(&future.sources))
+            .map(|(input, (row, source))| {
+                let values = row[..self.horizon].iter().map(|value| tidy(*value)).collect();
+                (self.signal(*input).name.clone(), InputFuture { source: *source, values })
+            })
+            .collect()
+    }
+
+    /// The naive answer, the same for every future.
+    fn naive(&self, futures: usize) -> Vec<Vec<Quantiles>> {
+        let one: Vec<Quantiles> = self
+            .layout
+            .targets
+            .iter()
+            .map(|target| {
+                let signal = self.signal(*target);
+                let history: Vec<f64> = self.grid.values[*target].iter().copied().filter(|value| value.is_finite()).collect();
+                let last = history.last().copied().unwrap_or(0.0);
+                // A tenth of the range, or of the value itself, until the past says better.
+                let wide = signal.min.zip(signal.max).map_or(last.abs().max(1.0), |(min, max)| max - min) / 10.0;
+                persistence(&history, future_steps(self.horizon), wide)
+            })
+            .collect();
+        vec![one; futures]
+    }
+
+    fn windows(&self, futures: &[Future]) -> Vec<Window> {
+        let steps = future_steps(self.horizon);
+        let rows: Vec<Vec<Vec<f64>>> = futures.iter().map(|future| future.rows.clone()).collect();
+        self.fits.iter().flat_map(|fit| fit.windows(&self.grid, self.grid.len(), &rows, steps)).collect()
+    }
+}
+
+impl Forecasts {
+    /// Looks at an asset, now or as it was known at a past instant.
+    pub async fn situation(&self, key: &str, as_of: Option<DateTime<Utc>>, horizon: Option<usize>) -> Result<Situation, ForecastError> {
+        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
+        if !(1..=MAX_HORIZON).contains(&horizon) {
+            let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
+            return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
+        }
+        let asset = self.assets.find(key).await?;
+        let (twin, version) = tokio::join!(self.twins.get(asset.id), self.versions.champion(&self.db, asset.id));
+        let twin = twin?.filter(|twin| twin.observed_at.is_some()).ok_or(ForecastError::NoReadings)?;
+        // Damaged weights must not stop the answer: the base model serves, and the log says why.
+        let version = version.unwrap_or_else(|error| {
+            tracing::error!(asset.key = key, error = &error as &dyn std::error::Error, "champion could not be loaded");
+            None
+        });
+        let frames = match as_of {
+            Some(at) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
+            None => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
+        };
+        let fits = self.fits.clone();
+        let past = as_of.is_some();
+        let prepared = tokio::task::spawn_blocking(move || {
+            let grid = Grid::new(&asset.asset_type, &frames).ok_or(ForecastError::NoReadings)?;
+            let layout = Layout::new(&asset.asset_type, &grid);
+            if layout.targets.is_empty() {
+                return Err(ForecastError::NoOutputs);
+            }
+            let steps = future_steps(horizon);
+            let fit = |target: &usize| {
+                if past {
+                    Arc::new(Fit::new(&asset.asset_type, &grid, &layout, *target, grid.len(), steps))
+                } else {
+                    fits.fresh(asset.id, &asset.asset_type, &grid, &layout, *target, steps)
+                }
+            };
+            let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
+            Ok(Situation { asset, grid: Arc::new(grid), layout, horizon, twin, past, version, fits })
+        });
+        prepared.await.map_err(|_| ForecastError::Ending)?
+    }
+
+    /// Answers any number of futures in one forward pass. Equal futures get equal bits.
+    pub async fn answer(&self, situation: &Situation, futures: &[Future]) -> Result<Said, ForecastError> {
+        let fallback = |reason: String| Said {
+            answers: situation.naive(futures.len()),
+            model: Answerer { version: 0, base: self.engine.card().name.clone(), source: Source::Fallback, reason: Some(reason) },
+            version: None,
+            skill: None,
+        };
+        if situation.fits.is_empty() {
+            let have = situation.grid.len();
+            return Ok(fallback(format!("{have} steps of history; the model needs {FEWEST}")));
+        }
+        // A repeated future is computed once: arithmetic in another row of a batch may differ in
+        // its last bit, and a difference of nothing must be nothing.
+        let mut distinct: Vec<&Future> = Vec::with_capacity(futures.len());
+        let places: Vec<usize> = futures
+            .iter()
+            .map(|future| {
+                distinct.iter().position(|known| known.rows == future.rows).unwrap_or_else(|| {
+                    distinct.push(future);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let owned: Vec<Future> = distinct.into_iter().cloned().collect();
+        let windows = situation.windows(&owned);
+        let version = situation.version.clone();
+        let answered = self.engine.answer(windows, version.as_ref().map(|version| version.head.clone())).await;
+        let answers = match answered {
+            Ok(answers) => answers,
+            Err(error @ (EngineError::Busy | EngineError::Stopped)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(asset.key = situation.asset.key, error = &error as &dyn std::error::Error, "model gave no answer");
+                return Ok(fallback(error.to_string()));
+            }
+        };
+        let distinct_answers = self.in_units(situation, answers, owned.len());
+        Ok(Said {
+            answers: places.iter().map(|place| distinct_answers[*place].clone()).collect(),
+            model: Answerer {
+                version: version.as_ref().map_or(0, |version| version.number),
+                base: self.engine.card().name.clone(),
+                source: if version.is_some() { Source::Model } else { Source::Base },
+                reason: None,
+            },
+            version: version.as_ref().map(|version| version.head.id),
+            skill: version.as_ref().and_then(|version| version.skill),
+        })
+    }
+
+    /// From the network's order (targets, futures within) and units to ours.
+    fn in_units(&self, situation: &Situation, answers: Vec<Quantiles>, futures: usize) -> Vec<Vec<Quantiles>> {
+        let mut sorted: Vec<Vec<Quantiles>> = vec![Vec::with_capacity(situation.fits.len()); futures];
+        for (index, mut answer) in answers.into_iter().enumerate() {
+            let fit = &situation.fits[index / futures];
+            let signal = situation.signal(fit.target());
+            if let Some(version) = &situation.version {
+                version.calibration.apply(&signal.name, &mut answer);
+            }
+            let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
+            for row in &mut answer {
+                // Limits of the sensor bound what can be measured.
+                *row = row.map(|value| fit.scale().undo(value).clamp(low, high));
+            }
+            sorted[index % futures].push(answer);
+        }
+        sorted
+    }
+}

@@ -1,0 +1,93 @@
+//! Weights as bytes: safetensors only (pickle executes code), checked before they are believed.
+//!
+//! A flipped bit in a safetensors file loads without an error, so every artefact travels with its
+//! SHA-256, and names, shapes and finiteness are checked against the variables they are meant for.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest as _, Sha256};
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+/// Why weights were refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ArtefactError {
+    /// The bytes are not what was written.
+    #[error("the weights do not match their SHA-256")]
+    Damaged,
+    /// Not safetensors.
+    #[error("the weights are not valid safetensors")]
+    Format,
+    /// A variable is missing, has another shape or type.
+    #[error("the weights do not fit the network at {0}")]
+    Shape(String),
+    /// A weight is not a finite number.
+    #[error("the weights hold a number that is not finite at {0}")]
+    NotFinite(String),
+}
+
+/// SHA-256 of an artefact.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The variables of the stores as one safetensors document, each name behind its store's prefix.
+pub(super) fn save(stores: &[(&str, &VarStore)]) -> Vec<u8> {
+    let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = stores
+        .iter()
+        .flat_map(|(prefix, store)| {
+            store.variables().into_iter().map(move |(name, value)| (format!("{prefix}.{name}"), value))
+        })
+        .map(|(name, value)| {
+            let shape = value.size().iter().map(|side| *side as usize).collect();
+            let numbers =
+                Vec::<f32>::try_from(value.detach().to_kind(Kind::Float).reshape(-1)).expect("a float tensor");
+            (name, shape, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+        })
+        .collect();
+    // A map's order changes from run to run; the bytes must not.
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let views = entries.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes a number");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).expect("shapes match the bytes")
+}
+
+/// Fills the stores from an artefact. On an error some variables may have been changed: load into
+/// fresh stores, then swap.
+pub(super) fn load(bytes: &[u8], stores: &mut [(&str, &mut VarStore)]) -> Result<(), ArtefactError> {
+    let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;
+    for (prefix, store) in stores {
+        let variables: HashMap<String, Tensor> = store.variables();
+        for (name, mut variable) in variables {
+            let full = format!("{prefix}.{name}");
+            let view = document.tensor(&full).map_err(|_| ArtefactError::Shape(full.clone()))?;
+            let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
+            if view.dtype() != Dtype::F32 || shape != variable.size() {
+                return Err(ArtefactError::Shape(full));
+            }
+            let numbers: Vec<f32> =
+                view.data().chunks_exact(4).map(|raw| f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]])).collect();
+            if numbers.iter().any(|number| !number.is_finite()) {
+                return Err(ArtefactError::NotFinite(full));
+            }
+            tch::no_grad(|| variable.copy_(&Tensor::from_slice(&numbers).view(shape.as_slice())));
+        }
+    }
+    Ok(())
+}
+
+/// [`load`] of bytes that were written with a digest.
+pub(super) fn load_checked(
+    bytes: &[u8],
+    sha256: &[u8],
+    stores: &mut [(&str, &mut VarStore)],
+) -> Result<(), ArtefactError> {
+    if digest(bytes) != sha256 {
+        return Err(ArtefactError::Damaged);
+    }
+    load(bytes, stores)
+}

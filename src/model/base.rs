@@ -1,0 +1,102 @@
+//! The pretrained base model that ships inside the binary, with its card.
+
+use serde::{Deserialize, Serialize};
+
+use super::artefact::{self, ArtefactError};
+use super::network::{Backbone, Head};
+
+/// Weights of the backbone and of the head that every asset starts from.
+const WEIGHTS: &[u8] = include_bytes!("base/small.safetensors");
+const CARD: &str = include_str!("base/small.json");
+
+/// What is known of a base model: written by `counterpart pretrain`, never by hand.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BaseCard {
+    /// Name that model versions refer to.
+    pub name: String,
+    /// SHA-256 of the weights, in hexadecimal.
+    pub sha256: String,
+    /// Trainable numbers, backbone and head.
+    pub parameters: i64,
+    /// Of these in the head, which fine-tuning trains.
+    pub head_parameters: i64,
+    /// Seed of the synthetic plants, the weights and the batches.
+    pub seed: u64,
+    /// Windows that it learned from.
+    pub windows: usize,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Windows in a step.
+    pub batch: usize,
+    /// CPU seconds that pretraining took, data included.
+    pub cpu_seconds: f64,
+    /// Revision of the source that trained it, where it was known.
+    pub commit: Option<String>,
+    /// On plants that it did not see, per family.
+    pub validation: Vec<FamilyFigures>,
+}
+
+/// How the base model does on unseen plants of one family of the prior.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FamilyFigures {
+    /// Family of the prior; `all` is the mean.
+    pub family: String,
+    /// Windows evaluated.
+    pub windows: usize,
+    /// Mean pinball loss of the bank with Gaussian bands, in units of the window's deviation.
+    pub bank_pinball: f64,
+    /// The same of the network.
+    pub network_pinball: f64,
+    /// Share of truths inside the network's 80 % band.
+    pub coverage_80: f64,
+}
+
+/// The shipped base model.
+#[derive(Debug)]
+pub struct Base {
+    /// What is known of it.
+    pub card: BaseCard,
+    pub(super) backbone: Backbone,
+    pub(super) head: Head,
+}
+
+/// The card of the shipped base model.
+#[must_use]
+pub fn shipped_card() -> BaseCard {
+    serde_json::from_str(CARD).expect("the card was written by pretraining")
+}
+
+impl Base {
+    /// Loads the shipped weights. Costs a few milliseconds; call it on the thread that will use it.
+    pub fn shipped() -> Result<Self, ArtefactError> {
+        let card = shipped_card();
+        let sha256 = hex(&artefact::digest(WEIGHTS));
+        if sha256 != card.sha256 {
+            return Err(ArtefactError::Damaged);
+        }
+        Self::from_bytes(WEIGHTS, card)
+    }
+
+    /// Loads weights that came with a card.
+    pub fn from_bytes(weights: &[u8], card: BaseCard) -> Result<Self, ArtefactError> {
+        let (mut backbone, mut head) = (Backbone::new(), Head::new());
+        artefact::load(weights, &mut [("backbone", backbone.store_mut()), ("head", head.store_mut())])?;
+        backbone.store_mut().freeze();
+        Ok(Self { card, backbone, head })
+    }
+
+    /// A new head with the base's weights.
+    pub(super) fn fresh_head(&self) -> Head {
+        let mut head = Head::new();
+        head.store_mut().copy(self.head.store()).expect("heads have one shape");
+        head
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,261 @@
+//! The only thread that computes answers: tensors never leave it and never cross an await.
+//!
+//! A bounded inbox (full is [`EngineError::Busy`]), replies through oneshot channels, and greedy
+//! batching: whatever waits when a computation ends goes into the next one, so a lone request
+//! never waits for company. Callers who left are not computed for. The thread ends, and is joined,
+//! when the last handle is dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::artefact::{self, ArtefactError};
+use super::base::{Base, BaseCard};
+use super::network::{Head, LEVELS, quantiles};
+use super::window::{Batch, Window};
+use crate::ids::ModelId;
+
+/// Heads kept loaded; one is about 0.3 MB.
+const HEADS_KEPT: usize = 256;
+/// Windows in one forward pass; more are split.
+const BATCH: usize = 64;
+
+/// Settings of the model engine.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// Requests that may wait for the model; one more is answered 503.
+    #[arg(long, env = "COUNTERPART_MODEL_INBOX", default_value_t = 256)]
+    pub model_inbox: usize,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The inbox is full: try again.
+    #[error("the model engine is busy")]
+    Busy,
+    /// The engine has ended.
+    #[error("the model engine has stopped")]
+    Stopped,
+    /// The head could not be loaded.
+    #[error("the fine-tuned weights could not be loaded")]
+    Head(#[from] ArtefactError),
+    /// A window or an answer held a number that is not finite.
+    #[error("the model's input or output is not finite")]
+    NotFinite,
+}
+
+/// A fine-tuned head as it is stored.
+#[derive(Debug)]
+pub struct HeadArtefact {
+    /// Which model version it is.
+    pub id: ModelId,
+    /// safetensors.
+    pub weights: Vec<u8>,
+    /// Of `weights`.
+    pub sha256: Vec<u8>,
+}
+
+/// Quantiles of one window, in its normalised units: `future` rows of [`LEVELS`] values, sorted.
+pub type Quantiles = Vec<[f64; LEVELS.len()]>;
+
+struct Request {
+    windows: Vec<Window>,
+    head: Option<Arc<HeadArtefact>>,
+    reply: oneshot::Sender<Result<Vec<Quantiles>, EngineError>>,
+}
+
+/// A handle on the engine; clones share it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inbox: Option<mpsc::Sender<Request>>,
+    card: Arc<BaseCard>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Engine {
+    /// Starts the thread and waits until the base model is loaded on it.
+    pub fn start(config: &Config) -> Result<Self, ArtefactError> {
+        let (inbox, requests) = mpsc::channel(config.model_inbox.max(1));
+        let (loaded, ready) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("model".into())
+            .spawn(move || match Base::shipped() {
+                Ok(base) => {
+                    let _ = loaded.send(Ok(base.card.clone()));
+                    Worker { base, heads: HashMap::new(), age: 0 }.run(requests);
+                }
+                Err(error) => {
+                    let _ = loaded.send(Err(error));
+                }
+            })
+            .expect("the system can start a thread");
+        let card = ready.recv().map_err(|_| ArtefactError::Format)??;
+        Ok(Self { inbox: Some(inbox), card: Arc::new(card), thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// The card of the base model that it serves.
+    #[must_use]
+    pub fn card(&self) -> &BaseCard {
+        &self.card
+    }
+
+    /// Answers windows with the base model's head, or a fine-tuned one, in their order.
+    pub async fn answer(
+        &self,
+        windows: Vec<Window>,
+        head: Option<Arc<HeadArtefact>>,
+    ) -> Result<Vec<Quantiles>, EngineError> {
+        if windows.iter().any(|window| !window.is_finite()) {
+            return Err(EngineError::NotFinite);
+        }
+        let (reply, answer) = oneshot::channel();
+        let inbox = self.inbox.as_ref().ok_or(EngineError::Stopped)?;
+        inbox.try_send(Request { windows, head, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => EngineError::Busy,
+            mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
+        })?;
+        answer.await.map_err(|_| EngineError::Stopped)?
+    }
+}
+
+impl Drop for Engine {
+    /// The last handle closes the inbox and waits for the thread: libtorch must not be computing
+    /// while the process tears its statics down.
+    fn drop(&mut self) {
+        self.inbox = None;
+        if Arc::strong_count(&self.thread) == 1 {
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = thread {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+struct Loaded {
+    head: Head,
+    used: u64,
+}
+
+struct Worker {
+    base: Base,
+    heads: HashMap<ModelId, Loaded>,
+    age: u64,
+}
+
+impl Worker {
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut waiting = Vec::new();
+        while let Some(first) = requests.blocking_recv() {
+            waiting.push(first);
+            while let Ok(next) = requests.try_recv() {
+                waiting.push(next);
+            }
+            self.serve(&mut waiting);
+        }
+    }
+
+    /// Computes everything that waits, requests of one head and shape together.
+    fn serve(&mut self, waiting: &mut Vec<Request>) {
+        let mut groups: Vec<((Option<ModelId>, (usize, usize)), Vec<Request>)> = Vec::new();
+        for request in waiting.drain(..).filter(|request| !request.reply.is_closed()) {
+            let Some(first) = request.windows.first() else {
+                let _ = request.reply.send(Ok(Vec::new()));
+                continue;
+            };
+            let key = (request.head.as_ref().map(|head| head.id), first.shape());
+            match groups.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, group)) => group.push(request),
+                None => groups.push((key, vec![request])),
+            }
+        }
+        for (_, group) in groups {
+            let outcome = self.compute(&group);
+            self.reply(group, outcome);
+        }
+    }
+
+    fn compute(&mut self, group: &[Request]) -> Result<Vec<Quantiles>, EngineError> {
+        if let Some(artefact) = group.iter().find_map(|request| request.head.as_ref()) {
+            self.load(artefact)?;
+        }
+        let key = group[0].head.as_ref().map(|head| head.id);
+        let head = key.and_then(|id| self.heads.get(&id)).map_or(&self.base.head, |loaded| &loaded.head);
+        let windows: Vec<&Window> = group.iter().flat_map(|request| &request.windows).collect();
+        forward(&self.base, head, &windows)
+    }
+
+    fn reply(&self, group: Vec<Request>, outcome: Result<Vec<Quantiles>, EngineError>) {
+        match outcome {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                for request in group {
+                    let own = answers.by_ref().take(request.windows.len()).collect();
+                    let _ = request.reply.send(Ok(own));
+                }
+            }
+            // One caller's bad window must not fail the others of its batch.
+            Err(EngineError::NotFinite) if group.len() > 1 => {
+                for request in group {
+                    let windows: Vec<&Window> = request.windows.iter().collect();
+                    let head = request.head.as_ref().and_then(|artefact| self.heads.get(&artefact.id));
+                    let own = forward(&self.base, head.map_or(&self.base.head, |loaded| &loaded.head), &windows);
+                    let _ = request.reply.send(own);
+                }
+            }
+            Err(error) => {
+                for request in group {
+                    let _ = request.reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Makes sure that a head is loaded, forgetting the one unused for longest when there are many.
+    fn load(&mut self, artefact: &HeadArtefact) -> Result<(), ArtefactError> {
+        self.age += 1;
+        if let Some(loaded) = self.heads.get_mut(&artefact.id) {
+            loaded.used = self.age;
+            return Ok(());
+        }
+        let mut head = Head::new();
+        artefact::load_checked(&artefact.weights, &artefact.sha256, &mut [("head", head.store_mut())])?;
+        if self.heads.len() >= HEADS_KEPT {
+            let oldest = self.heads.iter().min_by_key(|(_, loaded)| loaded.used).map(|(id, _)| *id);
+            if let Some(id) = oldest {
+                self.heads.remove(&id);
+            }
+        }
+        self.heads.insert(artefact.id, Loaded { head, used: self.age });
+        Ok(())
+    }
+}
+
+/// Sorted quantiles of windows of one shape, in batches.
+pub(super) fn forward(base: &Base, head: &Head, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
+    let mut answers = Vec::with_capacity(windows.len());
+    for chunk in windows.chunks(BATCH) {
+        tch::no_grad(|| {
+            let batch = Batch::stack(chunk, None);
+            let corrections = head.corrections(&base.backbone.features(&batch), None);
+            let (sorted, _) = quantiles(&batch, &corrections).sort(-1, false);
+            let numbers = Vec::<f32>::try_from(sorted.contiguous().reshape(-1)).map_err(|_| EngineError::NotFinite)?;
+            if numbers.iter().any(|number| !number.is_finite()) {
+                return Err(EngineError::NotFinite);
+            }
+            let steps = chunk[0].future;
+            answers.extend(numbers.chunks_exact(steps * LEVELS.len()).map(|window| {
+                window
+                    .chunks_exact(LEVELS.len())
+                    .map(|row| std::array::from_fn(|level| f64::from(row[level])))
+                    .collect::<Quantiles>()
+            }));
+            Ok(())
+        })?;
+    }
+    Ok(answers)
+}

@@ -1,0 +1,27 @@
+//! The only room that says `tch`: the network, its weights, its thread, its training.
+//!
+//! The base model corrects the closed-form bank (`expert/`): untrained it equals the bank with
+//! Gaussian bands. A model version is a head of its own on the base's frozen backbone. Tensors stay
+//! on the thread that made them; everything that crosses is plain numbers and bytes.
+
+mod artefact;
+mod base;
+pub mod engine;
+mod loss;
+mod network;
+pub mod pretrain;
+mod recipe;
+pub mod store;
+pub mod trainee;
+#[cfg(test)]
+mod tests;
+pub mod window;
+
+pub use artefact::{ArtefactError, digest};
+pub use base::{Base, BaseCard, FamilyFigures, shipped_card};
+pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
+pub use network::{LEVELS, MEDIAN};
+pub use recipe::{Invalid, Loss, Optimizer, Recipe};
+
+/// Name of the shipped base model.
+pub const MODEL_CARD_NAME: &str = "small";

@@ -1,0 +1,193 @@
+//! How a head learns: the settings of one fine-tune job.
+//!
+//! The defaults are the measured ones; a person may override each by name. A recipe is stored
+//! with the job and with the version that came of it, so that a result can be repeated.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Settings of one fine-tune job. Anything left out has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Turns gradients into steps.
+    pub optimizer: Optimizer,
+    /// Length of a step at its greatest, more than 0 and at most 1.
+    #[schema(default = 1e-3)]
+    pub learning_rate: f64,
+    /// Optimiser steps at most, 1 to 20,000.
+    #[schema(default = 300)]
+    pub max_steps: u32,
+    /// Windows in one step, 1 to 1,024.
+    #[schema(default = 32)]
+    pub batch: u32,
+    /// Weight of the sum of absolute weights in the loss, 0 to 1.
+    #[schema(default = 0.0)]
+    pub l1: f64,
+    /// Weight decay toward zero, 0 to 1; decoupled from the gradient with `adamw`.
+    #[schema(default = 0.02)]
+    pub l2: f64,
+    /// Weight of the squared distance to the shipped head (L2-SP), 0 to 1.
+    #[schema(default = 1e-3)]
+    pub l2_sp: f64,
+    /// Share of the activations that a step switches off, 0 to 0.9.
+    #[schema(default = 0.1)]
+    pub dropout: f64,
+    /// Evaluations without improvement after which learning stops, 1 to 1,000.
+    #[schema(default = 6)]
+    pub patience: u32,
+    /// Steps between two evaluations on the validation windows, 1 to 20,000.
+    #[schema(default = 20)]
+    pub evaluate_every: u32,
+    /// What a forecast error costs.
+    pub loss: Loss,
+    /// Decides every random draw: the same data and seed give the same head. At most 2^53 - 1,
+    /// the largest that JSON keeps exactly.
+    #[schema(default = 0)]
+    pub seed: u64,
+}
+
+/// Turns gradients into steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay.
+    #[default]
+    Adamw,
+    /// Adam; the decay is part of the gradient.
+    Adam,
+    /// Stochastic gradient descent with momentum 0.9.
+    Sgd,
+}
+
+/// What a forecast error costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// The quantile loss: a forecast of quantiles is best when each is right.
+    #[default]
+    Pinball,
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// JSON pointer within the recipe, such as `/learning_rate`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// The largest whole number that every JSON reader keeps exactly.
+const MAX_SEED: u64 = (1 << 53) - 1;
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::Adamw,
+            learning_rate: 1e-3,
+            max_steps: 300,
+            batch: 32,
+            l1: 0.0,
+            l2: 0.02,
+            l2_sp: 1e-3,
+            dropout: 0.1,
+            patience: 6,
+            evaluate_every: 20,
+            loss: Loss::Pinball,
+            seed: 0,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads the settings that a person gave, each for itself, so that every wrong one is named.
+    pub fn parse(given: &Map<String, Value>) -> Result<Self, Vec<Invalid>> {
+        let invalid: Vec<Invalid> = given
+            .iter()
+            .filter_map(|(name, value)| {
+                let alone = Map::from_iter([(name.clone(), value.clone())]);
+                let error = Self::deserialize(Value::Object(alone)).err()?;
+                // RFC 6901: a tilde and a slash inside a name are written as escapes.
+                let name = name.replace('~', "~0").replace('/', "~1");
+                Some(Invalid { pointer: format!("/{name}"), detail: error.to_string() })
+            })
+            .collect();
+        if !invalid.is_empty() {
+            return Err(invalid);
+        }
+        let whole = Self::deserialize(Value::Object(given.clone()));
+        let recipe = whole.map_err(|error| vec![Invalid { pointer: String::new(), detail: error.to_string() }])?;
+        let invalid = recipe.invalid();
+        if invalid.is_empty() { Ok(recipe) } else { Err(invalid) }
+    }
+
+    /// The settings that lie outside their range; empty when the recipe can be used.
+    #[must_use]
+    pub fn invalid(&self) -> Vec<Invalid> {
+        let mut invalid = Vec::new();
+        let mut check = |name: &str, inside: bool, range: &str| {
+            if !inside {
+                invalid.push(Invalid { pointer: format!("/{name}"), detail: format!("must be {range}") });
+            }
+        };
+        let rate = self.learning_rate;
+        check("learning_rate", rate > 0.0 && rate <= 1.0, "more than 0 and at most 1");
+        check("max_steps", (1..=20_000).contains(&self.max_steps), "1 to 20000");
+        check("batch", (1..=1024).contains(&self.batch), "1 to 1024");
+        check("l1", (0.0..=1.0).contains(&self.l1), "0 to 1");
+        check("l2", (0.0..=1.0).contains(&self.l2), "0 to 1");
+        check("l2_sp", (0.0..=1.0).contains(&self.l2_sp), "0 to 1");
+        check("dropout", (0.0..=0.9).contains(&self.dropout), "0 to 0.9");
+        check("patience", (1..=1000).contains(&self.patience), "1 to 1000");
+        check("evaluate_every", (1..=20_000).contains(&self.evaluate_every), "1 to 20000");
+        check("seed", self.seed <= MAX_SEED, "at most 9007199254740991");
+        invalid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(given: &Value) -> Result<Recipe, Vec<String>> {
+        Recipe::parse(given.as_object().unwrap())
+            .map_err(|invalid| invalid.into_iter().map(|invalid| invalid.pointer).collect())
+    }
+
+    #[test]
+    fn nothing_given_is_the_default_and_the_default_is_valid() {
+        assert_eq!(parse(&json!({})), Ok(Recipe::default()));
+        assert_eq!(Recipe::default().invalid(), []);
+    }
+
+    #[test]
+    fn a_setting_replaces_its_default() {
+        let recipe =
+            parse(&json!({"learning_rate": 3e-4, "optimizer": "sgd", "max_steps": 40, "loss": "pinball"})).unwrap();
+        assert_eq!((recipe.learning_rate, recipe.optimizer, recipe.max_steps), (3e-4, Optimizer::Sgd, 40));
+        assert_eq!(recipe.batch, Recipe::default().batch);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_pointed_to() {
+        let wrong_kinds = json!({"learning_rate": "fast", "max_step": 3, "batch": -1, "a/b~c": 0, "loss": "mse"});
+        let mut pointers = parse(&wrong_kinds).unwrap_err();
+        pointers.sort();
+        assert_eq!(pointers, ["/a~1b~0c", "/batch", "/learning_rate", "/loss", "/max_step"]);
+        let out_of_range = json!({
+            "learning_rate": 0.0, "max_steps": 0, "batch": 5000, "l1": -0.1, "l2": 2, "l2_sp": -1, "dropout": 0.95,
+            "patience": 0, "evaluate_every": 0, "seed": 9_007_199_254_740_992_u64,
+        });
+        assert_eq!(parse(&out_of_range).unwrap_err().len(), 10);
+    }
+
+    #[test]
+    fn a_recipe_survives_the_database() {
+        let recipe = Recipe { seed: 7, l1: 1e-5, ..Recipe::default() };
+        let stored = serde_json::to_value(&recipe).unwrap();
+        assert_eq!(serde_json::from_value::<Recipe>(stored).unwrap(), recipe);
+    }
+}

@@ -1,0 +1,147 @@
+//! SQL of what was learned: model versions, and which of them serves an asset.
+//!
+//! Reading only. Versions are born, promoted and rolled back in `training::store`, in the
+//! transaction that closes the job.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgExecutor;
+
+use crate::ids::{AssetId, JobId, ModelId};
+
+/// Why weights cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The database said no.
+    #[error("the model version could not be read")]
+    Database(#[from] sqlx::Error),
+    /// The bytes are not those that were stored: a flipped bit in safetensors loads silently.
+    #[error("the weights of model version {0} are damaged")]
+    Damaged(ModelId),
+}
+
+/// The version that serves an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct ChampionRow {
+    /// Its id.
+    pub model_id: ModelId,
+    /// Its number within the asset, 1 or more.
+    pub version: i32,
+}
+
+/// A version with its weights.
+#[derive(Clone, Debug)]
+pub struct ModelRow {
+    /// Its id.
+    pub id: ModelId,
+    /// Whose it is.
+    pub asset: AssetId,
+    /// Its number within the asset, 1 or more.
+    pub version: i32,
+    /// Base model whose backbone the head belongs to.
+    pub base: String,
+    /// The head as safetensors; the bytes match `sha256`.
+    pub weights: Arc<[u8]>,
+    /// SHA-256 of the weights.
+    pub sha256: [u8; 32],
+    /// Conformal widths, as the learner wrote them.
+    pub calibration: Value,
+    /// Score cards on the holdout: `candidate`, `champion` and `naive`.
+    pub scores: Value,
+}
+
+/// A version without its weights, for lists.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedModel {
+    /// Its id.
+    pub id: ModelId,
+    /// Its number within the asset, 1 or more.
+    pub version: i32,
+    /// The job that made it.
+    pub job_id: JobId,
+    /// Base model whose backbone the head belongs to.
+    pub base: String,
+    /// Settings that it learned with.
+    pub recipe: Value,
+    /// Score cards on the holdout.
+    pub scores: Value,
+    /// Losses by step.
+    pub curve: Value,
+    /// Whether the verdict made it champion when it was born.
+    pub promoted: bool,
+    /// The verdict in words.
+    pub reason: String,
+    /// When it was born.
+    pub created_at: DateTime<Utc>,
+}
+
+/// SHA-256 of an artefact.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The version that serves an asset; `None` when the base model does.
+pub async fn champion(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<ChampionRow>> {
+    sqlx::query_as(
+        "select m.id as model_id, m.version from champion c join model_version m on m.id = c.model_id
+         where c.asset_id = $1",
+    )
+    .bind(asset)
+    .fetch_optional(db)
+    .await
+}
+
+/// The versions that serve many assets, in one round trip; an asset served by the base model is
+/// left out.
+pub async fn champions(db: impl PgExecutor<'_>, assets: &[AssetId]) -> sqlx::Result<Vec<(AssetId, ChampionRow)>> {
+    let assets: Vec<i64> = assets.iter().map(|asset| asset.0).collect();
+    let rows: Vec<(AssetId, ModelId, i32)> = sqlx::query_as(
+        "select c.asset_id, m.id, m.version from champion c join model_version m on m.id = c.model_id
+         where c.asset_id = any($1)",
+    )
+    .bind(assets)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(asset, model_id, version)| (asset, ChampionRow { model_id, version })).collect())
+}
+
+/// A version with its weights, checked against their hash; `None` when there is no such version.
+pub async fn weights(db: impl PgExecutor<'_>, model: ModelId) -> Result<Option<ModelRow>, WeightsError> {
+    type Row = (AssetId, i32, String, Vec<u8>, Vec<u8>, Value, Value);
+    let row: Option<Row> = sqlx::query_as(
+        "select asset_id, version, base, weights, sha256, calibration, scores from model_version where id = $1",
+    )
+    .bind(model)
+    .fetch_optional(db)
+    .await?;
+    let Some((asset, version, base, weights, stored, calibration, scores)) = row else {
+        return Ok(None);
+    };
+    let sha256 = sha256(&weights);
+    if stored != sha256 {
+        return Err(WeightsError::Damaged(model));
+    }
+    Ok(Some(ModelRow { id: model, asset, version, base, weights: weights.into(), sha256, calibration, scores }))
+}
+
+/// Versions of an asset, newest first, older than version `before`.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    before: Option<i32>,
+    limit: i64,
+) -> sqlx::Result<Vec<ListedModel>> {
+    sqlx::query_as(
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, created_at from model_version
+         where asset_id = $1 and ($2::int4 is null or version < $2) order by version desc limit $3",
+    )
+    .bind(asset)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}

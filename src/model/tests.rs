@@ -1,0 +1,215 @@
+//! What must hold of network, weights, training and engine.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::engine::{Config, Engine, EngineError, HeadArtefact};
+use super::trainee::{Example, Lesson, answer, learn};
+use super::window::{CONTEXT, SLOTS, Window};
+use super::{ArtefactError, Base, LEVELS, MEDIAN, Recipe, artefact, digest, shipped_card};
+use crate::clock::Clock;
+use crate::expert::{Bank, History};
+use crate::ids::ModelId;
+
+const STEPS: usize = 32;
+
+/// A lag that answers one input, and its window at the end of `length` steps.
+fn window(seed: usize, length: usize) -> (Window, Vec<f32>) {
+    let input: Vec<f64> =
+        (0..length + STEPS).map(|k| if ((k + 7 * seed) / 23) % 2 == 0 { 1.0 } else { -1.0 + 0.1 * (seed % 5) as f64 }).collect();
+    let mut state = 0.0;
+    let target: Vec<f64> = input
+        .iter()
+        .map(|u| {
+            state += 0.1 * (u - state);
+            state * 1.5
+        })
+        .collect();
+    let past = vec![input[..length].to_vec()];
+    let future = vec![input[length..].to_vec()];
+    let history = History { target: &target[..length], inputs: &past, starts: &[0] };
+    let bank = Bank::fit(&history, STEPS);
+    let window = Window::new(&bank, &bank.forecast(&history, &future), &history, 0, &future, CONTEXT);
+    (window, target[length..].iter().map(|value| *value as f32).collect())
+}
+
+fn base() -> Base {
+    Base::shipped().unwrap()
+}
+
+#[test]
+fn the_shipped_weights_match_their_card() {
+    let base = base();
+    assert_eq!(base.card.sha256, shipped_card().sha256);
+    assert_eq!(base.card.name, super::MODEL_CARD_NAME);
+    assert!(base.card.validation.iter().any(|row| row.family == "all" && row.network_pinball < row.bank_pinball));
+}
+
+#[test]
+fn an_answer_has_sorted_finite_quantiles() {
+    let (window, _) = window(1, 500);
+    let answers = answer(&base(), None, &[&window]).unwrap();
+    assert_eq!(answers[0].len(), STEPS);
+    for row in &answers[0] {
+        assert!(row.iter().all(|value| value.is_finite()));
+        assert!(row.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+}
+
+#[test]
+fn no_step_knows_a_later_input() {
+    let base = base();
+    let (window, _) = window(2, 400);
+    let before = answer(&base, None, &[&window]).unwrap();
+    for changed in [3, 15, 16, 29] {
+        let mut other = window.clone();
+        for step in changed..STEPS {
+            other.inputs[0][CONTEXT + step] += 1.5;
+            other.bank[CONTEXT + step] += 0.5;
+        }
+        let after = answer(&base, None, &[&other]).unwrap();
+        assert_eq!(before[0][..changed], after[0][..changed], "changed from step {changed}");
+        assert_ne!(before[0][changed..], after[0][changed..]);
+    }
+}
+
+#[test]
+fn the_order_of_inputs_hardly_matters() {
+    // The slots are permuted in pretraining; this only checks that a second, constant input in any
+    // slot leaves the answer near.
+    let base = base();
+    let (window, _) = window(3, 400);
+    let mut more = window.clone();
+    more.inputs.insert(0, vec![0.0; CONTEXT + STEPS]);
+    assert!(more.inputs.len() <= SLOTS);
+    let answers = answer(&base, None, &[&window, &more]).unwrap();
+    let gap = (0..STEPS).map(|step| (answers[0][step][MEDIAN] - answers[1][step][MEDIAN]).abs()).fold(0.0, f64::max);
+    assert!(gap < 0.5, "medians differ by {gap}");
+}
+
+#[test]
+fn damaged_weights_are_refused() {
+    let base = base();
+    let weights = artefact::save(&[("head", base.fresh_head().store())]);
+    let sha = digest(&weights);
+    let check = |bytes: &[u8]| {
+        let mut head = super::network::Head::new();
+        artefact::load_checked(bytes, &sha, &mut [("head", head.store_mut())])
+    };
+    assert_eq!(check(&weights), Ok(()));
+    let mut flipped = weights.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    assert_eq!(check(&flipped), Err(ArtefactError::Damaged));
+    let mut poisoned = weights.clone();
+    poisoned[last - 3..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let mut head = super::network::Head::new();
+    let refusal = artefact::load(&poisoned, &mut [("head", head.store_mut())]);
+    assert!(matches!(refusal, Err(ArtefactError::NotFinite(_))), "{refusal:?}");
+    for broken in [&weights[..weights.len() / 2], &[0xff; 64][..], &[]] {
+        let refusal = artefact::load(broken, &mut [("head", head.store_mut())]);
+        assert_eq!(refusal, Err(ArtefactError::Format));
+    }
+    let backbone = artefact::save(&[("backbone", base.backbone.store())]);
+    let refusal = artefact::load(&backbone, &mut [("head", head.store_mut())]);
+    assert!(matches!(refusal, Err(ArtefactError::Shape(_))), "{refusal:?}");
+}
+
+/// An asset whose truth lies off the bank by a fixed part of the input.
+fn lesson() -> Lesson {
+    let examples = |from: usize, to: usize| {
+        (from..to)
+            .map(|seed| {
+                let (window, mut truth) = window(seed, 300 + 11 * seed);
+                for (step, value) in truth.iter_mut().enumerate() {
+                    *value += 0.4 * window.inputs[0][CONTEXT + step];
+                }
+                Example::new(window, truth)
+            })
+            .collect()
+    };
+    Lesson { train: examples(0, 24), validation: examples(24, 32) }
+}
+
+fn recipe() -> Recipe {
+    Recipe { max_steps: 60, batch: 8, learning_rate: 3e-3, patience: 20, l1: 1e-6, ..Recipe::default() }
+}
+
+#[test]
+fn a_head_learns_what_the_bank_misses_and_the_backbone_stays() {
+    let base = base();
+    let before = artefact::save(&[("backbone", base.backbone.store()), ("head", base.head.store())]);
+    let learned = learn(&base, &lesson(), &recipe(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let (first, best) = (learned.curve[0].validation_loss, learned.curve.iter().map(|p| p.validation_loss).fold(f64::MAX, f64::min));
+    assert!(best < first * 0.8, "validation loss {first} became {best}");
+    assert!(learned.best_step > 0);
+    assert_eq!(before, artefact::save(&[("backbone", base.backbone.store()), ("head", base.head.store())]));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let base = base();
+    let short = Recipe { max_steps: 12, evaluate_every: 4, ..recipe() };
+    let run = |recipe: &Recipe| learn(&base, &lesson(), recipe, &mut |_| ControlFlow::Continue(())).unwrap().weights;
+    assert_eq!(run(&short), run(&short));
+    assert_ne!(run(&short), run(&Recipe { seed: 5, ..short.clone() }));
+}
+
+#[test]
+fn learning_stops_when_told() {
+    let mut told = 0;
+    let outcome = learn(&base(), &lesson(), &recipe(), &mut |_| {
+        told += 1;
+        if told == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(outcome, Err(super::trainee::TraineeError::Cancelled)));
+    assert_eq!(told, 2);
+}
+
+#[tokio::test]
+async fn the_engine_answers_batches_as_it_answers_alone() {
+    let engine = Engine::start(&Config { model_inbox: 8 }).unwrap();
+    let windows: Vec<Window> = (0..3).map(|seed| window(seed, 450).0).collect();
+    let together = engine.answer(windows.clone(), None).await.unwrap();
+    for (window, joined) in windows.into_iter().zip(together) {
+        let alone = engine.answer(vec![window], None).await.unwrap();
+        for (one, other) in alone[0].iter().flatten().zip(joined.iter().flatten()) {
+            assert!((one - other).abs() < 1e-4, "{one} and {other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_engine_serves_a_fine_tuned_head_and_refuses_a_damaged_one() {
+    let engine = Engine::start(&Config { model_inbox: 8 }).unwrap();
+    let base = base();
+    let learned = learn(&base, &lesson(), &recipe(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let clock = Clock::system();
+    let sha256 = digest(&learned.weights).to_vec();
+    let head = Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: learned.weights.clone(), sha256: sha256.clone() });
+    let (window, _) = window(1, 500);
+    let tuned = engine.answer(vec![window.clone()], Some(head)).await.unwrap();
+    let plain = engine.answer(vec![window.clone()], None).await.unwrap();
+    assert_ne!(tuned, plain);
+    let mut broken = learned.weights;
+    broken[200] ^= 4;
+    let damaged = Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: broken, sha256 });
+    let refusal = engine.answer(vec![window], Some(damaged)).await;
+    assert!(matches!(refusal, Err(EngineError::Head(ArtefactError::Damaged))));
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_never_reaches_the_network() {
+    let engine = Engine::start(&Config { model_inbox: 8 }).unwrap();
+    let (mut window, _) = window(1, 500);
+    window.inputs[0][3] = f32::NAN;
+    assert!(matches!(engine.answer(vec![window], None).await, Err(EngineError::NotFinite)));
+}
+
+#[test]
+fn the_levels_are_symmetric() {
+    assert!((LEVELS[MEDIAN] - 0.5).abs() < 1e-12);
+    for (low, high) in LEVELS.iter().zip(LEVELS.iter().rev()) {
+        assert!((low + high - 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,37 @@
+//! `POST /v1/assets/{asset}/what-if`.
+
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Outcome, Scenarios, WhatIf};
+use crate::web::extract::{Json, Path};
+use crate::web::problem::{Document, Problem};
+
+/// The room's resources.
+pub fn router(scenarios: Scenarios) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(what_if)).with_state(scenarios)
+}
+
+/// Ask what would be if inputs were set otherwise
+///
+/// Every scenario is answered beside the baseline, with the difference between the two. Nothing is
+/// changed at the asset, and nothing is stored.
+#[utoipa::path(
+    post, path = "/v1/assets/{asset}/what-if", tag = "what-if",
+    params(("asset" = String, Path, description = "Key of the asset")),
+    request_body = WhatIf,
+    responses(
+        (status = 200, description = "Baseline, scenarios and differences", body = Outcome),
+        (status = 404, description = "No such asset", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "It cannot be asked so, or not yet", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "Busy", body = Document, content_type = "application/problem+json"),
+    )
+)]
+async fn what_if(
+    State(scenarios): State<Scenarios>,
+    Path(asset): Path<String>,
+    Json(request): Json<WhatIf>,
+) -> Result<Json<Outcome>, Problem> {
+    Ok(Json(scenarios.what_if(&asset, &request).await?))
+}

@@ -1,0 +1,66 @@
+//! The description of the API, and a readable reference made from it that needs no network.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use utoipa::PartialSchema as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiVersion, Ref, RefOr, Response,
+    ResponseBuilder,
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::web::problem;
+
+/// Name of the answer that every operation may give instead of its own.
+const PROBLEM: &str = "Problem";
+
+pub(super) fn router(api: &OpenApi) -> Router {
+    let document = Bytes::from(serde_json::to_vec_pretty(api).unwrap_or_default());
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response();
+    let reference = SwaggerUi::new("/docs").config(
+        Config::from("/openapi.json").validator_url("none").display_request_duration(true).try_it_out_enabled(true),
+    );
+    Router::from(reference).route("/openapi.json", get(answer))
+}
+
+/// Adds what all operations share: who we are, and that any of them may answer with a problem.
+pub(super) fn complete(mut api: OpenApi) -> OpenApi {
+    api.openapi = OpenApiVersion::Version31;
+    api.info = InfoBuilder::new()
+        .title("Counterpart")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "A digital twin server that learns its asset. Instants are RFC 3339 in UTC. Errors are problem documents \
+             (RFC 9457); each type has a page at `/problems/{slug}`.",
+        ))
+        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+        .build();
+    let components = api.components.take().map_or_else(ComponentsBuilder::new, ComponentsBuilder::from);
+    let components = components
+        .schema(PROBLEM, problem::Document::schema())
+        .schema("FieldError", problem::FieldError::schema())
+        .response(PROBLEM, problem_answer());
+    api.components = Some(components.build());
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        let shared = RefOr::Ref(Ref::from_response_name(PROBLEM));
+        operation.responses.responses.entry("default".to_owned()).or_insert(shared);
+    }
+    api
+}
+
+fn problem_answer() -> Response {
+    ResponseBuilder::new()
+        .description("The request was not carried out; the document says why.")
+        .content(problem::MEDIA_TYPE, Content::new(Some(Ref::from_schema_name(PROBLEM))))
+        .build()
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch, &mut item.head, &mut item.options]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}

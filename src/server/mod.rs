@@ -1,0 +1,142 @@
+//! The server: rooms become one router with its layers, and the router is served until the end.
+//!
+//! Every answer that is not a success is a problem document, wherever it arose. Binds to this
+//! machine only unless `--insecure` says otherwise, because there are no keys yet. The end takes
+//! at most ten seconds: live streams end at once, requests in work are finished.
+
+mod docs;
+mod guard;
+mod layers;
+mod listen;
+mod pages;
+mod run;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::asset::{self, Assets};
+use crate::clock::Clock;
+use crate::observe::Metrics;
+
+pub use listen::serve;
+pub use run::run;
+
+/// Longest end, from the signal to the last byte.
+pub const END: Duration = Duration::from_secs(10);
+
+/// Where and how the server listens.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Config {
+    /// Address and port to listen on. Port 0 takes any free one.
+    #[arg(long, env = "COUNTERPART_SERVER_BIND", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub bind: SocketAddr,
+
+    /// Listen on an address that other machines can reach. There are no keys yet: whoever reaches
+    /// it can read and change everything.
+    #[arg(long, env = "COUNTERPART_SERVER_INSECURE")]
+    pub insecure: bool,
+
+    /// Host names under which this server is reached through a proxy, separated by commas.
+    /// localhost and addresses of this machine are always known; with --insecure all names are.
+    #[arg(long = "hosts", env = "COUNTERPART_SERVER_HOSTS", value_delimiter = ',', value_name = "NAMES")]
+    pub hosts: Vec<String>,
+
+    /// Seconds that a request may take, live streams excepted.
+    #[arg(long, env = "COUNTERPART_SERVER_REQUEST_TIMEOUT_S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub request_timeout_s: u64,
+
+    /// Seconds in which a request's body must have arrived.
+    #[arg(long, env = "COUNTERPART_SERVER_BODY_TIMEOUT_S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub body_timeout_s: u64,
+
+    /// Connections at a time; more wait until one ends.
+    #[arg(long, env = "COUNTERPART_SERVER_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections: u32,
+}
+
+impl Default for Config {
+    /// As without any setting, but on any free port.
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            insecure: false,
+            hosts: Vec::new(),
+            request_timeout_s: 30,
+            body_timeout_s: 10,
+            max_connections: 4096,
+        }
+    }
+}
+
+/// The server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Other machines could reach the address.
+    #[error(
+        "{0} can be reached from other machines, and there are no keys yet: bind to 127.0.0.1, \
+         or say --insecure if everybody who reaches it may read and change everything"
+    )]
+    Exposed(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}; choose another one with --bind")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Everything that has a door, and what the doors share.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// What `/readyz` asks.
+    pub db: PgPool,
+    /// The time, for ids of requests.
+    pub clock: Clock,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// Ends live streams, background work and the server.
+    pub end: CancellationToken,
+    /// Assets and their types.
+    pub assets: Assets,
+}
+
+/// Takes the address, unless it is one that others could reach and nobody allowed that.
+pub async fn bind(config: &Config) -> Result<TcpListener, ServerError> {
+    let address = config.bind;
+    if !address.ip().is_loopback() && !config.insecure {
+        return Err(ServerError::Exposed(address));
+    }
+    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
+}
+
+/// All doors with all layers.
+pub fn router(rooms: &Rooms, config: &Config) -> Router {
+    let (router, api) = doors(rooms).split_for_parts();
+    let router = router
+        .merge(pages::router(rooms.clone()))
+        .merge(docs::router(&docs::complete(api)))
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::method_not_allowed);
+    layers::around(router, rooms, config)
+}
+
+/// The description of the API.
+#[must_use]
+pub fn openapi(rooms: &Rooms) -> OpenApi {
+    docs::complete(doors(rooms).into_openapi())
+}
+
+/// The doors of the rooms: a new room is added here.
+fn doors(rooms: &Rooms) -> OpenApiRouter {
+    OpenApiRouter::default().merge(asset::router(rooms.assets.clone()))
+}

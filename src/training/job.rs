@@ -1,0 +1,95 @@
+//! A fine-tune job as people see it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::learner::Stage;
+use super::verdict::Verdict;
+use crate::ids::JobId;
+use crate::model::Recipe;
+
+/// How far a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Status {
+    /// It waits for a worker.
+    Pending,
+    /// A worker has it.
+    Running,
+    /// A verdict was reached; whether the candidate was promoted is in it.
+    Succeeded,
+    /// It gave up; `error` says why.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}
+
+/// Why a job was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Cause {
+    /// A person asked.
+    Request,
+    /// Enough new readings had come.
+    FreshReadings,
+}
+
+/// Who decides whether a candidate that passes the gate serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Promotion {
+    /// The server, at once.
+    #[default]
+    Managed,
+    /// A person, by `POST /v1/assets/{asset}/models/{n}/promote`.
+    Manual,
+}
+
+/// A fine-tune job.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Key of the asset.
+    pub asset: String,
+    /// How far it is in its life.
+    pub status: Status,
+    /// Why it was made.
+    pub cause: Cause,
+    /// What its worker does.
+    pub stage: Stage,
+    /// Share of the work that is done, 0..1.
+    pub progress: f64,
+    /// Seconds until it is done, as far as that can be told.
+    pub eta_s: Option<f64>,
+    /// Attempts so far; at most five.
+    pub attempts: i32,
+    /// Whether a person wants it stopped.
+    pub cancel_requested: bool,
+    /// Settings that it learns with.
+    #[schema(value_type = Recipe)]
+    pub recipe: Value,
+    /// Who decides about promotion.
+    #[serde(rename = "promote")]
+    pub promotion: Promotion,
+    /// Promoted or not, and why; when it has succeeded.
+    #[schema(value_type = Option<Verdict>)]
+    pub verdict: Option<Value>,
+    /// Number of the version that came of it, within the asset.
+    pub model_version: Option<i32>,
+    /// Why it failed, or why the attempt before did.
+    pub error: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When a worker first took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When any of this last changed; the stream resumes by it.
+    #[serde(skip)]
+    pub updated_at: DateTime<Utc>,
+}

@@ -1,0 +1,162 @@
+//! The seam to learning itself: what goes in, what comes out, what is told on the way.
+//!
+//! This room leases, judges and promotes; it never touches a tensor. The roof hands in the real
+//! learner (features and model), tests hand in a scripted one.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::asset::Asset;
+use crate::ids::ModelId;
+use crate::model::Recipe;
+use crate::reading::Frame;
+use crate::score::Scored;
+
+/// What learning needs from below.
+pub trait Learner: Send + Sync + 'static {
+    /// Learns a head for the asset. Blocking, on an operating-system thread of its own.
+    ///
+    /// `progress` must be called at least every few seconds: it renews the lease, and a job that
+    /// falls silent is given to another worker. On [`ControlFlow::Break`] the learner stops at
+    /// once with [`LearnError::Cancelled`].
+    fn learn(
+        &self,
+        assignment: Assignment,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Candidate, LearnError>;
+}
+
+/// What to learn from and how.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Whose readings these are.
+    pub asset: Arc<Asset>,
+    /// Its newest frames, ascending.
+    pub frames: Vec<Frame>,
+    /// The settings.
+    pub recipe: Recipe,
+    /// The version that serves now and that the candidate must beat; `None` when the base does.
+    pub champion: Option<Champion>,
+}
+
+/// The version that serves now.
+#[derive(Clone, Debug)]
+pub struct Champion {
+    /// Its id.
+    pub id: ModelId,
+    /// Its number within the asset.
+    pub version: i32,
+    /// Base model whose backbone its head belongs to.
+    pub base: String,
+    /// Its head as safetensors, checked against the hash.
+    pub weights: Arc<[u8]>,
+    /// Its conformal widths, as the learner wrote them.
+    pub calibration: Value,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Share of the whole job that is done, 0..1.
+    pub fraction: f64,
+    /// Optimiser steps taken.
+    pub step: u32,
+    /// Newest loss on a training batch.
+    pub train_loss: Option<f64>,
+    /// Newest loss on the validation windows.
+    pub validation_loss: Option<f64>,
+}
+
+/// What a running job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Stage {
+    /// For a worker, or for the next attempt.
+    Waiting,
+    /// Windows are cut and backbone features computed.
+    Preparing,
+    /// The head learns.
+    Learning,
+    /// The intervals are made honest.
+    Calibrating,
+    /// Candidate, champion and naive forecasts are scored on the holdout.
+    Evaluating,
+    /// Nothing more: the job has ended.
+    Done,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Base model whose backbone the head belongs to.
+    pub base: String,
+    /// The head as safetensors.
+    pub weights: Vec<u8>,
+    /// Conformal widths.
+    pub calibration: Value,
+    /// Losses by step.
+    pub curve: Vec<CurvePoint>,
+    /// How it did on windows that training never saw.
+    pub holdout: Evaluation,
+}
+
+/// Losses at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CurvePoint {
+    /// Optimiser steps taken.
+    pub step: u32,
+    /// Loss on the training batches since the point before.
+    pub train_loss: f64,
+    /// Loss on the validation windows.
+    pub validation_loss: f64,
+}
+
+/// Scores on windows that training never saw.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The newest windows, after everything that training saw.
+    pub recent: Holdout,
+    /// Older windows that stay the same from job to job, so that forgetting shows.
+    pub older: Option<Holdout>,
+}
+
+/// Three forecasters on the same windows in order of time: their losses pair.
+#[derive(Clone, Debug)]
+pub struct Holdout {
+    /// The head that was learned.
+    pub candidate: Scored,
+    /// The version that serves; the base model where there is none.
+    pub champion: Scored,
+    /// The naive forecast.
+    pub naive: Scored,
+    /// How many neighbouring windows share some future: the horizon over the stride, rounded up.
+    pub overlap: usize,
+}
+
+/// Why there is no candidate.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// Too few windows; more readings will help, another attempt will not.
+    #[error("there are {have} usable windows and {need} are needed")]
+    InsufficientData {
+        /// Usable windows.
+        have: usize,
+        /// Windows that are needed.
+        need: usize,
+    },
+    /// The progress callback said so.
+    #[error("learning was stopped")]
+    Cancelled,
+    /// A loss, weight or output was not a number; the same data would do it again.
+    #[error("learning broke down: {0}")]
+    NonFinite(String),
+    /// Anything else; another attempt may help.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,245 @@
+//! Fine-tuning: a job is due or asked for, leased by one worker, learned, judged, and its result
+//! kept; the better head serves.
+//!
+//! Always: at most one unfinished job per asset; only the holder of an unexpired lease can end a
+//! job; a version, the champion pointer and the job's end are one transaction; a version that is
+//! not better by more than luck is kept but does not serve. Serving meets a new champion by
+//! itself, because it reads which version serves.
+//!
+//! Absent on purpose: tensors. Learning comes in through [`Learner`].
+
+pub mod due;
+pub mod job;
+pub mod learner;
+pub mod routes;
+pub mod lease;
+pub mod store;
+pub mod verdict;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+pub use job::{Cause, Job, Promotion, Status};
+pub use learner::{
+    Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,
+};
+pub use verdict::{Gate, Verdict, judge};
+pub use worker::{Step, Worker};
+
+use crate::asset::{Asset, AssetError, Assets};
+use crate::clock::Clock;
+use crate::ids::{AssetId, JobId, ModelId};
+use crate::model::recipe::{Invalid, Recipe};
+use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
+use crate::reading::{ReadingError, Readings};
+use store::{Filter, NewJob};
+
+/// Fine-tuning.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)] // clap names a group after the struct; ours are all called Config
+pub struct Config {
+    /// Frames after which an asset that never learned gets its first fine-tune job.
+    #[arg(long, env = "COUNTERPART_TRAINING_FIRST_FRAMES", default_value_t = 1000)]
+    pub training_first_frames: u32,
+    /// New frames after which an asset gets its next fine-tune job; 0 turns automatic jobs off.
+    #[arg(long, env = "COUNTERPART_TRAINING_FRESH_FRAMES", default_value_t = 2000)]
+    pub training_fresh_frames: u32,
+    /// Newest frames that a job learns from at most.
+    #[arg(long, env = "COUNTERPART_TRAINING_FRAMES", default_value_t = 20_000)]
+    pub training_frames: usize,
+    /// Seconds without a sign of life after which another worker takes a job over.
+    #[arg(long, env = "COUNTERPART_TRAINING_LEASE_S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub training_lease_s: u64,
+    /// Milliseconds between two looks for work.
+    #[arg(long, env = "COUNTERPART_TRAINING_POLL_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub training_poll_ms: u64,
+}
+
+/// Why a verb did not do what it says.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The asset is not there, or could not be read.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
+    /// The readings could not be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// The settings cannot be used.
+    #[error("the recipe cannot be used")]
+    Recipe(Vec<Invalid>),
+    /// The asset learns already.
+    #[error("the asset has an unfinished job, {0}")]
+    Unfinished(JobId),
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    /// The job has ended, so it cannot be stopped.
+    #[error("the job has ended already")]
+    Ended,
+    /// The asset has no such version.
+    #[error("the asset has no model version {0}")]
+    NoVersion(i32),
+    /// Nothing but the base model ever served the asset.
+    #[error("nothing but the base model ever served this asset")]
+    NothingBefore,
+    /// The version's weights are not what was stored.
+    #[error("the weights of model version {0} are damaged")]
+    Damaged(i32),
+    /// The database said no.
+    #[error("the database did not do it")]
+    Database(#[from] sqlx::Error),
+}
+
+/// The handle: asks for jobs, shows them, and decides by hand what serves. Cheap to clone.
+#[derive(Clone)]
+pub struct Training {
+    db: PgPool,
+    clock: Clock,
+    assets: Assets,
+    readings: Readings,
+    config: Config,
+    wake: Arc<Notify>,
+}
+
+impl Training {
+    /// The room on a pool, a clock and the rooms below.
+    #[must_use]
+    pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, config: Config) -> Self {
+        Self { db, clock, assets, readings, config, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Shortens a worker's wait. Nothing depends on it: workers poll.
+    #[must_use]
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Asks for a job on an asset's data. `recipe` holds the settings that differ from the
+    /// defaults.
+    pub async fn request(
+        &self,
+        asset: &str,
+        recipe: &Map<String, Value>,
+        promotion: Promotion,
+    ) -> Result<Job, TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        let recipe = Recipe::parse(recipe).map_err(TrainingError::Recipe)?;
+        let recipe = serde_json::to_value(&recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let id = JobId::mint(&self.clock);
+        let job = NewJob { id, asset: asset.id, cause: Cause::Request, recipe, promotion };
+        loop {
+            if store::insert(&self.db, &job, self.clock.now()).await? {
+                self.wake.notify_one();
+                return self.job(id).await;
+            }
+            if let Some(unfinished) = store::unfinished(&self.db, asset.id).await? {
+                return Err(TrainingError::Unfinished(unfinished));
+            }
+            // It ended between the two statements: there is room for ours now.
+        }
+    }
+
+    /// One job.
+    pub async fn job(&self, id: JobId) -> Result<Job, TrainingError> {
+        store::job(&self.db, id).await?.ok_or(TrainingError::NoJob(id))
+    }
+
+    /// Jobs, newest first: of one asset or of all, in one status or in any, made before one.
+    pub async fn jobs(
+        &self,
+        asset: Option<&str>,
+        status: Option<Status>,
+        before: Option<JobId>,
+        limit: i64,
+    ) -> Result<Vec<Job>, TrainingError> {
+        let asset = match asset {
+            Some(key) => Some(self.assets.find(key).await?.id),
+            None => None,
+        };
+        Ok(store::jobs(&self.db, Filter { asset, status, before }, limit).await?)
+    }
+
+    /// Jobs that changed after an instant, in the order of their changes, for the stream.
+    pub async fn changed_since(
+        &self,
+        at: DateTime<Utc>,
+        asset: Option<AssetId>,
+        limit: i64,
+    ) -> Result<Vec<Job>, TrainingError> {
+        Ok(store::changed_since(&self.db, at, asset, limit).await?)
+    }
+
+    /// Asks for a job to be stopped. A waiting one is cancelled at once, a running one at its
+    /// next sign of life; one that was cancelled already stays so.
+    pub async fn cancel(&self, id: JobId) -> Result<Job, TrainingError> {
+        let asked = store::request_cancel(&self.db, id, self.clock.now()).await?;
+        let job = self.job(id).await?;
+        if asked.is_some() || job.status == Status::Cancelled { Ok(job) } else { Err(TrainingError::Ended) }
+    }
+
+    /// Makes the jobs that are due.
+    pub async fn schedule(&self) -> Result<Vec<JobId>, TrainingError> {
+        let made = due::reconcile(&self.db, &self.clock, &self.config).await?;
+        if !made.is_empty() {
+            self.wake.notify_one();
+        }
+        Ok(made)
+    }
+
+    /// An asset's versions, newest first, and which serves (`None`: the base model).
+    pub async fn models(
+        &self,
+        asset: &str,
+        before: Option<i32>,
+        limit: i64,
+    ) -> Result<(Option<ChampionRow>, Vec<ListedModel>), TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        let champion = models::champion(&self.db, asset.id).await?;
+        Ok((champion, models::list(&self.db, asset.id, before, limit).await?))
+    }
+
+    /// Makes a version serve by hand; 0 is the base model. Its number.
+    pub async fn promote(&self, asset: &str, number: i32) -> Result<i32, TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        let model = self.sound_version(&asset, number).await?;
+        store::crown(&self.db, asset.id, model, "promoted by hand", self.clock.now()).await?;
+        Ok(number)
+    }
+
+    /// Lets what served before serve again. The number that serves then, 0 for the base model.
+    pub async fn roll_back(&self, asset: &str) -> Result<i32, TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        if !store::roll_back(&self.db, asset.id, self.clock.now()).await? {
+            return Err(TrainingError::NothingBefore);
+        }
+        Ok(models::champion(&self.db, asset.id).await?.map_or(0, |champion| champion.version))
+    }
+
+    /// The version's id, once its bytes have been seen to be whole; `None` for the base.
+    async fn sound_version(&self, asset: &Asset, number: i32) -> Result<Option<ModelId>, TrainingError> {
+        if number == 0 {
+            return Ok(None);
+        }
+        let version = store::version(&self.db, asset.id, number).await?;
+        let id = version.ok_or(TrainingError::NoVersion(number))?;
+        match models::weights(&self.db, id).await {
+            Ok(Some(_)) => Ok(Some(id)),
+            Ok(None) => Err(TrainingError::NoVersion(number)),
+            Err(WeightsError::Damaged(_)) => Err(TrainingError::Damaged(number)),
+            Err(WeightsError::Database(error)) => Err(error.into()),
+        }
+    }
+
+    fn term(&self) -> Duration {
+        Duration::from_secs(self.config.training_lease_s)
+    }
+}

@@ -1,0 +1,305 @@
+//! Whether a candidate may serve. A pure comparison of score cards and paired losses, in words.
+//!
+//! Only a candidate that is better than what serves, by more than luck, and no worse than the
+//! naive forecast, and honest in its intervals, and has not forgotten, is promoted. Whatever
+//! cannot be compared is not promoted.
+
+use serde::{Deserialize, Serialize};
+
+use super::learner::{Evaluation, Holdout};
+use crate::score::{Paired, ScoreCard, paired_block_bootstrap, skill};
+
+/// What a candidate must achieve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// Windows that the newest holdout must have.
+    pub min_windows: usize,
+    /// Share of the champion's CRPS that must be saved on the newest holdout.
+    pub improvement: f64,
+    /// Share of the bootstrap resamples in which the candidate must be better.
+    pub probability: f64,
+    /// Share by which it may be worse on the older holdout.
+    pub forgetting: f64,
+    /// Least and greatest share of the truth inside the 80 % band.
+    pub coverage: (f64, f64),
+    /// Bootstrap resamples.
+    pub resamples: usize,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            min_windows: 20,
+            improvement: 0.01,
+            probability: 0.975,
+            forgetting: 0.02,
+            coverage: (0.70, 0.90),
+            resamples: 1000,
+        }
+    }
+}
+
+/// What was decided, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Verdict {
+    /// Whether the candidate became champion.
+    pub promoted: bool,
+    /// Whether it met every condition; with manual promotion it may have and still wait.
+    pub passed: bool,
+    /// Why, in words with numbers.
+    pub reason: String,
+    /// The comparison with the champion on the newest holdout, where it could be made.
+    pub paired: Option<Paired>,
+    /// Share of the naive forecast's CRPS that the candidate saves.
+    pub vs_naive: Option<f64>,
+    /// Share of the champion's CRPS that it saves on the older holdout; negative has forgotten.
+    pub older_improvement: Option<f64>,
+    /// The candidate on the newest holdout.
+    pub candidate: ScoreCard,
+    /// What served, on the same windows.
+    pub champion: ScoreCard,
+    /// The naive forecast, on the same windows.
+    pub naive: ScoreCard,
+}
+
+impl Verdict {
+    /// Turns a promotion down after all, for a reason that lies outside the scores.
+    pub(super) fn withhold(&mut self, reason: &str) {
+        self.promoted = false;
+        self.reason = format!("{reason}; {}", self.reason);
+    }
+}
+
+/// Compares a candidate with `incumbent` (in words: "the base model", "version 3") and with the
+/// naive forecast. `seed` decides the resamples.
+#[must_use]
+pub fn judge(evaluation: &Evaluation, incumbent: &str, gate: &Gate, seed: u64) -> Verdict {
+    let recent = &evaluation.recent;
+    let (candidate, champion, naive) = (&recent.candidate.card, &recent.champion.card, &recent.naive.card);
+    let paired = compare(recent, gate, seed);
+    let vs_naive = skill(mean(&recent.candidate.losses), mean(&recent.naive.losses));
+    let older_improvement =
+        evaluation.older.as_ref().and_then(|older| skill(mean(&older.candidate.losses), mean(&older.champion.losses)));
+    let mut verdict = Verdict {
+        promoted: false,
+        passed: false,
+        reason: String::new(),
+        paired,
+        vs_naive,
+        older_improvement,
+        candidate: candidate.clone(),
+        champion: champion.clone(),
+        naive: naive.clone(),
+    };
+    match objection(evaluation, &verdict, incumbent, gate) {
+        Some(objection) => verdict.reason = objection,
+        None => {
+            verdict.promoted = true;
+            verdict.passed = true;
+            verdict.reason = praise(&verdict, incumbent);
+        }
+    }
+    verdict
+}
+
+fn compare(holdout: &Holdout, gate: &Gate, seed: u64) -> Option<Paired> {
+    let (new, old) = (&holdout.candidate.losses, &holdout.champion.losses);
+    paired_block_bootstrap(new, old, holdout.overlap, gate.resamples, seed)
+}
+
+/// The first condition that is not met, in words.
+fn objection(evaluation: &Evaluation, verdict: &Verdict, incumbent: &str, gate: &Gate) -> Option<String> {
+    let recent = &evaluation.recent;
+    let windows = recent.candidate.losses.len();
+    let crps = verdict.candidate.crps;
+    if !recent.candidate.losses.iter().all(|loss| loss.is_finite()) {
+        return Some("its forecasts are not all finite numbers".to_owned());
+    }
+    if windows < gate.min_windows {
+        return Some(format!("the holdout has {windows} windows and {} are needed", gate.min_windows));
+    }
+    if recent.champion.losses.len() != windows || recent.naive.losses.len() != windows {
+        return Some("candidate, champion and naive forecasts were not scored on the same windows".to_owned());
+    }
+    // Only a champion that made no error at all, or whose own forecasts broke, has no pair.
+    let broken = recent.champion.losses.iter().any(|loss| !loss.is_finite());
+    let Some(paired) = verdict.paired.or_else(|| broken.then(|| certain(windows))) else {
+        return Some(format!("{incumbent} made no error that could be improved on"));
+    };
+    let champion = verdict.champion.crps;
+    if paired.improvement < gate.improvement {
+        let difference = if paired.improvement < 0.0 { "worse" } else { "better" };
+        return Some(format!(
+            "CRPS {crps:.4} is {:.1} % {difference} than {champion:.4} of {incumbent}; at least {:.1} % better is needed",
+            100.0 * paired.improvement.abs(),
+            100.0 * gate.improvement
+        ));
+    }
+    if paired.probability < gate.probability {
+        return Some(format!(
+            "CRPS {crps:.4} is {:.1} % better than {champion:.4} of {incumbent}, but over {windows} windows that may be luck: \
+             probability {:.3}, at least {:.3} is needed",
+            100.0 * paired.improvement,
+            paired.probability,
+            gate.probability
+        ));
+    }
+    if verdict.vs_naive.is_none_or(|skill| skill < 0.0) {
+        return Some(format!("CRPS {crps:.4} is not as good as {:.4} of the naive forecast", verdict.naive.crps));
+    }
+    let (low, high) = gate.coverage;
+    let covered = verdict.candidate.coverage_80;
+    if !(low..=high).contains(&covered) {
+        return Some(format!(
+            "its 80 % band holds {:.0} % of the truth; {:.0} to {:.0} % is honest enough",
+            100.0 * covered,
+            100.0 * low,
+            100.0 * high
+        ));
+    }
+    if let Some(older) = &evaluation.older {
+        // Losses that cannot be compared count as forgotten, unless there was nothing to lose.
+        let change = verdict.older_improvement.unwrap_or_else(|| {
+            if mean(&older.candidate.losses) <= mean(&older.champion.losses) { 0.0 } else { f64::NEG_INFINITY }
+        });
+        if change < -gate.forgetting {
+            return Some(format!(
+                "it has forgotten: on older readings CRPS {:.4} is {:.1} % worse than {:.4} of {incumbent}; at most {:.1} % \
+                 is allowed",
+                older.candidate.card.crps,
+                -100.0 * change,
+                older.champion.card.crps,
+                100.0 * gate.forgetting
+            ));
+        }
+    }
+    None
+}
+
+/// Against forecasts that are not numbers any finite one wins.
+fn certain(windows: usize) -> Paired {
+    Paired { windows, improvement: 1.0, low: 1.0, high: 1.0, probability: 1.0 }
+}
+
+fn praise(verdict: &Verdict, incumbent: &str) -> String {
+    let better = verdict.paired.map_or_else(
+        || format!("{incumbent} no longer forecasts finite numbers"),
+        |paired| {
+            format!(
+                "{:.1} % better than {:.4} of {incumbent} (95 % interval {:.1} to {:.1} %, {} windows)",
+                100.0 * paired.improvement,
+                verdict.champion.crps,
+                100.0 * paired.low,
+                100.0 * paired.high,
+                paired.windows
+            )
+        },
+    );
+    format!(
+        "CRPS {:.4}: {better}, {:.1} % better than the naive forecast; the 80 % band holds {:.0} % of the truth",
+        verdict.candidate.crps,
+        100.0 * verdict.vs_naive.unwrap_or_default(),
+        100.0 * verdict.candidate.coverage_80
+    )
+}
+
+fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::score::Scored;
+
+    /// A forecaster whose loss is `level` times that of a wavering day, with an 80 % band that
+    /// holds `coverage` of the truth.
+    fn scored(level: f64, coverage: f64, windows: usize) -> Scored {
+        let losses: Vec<f64> = (0..windows).map(|i| level * (1.0 + 0.3 * (i as f64 / 5.0).sin())).collect();
+        let card = ScoreCard { windows, crps: mean(&losses), coverage_80: coverage, ..ScoreCard::default() };
+        Scored { card, losses }
+    }
+
+    fn holdout(candidate: Scored, champion: f64, naive: f64) -> Holdout {
+        let windows = candidate.losses.len();
+        Holdout { candidate, champion: scored(champion, 0.8, windows), naive: scored(naive, 0.8, windows), overlap: 4 }
+    }
+
+    fn verdict(recent: Holdout, older: Option<Holdout>) -> Verdict {
+        judge(&Evaluation { recent, older }, "the base model", &Gate::default(), 7)
+    }
+
+    #[test]
+    fn a_table_of_verdicts() {
+        let older = |level: f64| Some(holdout(scored(level, 0.8, 50), 1.0, 2.0));
+        let broken = {
+            let mut scored = scored(0.5, 0.8, 60);
+            scored.losses[3] = f64::INFINITY;
+            scored
+        };
+        let table = [
+            ("better", holdout(scored(0.9, 0.8, 60), 1.0, 2.0), None, true, "10.0 % better than 1."),
+            ("better, remembers", holdout(scored(0.9, 0.8, 60), 1.0, 2.0), older(1.01), true, "95 % interval"),
+            ("just enough", holdout(scored(0.985, 0.8, 60), 1.0, 2.0), None, true, "1.5 % better"),
+            ("too little", holdout(scored(0.995, 0.8, 60), 1.0, 2.0), None, false, "0.5 % better than"),
+            ("the same", holdout(scored(1.0, 0.8, 60), 1.0, 2.0), None, false, "at least 1.0 % better is needed"),
+            ("worse", holdout(scored(1.2, 0.8, 60), 1.0, 2.0), None, false, "20.0 % worse than"),
+            ("worse than naive", holdout(scored(0.9, 0.8, 60), 1.0, 0.8), None, false, "naive forecast"),
+            ("overconfident", holdout(scored(0.9, 0.55, 60), 1.0, 2.0), None, false, "band holds 55 %"),
+            ("too wide", holdout(scored(0.9, 0.97, 60), 1.0, 2.0), None, false, "band holds 97 %"),
+            ("forgets", holdout(scored(0.9, 0.8, 60), 1.0, 2.0), older(1.05), false, "it has forgotten"),
+            ("few windows", holdout(scored(0.5, 0.8, 19), 1.0, 2.0), None, false, "19 windows and 20 are needed"),
+            ("broken", holdout(broken, 1.0, 2.0), None, false, "not all finite"),
+            ("perfect champion", holdout(scored(0.5, 0.8, 60), 0.0, 2.0), None, false, "made no error"),
+        ];
+        for (name, recent, older, promoted, words) in table {
+            let verdict = verdict(recent, older);
+            assert_eq!(verdict.promoted, promoted, "{name}: {}", verdict.reason);
+            assert!(verdict.reason.contains(words), "{name}: {}", verdict.reason);
+        }
+    }
+
+    #[test]
+    fn an_improvement_that_a_few_windows_made_may_be_luck() {
+        let mut lucky = scored(1.0, 0.8, 60);
+        lucky.losses[30] = 0.0;
+        lucky.losses[31] = 0.0;
+        let verdict = verdict(holdout(lucky, 1.0, 2.0), None);
+        assert!(!verdict.promoted && verdict.reason.contains("may be luck"), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn any_finite_forecast_replaces_a_champion_that_broke() {
+        let mut recent = holdout(scored(0.9, 0.8, 60), 1.0, 2.0);
+        recent.champion.losses[0] = f64::INFINITY;
+        let verdict = verdict(recent, None);
+        assert!(verdict.promoted && verdict.paired.is_none(), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn windows_that_do_not_pair_are_not_compared() {
+        let mut recent = holdout(scored(0.5, 0.8, 60), 1.0, 2.0);
+        recent.champion.losses.pop();
+        let verdict = verdict(recent, None);
+        assert!(!verdict.promoted && verdict.reason.contains("same windows"), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn noise_is_promoted_at_most_once_in_two_hundred() {
+        // A head trained on noise is as good as the champion but for small differences of its own.
+        let promotions = (0..200).filter(|&seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut recent = holdout(scored(1.0, 0.8, 80), 1.0, 2.0);
+            let mut drift = 0.0;
+            for loss in &mut recent.candidate.losses {
+                drift = 0.6 * drift + rng.random_range(-0.02..0.02);
+                *loss *= 1.0 + drift;
+            }
+            verdict(recent, None).promoted
+        });
+        assert!(promotions.count() <= 1);
+    }
+}

@@ -1,0 +1,379 @@
+//! The worker: takes one job, learns, and ends it.
+//!
+//! [`Worker::step`] does one unit of work and says what it did; tests drive it by hand. The
+//! learner runs on an operating-system thread of its own at low priority; its signs of life renew
+//! the lease here, so a learner that hangs loses the job.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::lease::{self, Claim, Ended, Lease, Renewal, Unspent};
+use super::store::{self, Finish};
+use super::verdict::{Gate, Verdict, judge};
+use super::{Assignment, Candidate, Champion, LearnError, Learner, Progress, Promotion, Training, TrainingError};
+use crate::ids::{JobId, ModelId};
+use crate::model::Recipe;
+use crate::model::store::{self as models, WeightsError};
+
+/// Progress is written at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// A database that is away is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Before so much is done, the rest cannot be told.
+const ETA_FROM: f64 = 0.02;
+
+/// Characters of a learner's error that a job keeps.
+const MAX_REASON: usize = 300;
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// There was nothing to do.
+    Idle,
+    /// Made these jobs because they were due.
+    Scheduled(Vec<JobId>),
+    /// Worked on a job.
+    Worked(JobId, Outcome),
+}
+
+/// How the work on a job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With a verdict, or without trace because the lease had run out or a person stopped it.
+    Finished(Finish),
+    /// Without a result, for this reason.
+    Gave(Ended, String),
+}
+
+/// Works on jobs, one at a time.
+#[derive(Clone)]
+pub struct Worker {
+    training: Training,
+    learner: Arc<dyn Learner>,
+    gate: Gate,
+    shutdown: CancellationToken,
+}
+
+/// A learner on its thread.
+struct Running {
+    stop: Stop,
+    progress: watch::Receiver<Option<Progress>>,
+    result: oneshot::Receiver<Result<Candidate, LearnError>>,
+    thread: JoinHandle<()>,
+}
+
+/// Tells the learner to stop, at the latest when it is dropped: nobody waits for it then.
+struct Stop(Arc<AtomicBool>);
+
+/// How an attempt without a result ends.
+#[derive(Clone, Debug)]
+enum Ending {
+    /// The job has failed.
+    Fail(String),
+    /// Another attempt may help.
+    Retry(String),
+    /// A person stopped it.
+    Cancel,
+    /// This worker goes home.
+    Release,
+}
+
+/// Why a learner was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// A person asked.
+    Cancel,
+    /// The lease ran out.
+    Lost,
+    /// The server is going home.
+    Shutdown,
+}
+
+impl Worker {
+    /// A worker with the real learner, or a scripted one. It stops at `shutdown`.
+    #[must_use]
+    pub fn new(training: Training, learner: Arc<dyn Learner>, shutdown: CancellationToken) -> Self {
+        Self { training, learner, gate: Gate::default(), shutdown }
+    }
+
+    /// Works until the shutdown. Errors are logged and tried again at the next look.
+    pub async fn run(self) {
+        let wake = self.training.wake();
+        let poll = Duration::from_millis(self.training.config.training_poll_ms);
+        while !self.shutdown.is_cancelled() {
+            match self.step().await {
+                Ok(Step::Idle) => {}
+                Ok(Step::Scheduled(jobs)) => {
+                    tracing::info!(jobs = jobs.len(), "fine-tune jobs are due");
+                    continue;
+                }
+                Ok(Step::Worked(..)) => continue,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a training worker could not work");
+                }
+            }
+            tokio::select! {
+                () = sleep(poll) => {}
+                () = wake.notified() => {}
+                () = self.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// One unit of work: a job that waits or, when none does, making those that are due.
+    pub async fn step(&self) -> Result<Step, TrainingError> {
+        let Training { db, clock, .. } = &self.training;
+        for job in lease::bury(db, clock.now()).await? {
+            tracing::warn!(job.id = %job, "a fine-tune job has ended because its worker fell silent");
+        }
+        if let Some(claim) = lease::acquire(db, clock, self.training.term()).await? {
+            let job = claim.lease.job;
+            let started = Instant::now();
+            tracing::info!(job.id = %job, job.attempts = claim.lease.attempts, "fine-tuning");
+            let outcome = self.work(claim).await;
+            tracing::info!(job.id = %job, took_ms = started.elapsed().as_millis() as u64, outcome = ?outcome, "fine-tuned");
+            return Ok(Step::Worked(job, outcome));
+        }
+        let made = self.training.schedule().await?;
+        Ok(if made.is_empty() { Step::Idle } else { Step::Scheduled(made) })
+    }
+
+    async fn work(&self, claim: Claim) -> Outcome {
+        let Claim { lease, recipe, promotion } = claim;
+        let (assignment, against) = match self.assign(&lease, &recipe).await {
+            Ok(Some(assigned)) => assigned,
+            Ok(None) => return self.end(lease, Ending::Fail("the asset was deleted".to_owned())).await,
+            Err(error) => return self.end(lease, Ending::Retry(told(&error, "the readings could not be read"))).await,
+        };
+        let seed = assignment.recipe.seed;
+        let incumbent =
+            assignment.champion.as_ref().map_or("the base model".to_owned(), |c| format!("version {}", c.version));
+        let running = match self.start(assignment) {
+            Ok(running) => running,
+            Err(error) => {
+                return self.end(lease, Ending::Retry(told(&error, "the learner could not be started"))).await;
+            }
+        };
+        let (result, stopped) = self.attend(&lease, running).await;
+        let candidate = match (result, stopped) {
+            (_, Some(Stopped::Lost)) => return Outcome::Finished(Finish::Late),
+            (_, Some(Stopped::Cancel)) => return self.end(lease, Ending::Cancel).await,
+            (Ok(candidate), _) => candidate,
+            (Err(_), Some(Stopped::Shutdown)) => return self.end(lease, Ending::Release).await,
+            (Err(error @ (LearnError::InsufficientData { .. } | LearnError::NonFinite(_))), None) => {
+                return self.end(lease, Ending::Fail(error.to_string())).await;
+            }
+            (Err(error), None) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "learning failed");
+                return self.end(lease, Ending::Retry(first_line(&error.to_string()))).await;
+            }
+        };
+        let mut verdict = judge(&candidate.holdout, &incumbent, &self.gate, seed);
+        if verdict.promoted && promotion == Promotion::Manual {
+            verdict.withhold("promotion is manual, so it waits for a person");
+        }
+        self.finish(lease, &candidate, &verdict, &recipe, against).await
+    }
+
+    async fn finish(
+        &self,
+        mut lease: Lease,
+        candidate: &Candidate,
+        verdict: &Verdict,
+        recipe: &Value,
+        against: Option<ModelId>,
+    ) -> Outcome {
+        let Training { db, clock, .. } = &self.training;
+        let deadline = Instant::now() + self.training.term();
+        loop {
+            match store::succeed(db, clock, lease, candidate, verdict, recipe, against).await {
+                Ok(finish) => return Outcome::Finished(finish),
+                Err(unspent) => match again(unspent, deadline).await {
+                    Ok(unspent) => lease = unspent,
+                    Err(unspent) => {
+                        let reason = told(&unspent.source, "the result could not be kept");
+                        return self.end(unspent.lease, Ending::Retry(reason)).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// What to learn from, and the version that the candidate will be compared with.
+    async fn assign(
+        &self,
+        lease: &Lease,
+        recipe: &Value,
+    ) -> Result<Option<(Assignment, Option<ModelId>)>, TrainingError> {
+        let Training { db, assets, readings, config, .. } = &self.training;
+        let Some(asset) = assets.by_id(lease.asset).await? else {
+            return Ok(None);
+        };
+        let recipe =
+            serde_json::from_value::<Recipe>(recipe.clone()).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let serving = models::champion(db, asset.id).await?;
+        let champion = match serving {
+            None => None,
+            Some(row) => match models::weights(db, row.model_id).await {
+                Ok(model) => model.map(|model| Champion {
+                    id: model.id,
+                    version: model.version,
+                    base: model.base,
+                    weights: model.weights,
+                    calibration: model.calibration,
+                }),
+                // It cannot serve either: the base does, and is what must be beaten.
+                Err(error @ WeightsError::Damaged(_)) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the champion cannot be loaded");
+                    None
+                }
+                Err(WeightsError::Database(error)) => return Err(error.into()),
+            },
+        };
+        let frames = readings.newest(asset.id, config.training_frames).await?;
+        Ok(Some((Assignment { asset, frames, recipe, champion }, serving.map(|row| row.model_id))))
+    }
+
+    fn start(&self, assignment: Assignment) -> Result<Running, std::io::Error> {
+        let stop = Stop(Arc::new(AtomicBool::new(false)));
+        let (tell, progress) = watch::channel(None);
+        let (answer, result) = oneshot::channel();
+        let (learner, told_to_stop) = (Arc::clone(&self.learner), Arc::clone(&stop.0));
+        let thread = std::thread::Builder::new().name("learner".to_owned()).spawn(move || {
+            // Serving comes first. Without the right to be nice it learns all the same.
+            let _ = rustix::process::setpriority_process(None, 19);
+            let mut report = |progress: Progress| {
+                tracing::debug!(?progress, "learning");
+                tell.send_replace(Some(progress));
+                if told_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            // A worker that left no longer wants the answer.
+            let _ = answer.send(learner.learn(assignment, &mut report));
+        })?;
+        Ok(Running { stop, progress, result, thread })
+    }
+
+    /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must.
+    async fn attend(&self, lease: &Lease, running: Running) -> (Result<Candidate, LearnError>, Option<Stopped>) {
+        let Running { stop, mut progress, mut result, thread } = running;
+        let started = Instant::now();
+        let mut next = started;
+        let mut stopped = None;
+        let answer = loop {
+            tokio::select! {
+                answer = &mut result => break answer,
+                () = self.shutdown.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Shutdown),
+                Some(told) = sign_of_life(&mut progress, next) => {
+                    stopped = stopped.or(self.renew(lease, &told, started).await);
+                    next = Instant::now() + TELL_EVERY;
+                }
+            }
+            if stopped.is_some() {
+                stop.now();
+            }
+        };
+        // It has answered or is unwinding, so this takes no time worth mentioning.
+        let result = match (answer, thread.join()) {
+            (Ok(result), Ok(())) => result,
+            _ => Err(LearnError::Other("the learner panicked".to_owned())),
+        };
+        (result, stopped)
+    }
+
+    async fn renew(&self, lease: &Lease, progress: &Progress, started: Instant) -> Option<Stopped> {
+        let fraction = if progress.fraction.is_finite() { progress.fraction.clamp(0.0, 1.0) } else { 0.0 };
+        let eta_s = (fraction >= ETA_FROM).then(|| started.elapsed().as_secs_f64() * (1.0 - fraction) / fraction);
+        let told = (progress.stage, fraction, eta_s);
+        let Training { db, clock, .. } = &self.training;
+        match lease.renew(db, self.training.term(), told, clock.now()).await {
+            Ok(Renewal::Held) => None,
+            Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
+            Ok(Renewal::Lost) => Some(Stopped::Lost),
+            // Away for a moment: the lease outlives it, or the next renewal finds it lost.
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "lease not renewed");
+                None
+            }
+        }
+    }
+
+    /// Ends an attempt without a result.
+    async fn end(&self, mut lease: Lease, ending: Ending) -> Outcome {
+        let Training { db, clock, .. } = &self.training;
+        let deadline = Instant::now() + self.training.term();
+        loop {
+            let tried = match &ending {
+                Ending::Fail(reason) => lease.fail(db, reason, clock.now()).await,
+                Ending::Retry(reason) => lease.retry(db, reason, clock.now()).await,
+                Ending::Cancel => lease.cancel(db, clock.now()).await,
+                Ending::Release => lease.release(db, clock.now()).await,
+            };
+            let ended = match tried {
+                Ok(ended) => ended,
+                // The server is going home: the lease may as well run out by itself.
+                Err(_) if matches!(ending, Ending::Release) => Ended::Late,
+                Err(unspent) => match again(unspent, deadline).await {
+                    Ok(unspent) => {
+                        lease = unspent;
+                        continue;
+                    }
+                    Err(_) => Ended::Late,
+                },
+            };
+            return match ending {
+                Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
+                Ending::Cancel if ended == Ended::Closed => Outcome::Finished(Finish::Cancelled),
+                Ending::Cancel => Outcome::Finished(Finish::Late),
+                Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
+            };
+        }
+    }
+}
+
+impl Stop {
+    fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.now();
+    }
+}
+
+/// The newest sign of life, not before `next`. `None` when there will be no more.
+async fn sign_of_life(progress: &mut watch::Receiver<Option<Progress>>, next: Instant) -> Option<Progress> {
+    sleep_until(next).await;
+    progress.changed().await.ok()?;
+    progress.borrow_and_update().clone()
+}
+
+/// Waits a moment for a database that is away, and says whether the lease may be spent once more.
+async fn again(unspent: Unspent, deadline: Instant) -> Result<Lease, Unspent> {
+    tracing::warn!(error = &unspent.source as &dyn std::error::Error, job.id = %unspent.lease.job, "a fine-tune job could not be closed");
+    if !crate::db::is_away(&unspent.source) || Instant::now() >= deadline {
+        return Err(unspent);
+    }
+    sleep(ASK_AGAIN).await;
+    Ok(unspent.lease)
+}
+
+/// Logs an error with its causes, and says of it what people may see in the job.
+fn told(error: &(dyn std::error::Error + 'static), phrase: &str) -> String {
+    tracing::warn!(error, "{phrase}");
+    phrase.to_owned()
+}
+
+/// What people may see of a learner's error: libtorch adds a C++ stack below its first line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(MAX_REASON).collect()
+}

@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::asset::{self, Assets};
 use crate::clock::Clock;
+use crate::dashboard;
 use crate::observe::Metrics;
 
 pub use listen::serve;
@@ -125,6 +126,7 @@ pub fn router(rooms: &Rooms, config: &Config) -> Router {
     let router = router
         .merge(pages::router(rooms.clone()))
         .merge(docs::router(&docs::complete(api)))
+        .merge(dashboard::router())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed);
     layers::around(router, rooms, config)

@@ -5,7 +5,8 @@
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, description?: string}} Signal
  * @typedef {{key: string, version: number, interval: string, signals: Signal[], description?: string}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
- * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, (number|null)[]>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
+ * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
+ * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
  */
 
 /** An error answer (RFC 9457), or the lack of any answer. */

@@ -141,8 +141,8 @@ export class Chart {
       cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
       scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => valueRange(min, max, labels.length) } },
       axes: [
-        { ...axis, size: 28, space: 84, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ __, /** @type {number} */ ___, /** @type {number} */ step) => clockMarks(splits, step) },
-        { ...axis, size: 52, space: 30, values: names, label: unit(code) || undefined, labelSize: unit(code) ? 16 : 0, labelGap: 0, labelFont: FONT, incrs: labels.length ? [1] : undefined },
+        { ...axis, size: 28, space: width < 500 ? 64 : 84, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ __, /** @type {number} */ ___, /** @type {number} */ step) => clockMarks(splits, step) },
+        { ...axis, size: 52, space: height < 130 ? 20 : 30, values: names, label: unit(code) || " ", labelSize: 16, labelGap: 0, labelFont: FONT, incrs: labels.length ? [1] : undefined },
       ],
       series: [
         {},
@@ -173,6 +173,7 @@ export class Chart {
     u.ctx.fillRect(x, top, left + width - x, height);
     u.ctx.strokeStyle = color("chart-now");
     u.ctx.lineWidth = devicePixelRatio;
+    u.ctx.setLineDash([]);
     u.ctx.beginPath();
     u.ctx.moveTo(x, top);
     u.ctx.lineTo(x, top + height);

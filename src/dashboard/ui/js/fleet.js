@@ -84,7 +84,7 @@ class Row {
     this.state = null;
     this.skew = 0;
     this.visible = false;
-    this.sparkAt = 0;
+    this.sparkAt = -Infinity;
     this.badge = h("span", { class: "badge", "data-dot": "" }, "…");
     this.age = h("span", { class: "small quiet" });
     this.values = h("span", { class: "values" });

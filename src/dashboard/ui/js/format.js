@@ -119,6 +119,19 @@ export function seconds(text) {
   return weeks * 604800 + days * 86400 + hours * 3600 + minutes * 60 + rest;
 }
 
+const FUTURES = /** @type {Record<string, string>} */ ({ given: "as given", desired: "as desired", hold: "held at the last value" });
+
+/**
+ * What was assumed of the inputs, in words.
+ * @param {Record<string, {source: string}> | undefined} inputs
+ */
+export function assumptions(inputs) {
+  const names = /** @type {Map<string, string[]>} */ (new Map());
+  for (const [name, { source }] of Object.entries(inputs ?? {})) names.set(source, [...(names.get(source) ?? []), name]);
+  const parts = [...names].map(([source, of]) => `${of.join(", ")} ${FUTURES[source] ?? source}`);
+  return parts.length ? `Inputs: ${parts.join("; ")}.` : "";
+}
+
 /**
  * Who answered and how far it is to be trusted, in words.
  * @param {any} answer a prediction or a what-if

@@ -183,7 +183,7 @@ function inputChart(feed, group, sync) {
   }
   const draw = () => {
     const tables = group.flatMap((signal) => {
-      const future = feed.prediction?.inputs?.[signal.name] ?? [];
+      const future = feed.prediction?.inputs?.[signal.name]?.values ?? [];
       const labels = feed.labels.get(signal.name) ?? [];
       return [
         { t: feed.history.t, columns: [feed.history.values.get(signal.name) ?? []] },

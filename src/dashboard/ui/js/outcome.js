@@ -25,6 +25,7 @@ export function outcomePanel(feed) {
   /** @type {Map<string, HTMLElement>} */
   const deltas = new Map();
   const words = h("p", { class: "words" });
+  const kept = h("p", { class: "note", hidden: true });
   const holder = h("div", {});
   const tabs = h(
     "div",
@@ -45,6 +46,7 @@ export function outcomePanel(feed) {
       { text: "with the change", color: "scenario" },
       { text: "80\u202f% band", color: "scenario", kind: "band" },
     ),
+    kept,
     holder,
     words,
   );
@@ -144,7 +146,7 @@ export function outcomePanel(feed) {
     charts[1].say(`${signed(delta.at(-1))} ${unit(chosen.unit)}`);
     changed.forEach((name, i) => {
       const labels = feed.labels.get(name) ?? [];
-      const column = (/** @type {any} */ inputs) => (inputs?.[name] ?? []).map((/** @type {any} */ value) => numeric(value, labels));
+      const column = (/** @type {any} */ inputs) => (inputs?.[name]?.values ?? []).map((/** @type {any} */ value) => numeric(value, labels));
       charts[2 + i]?.set({ ...sideBySide([{ t: past.t, columns: [past.values(name)] }, { t, columns: [column(scenario.inputs), column(answer.baseline.inputs)] }]), ...range });
     });
     element.dataset.maxDelta = String(Math.max(0, ...delta.map((value) => Math.abs(value ?? 0))));
@@ -168,6 +170,9 @@ export function outcomePanel(feed) {
         say(/** @type {HTMLElement} */ (deltas.get(signal.name)), end === null || end === undefined ? "–" : `${signed(end)} ${unit(signal.unit)} at the end`);
       }
       say(words, trust(answer));
+      const clamped = [...new Set((answer.scenarios[0].clamped ?? []).map((/** @type {any} */ one) => one.signal))];
+      say(kept, clamped.length ? `Kept within its limits or its rate: ${clamped.join(", ")}. The curves show what was used.` : "");
+      kept.hidden = !clamped.length;
       words.dataset.source = answer.model?.source ?? "";
       draw();
     },

@@ -4,7 +4,7 @@
 import { api } from "./api.js";
 import { fill, h, problemBox, put, say } from "./dom.js";
 import { Feed } from "./feed.js";
-import { ago, span, time, trust, utc } from "./format.js";
+import { ago, assumptions, span, time, trust, utc } from "./format.js";
 import { livePanel, usualWindow } from "./live.js";
 import { modelsPanels } from "./models.js";
 import { here } from "./router.js";
@@ -112,7 +112,7 @@ function forecastWords(panel, feed) {
       "div",
       { class: "panel-body" },
       prediction
-        ? h("p", { class: "words", "data-source": prediction.model?.source ?? "" }, trust(prediction))
+        ? [h("p", { class: "words", "data-source": prediction.model?.source ?? "" }, trust(prediction)), h("p", { class: "small quiet" }, assumptions(prediction.inputs))]
         : h("p", { class: "quiet" }, "No forecast yet. It is made by itself once enough readings have come."),
     ),
   );

@@ -13,6 +13,8 @@ import { here, remember } from "./router.js";
 
 /** With "follow the live state" on, a new forecast computes the what-if again at most this often. */
 const FOLLOW_MS = 3000;
+/** Steps that the server looks ahead at most. */
+const MAX_HORIZON = 512;
 
 /** @param {import("./feed.js").Feed} feed */
 export function whatIfPanel(feed) {
@@ -63,11 +65,11 @@ export function whatIfPanel(feed) {
 
   const build = () => {
     const free = signals.filter((signal) => !changes.some((change) => change.signal === signal.name));
-    const steps = h("input", { type: "number", id: "what-if-horizon", min: 1, max: 2000, step: 1, value: horizon });
+    const steps = h("input", { type: "number", id: "what-if-horizon", min: 1, max: MAX_HORIZON, step: 1, value: horizon });
     const inTime = h("span", { class: "small quiet" }, `= ${span(horizon * feed.interval)}`);
     steps.addEventListener("input", () => {
       const value = steps.valueAsNumber;
-      const fits = Number.isInteger(value) && value > 0;
+      const fits = Number.isInteger(value) && value > 0 && value <= MAX_HORIZON;
       steps.setAttribute("aria-invalid", String(!fits));
       if (!fits) return;
       for (const change of changes) {
@@ -112,7 +114,7 @@ export function whatIfPanel(feed) {
     begun = true;
     const { query } = here();
     const asked = Number(query.get("horizon"));
-    horizon = Number.isInteger(asked) && asked > 0 ? asked : feed.prediction?.timestamps.length || horizon;
+    horizon = Number.isInteger(asked) && asked > 0 && asked <= MAX_HORIZON ? asked : feed.prediction?.timestamps.length || horizon;
     changes = fromText(query.get("change"), (name) => signals.some((signal) => signal.name === name));
     if (!changes.length) changes = [suggested(signals[0])];
     hint.hidden = true;

@@ -5,6 +5,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::model::pretrain;
 use crate::{db, observe, server};
 
 /// A digital twin server that learns its asset.
@@ -27,6 +28,10 @@ pub enum Role {
         #[command(flatten)]
         db: db::Config,
     },
+    /// Fine-tune for servers that share the database, without serving.
+    Work(Box<Settings>),
+    /// Train the base model on synthetic plants. The shipped one was made so.
+    Pretrain(Box<pretrain::Config>),
     /// Print the description of the API (OpenAPI 3.1).
     Openapi,
     /// Look at the database.
@@ -65,6 +70,9 @@ pub struct Settings {
     /// The address.
     #[command(flatten)]
     pub server: server::Config,
+    /// The rooms.
+    #[command(flatten)]
+    pub rooms: server::RoomsConfig,
 }
 
 #[cfg(test)]

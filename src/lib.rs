@@ -24,7 +24,6 @@ pub mod features;
 pub mod forecast;
 
 // Third floor: what machines and people come for.
-pub mod ingest;
 pub mod scenario;
 pub mod training;
 

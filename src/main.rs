@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, Role, Settings};
+use counterpart::model::{self, pretrain};
 use counterpart::{db, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
     drop(dotenvy::dotenv());
     let cli = Cli::parse();
+    model::use_one_thread();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("the runtime does not start")),
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
 async fn play(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Serve(settings) => serve(*settings).await?,
+        Role::Work(settings) => work(*settings).await?,
+        Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {
             let document = server::openapi(&server::Rooms::offline()?);
@@ -43,7 +47,12 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     counterpart::observe::init(&settings.observe)?;
-    server::run(&settings.server, &settings.db).await
+    server::run(&settings.server, &settings.db, &settings.rooms).await
+}
+
+async fn work(settings: Settings) -> anyhow::Result<()> {
+    counterpart::observe::init(&settings.observe)?;
+    server::work(&settings.db, &settings.rooms).await
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

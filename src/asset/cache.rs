@@ -26,7 +26,9 @@ impl Cache {
         let mut missing = Vec::new();
         for key in keys {
             match kept.get(*key) {
-                Some((read, asset)) if read.elapsed() < FRESH => drop(found.insert((*key).to_owned(), Arc::clone(asset))),
+                Some((read, asset)) if read.elapsed() < FRESH => {
+                    drop(found.insert((*key).to_owned(), Arc::clone(asset)))
+                }
                 _ => missing.push(*key),
             }
         }

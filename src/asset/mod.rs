@@ -251,11 +251,12 @@ impl Assets {
         check_name(new.name.as_deref())?;
         asset_type.document.check_attributes(&new.attributes).map_err(AssetError::Invalid)?;
         let now = self.clock.now();
-        let row = store::insert(&self.db, &new, asset_type.id, now).await.map_err(|error| match constraint(&error) {
-            // The type went while we looked.
-            Some("asset_of_type") => AssetError::TypeNotFound(new.asset_type.to_string()),
-            _ => error.into(),
-        })?;
+        let row =
+            store::insert(&self.db, &new, asset_type.id, now).await.map_err(|error| match constraint(&error) {
+                // The type went while we looked.
+                Some("asset_of_type") => AssetError::TypeNotFound(new.asset_type.to_string()),
+                _ => error.into(),
+            })?;
         if let Some(row) = row {
             return Ok(Made::New(row.complete(asset_type)));
         }

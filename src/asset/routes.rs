@@ -178,10 +178,7 @@ async fn create(State(assets): State<Assets>, Json(form): Json<AssetForm>) -> Re
 /// List assets
 #[utoipa::path(get, path = "/v1/assets", tag = "assets", params(ListQuery), responses(
     (status = 200, description = "A page of assets in the order of their keys.", body = Page<AssetView>)))]
-async fn list(
-    State(assets): State<Assets>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Page<AssetView>>, Problem> {
+async fn list(State(assets): State<Assets>, Query(query): Query<ListQuery>) -> Result<Json<Page<AssetView>>, Problem> {
     let filter = Filter { asset_type: query.r#type.map(String::from), text: query.q };
     let page = assets.list(&filter, query.limit, query.cursor.as_deref()).await?;
     Ok(Json(page.map(AssetView::from)))

@@ -192,11 +192,7 @@ pub(super) async fn lock_type(db: impl PgExecutor<'_>, key: &str) -> sqlx::Resul
 }
 
 /// The newest version, or the one that is named.
-pub(super) async fn version(
-    db: impl PgExecutor<'_>,
-    key: &str,
-    version: Option<i32>,
-) -> sqlx::Result<Option<TypeRow>> {
+pub(super) async fn version(db: impl PgExecutor<'_>, key: &str, version: Option<i32>) -> sqlx::Result<Option<TypeRow>> {
     sqlx::query_as(
         "select id, key, version, document, created_at from asset_type
          where key = $1 and ($2::int4 is null or version = $2)

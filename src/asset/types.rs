@@ -132,9 +132,8 @@ impl Assets {
         extends: Option<&Extends>,
     ) -> Result<Option<(Extends, Arc<AssetType>)>, AssetError> {
         let Some(Extends { r#type, version }) = extends else { return Ok(None) };
-        let refuse = |detail: String| {
-            AssetError::Invalid(vec![FieldError { pointer: "/extends/type".to_owned(), detail }])
-        };
+        let refuse =
+            |detail: String| AssetError::Invalid(vec![FieldError { pointer: "/extends/type".to_owned(), detail }]);
         if r#type == key {
             return Err(refuse("is the type itself".to_owned()));
         }

@@ -35,7 +35,14 @@ pub struct TargetExamples {
 /// Takes windows of `steps` from a split for one target. A window sees everything before its
 /// origin and is judged on measured values alone.
 #[must_use]
-pub fn examples(asset_type: &AssetType, grid: &Grid, layout: &Layout, target: usize, split: Split, steps: usize) -> TargetExamples {
+pub fn examples(
+    asset_type: &AssetType,
+    grid: &Grid,
+    layout: &Layout,
+    target: usize,
+    split: Split,
+    steps: usize,
+) -> TargetExamples {
     let mut made = TargetExamples { target, examples: Vec::new(), scales: Vec::new(), origins: Vec::new() };
     let first = split.from.max(super::fit::FEWEST);
     let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return made };
@@ -49,15 +56,17 @@ pub fn examples(asset_type: &AssetType, grid: &Grid, layout: &Layout, target: us
         let kept = fit.take().filter(|(at, _)| {
             origin - at < REFIT && !grid.starts.iter().any(|start| (at + 1..=origin).contains(start))
         });
-        let (at, current) =
-            kept.unwrap_or_else(|| (origin, Fit::new(asset_type, grid, layout, target, origin, steps)));
+        let (at, current) = kept.unwrap_or_else(|| (origin, Fit::new(asset_type, grid, layout, target, origin, steps)));
         let future: Vec<Vec<f64>> =
             layout.inputs.iter().map(|input| grid.values[*input][origin..origin + steps].to_vec()).collect();
         let mut windows = current.windows(grid, origin, &[future], steps);
         let scale = current.scale();
-        let truth: Vec<f32> = (origin..origin + steps)
-            .map(|step| if grid.measured[target][step] { scale.target(grid.values[target][step]) as f32 } else { f32::NAN })
-            .collect();
+        let truth: Vec<f32> =
+            (origin..origin + steps)
+                .map(|step| {
+                    if grid.measured[target][step] { scale.target(grid.values[target][step]) as f32 } else { f32::NAN }
+                })
+                .collect();
         if let Some(window) = windows.pop()
             && window.is_finite()
             && truth.iter().any(|value| value.is_finite())

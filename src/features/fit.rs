@@ -61,7 +61,14 @@ pub struct Fit {
 impl Fit {
     /// Fits the bank to the grid up to (not including) step `until`, for forecasts of `steps`.
     #[must_use]
-    pub fn new(asset_type: &AssetType, grid: &Grid, layout: &Layout, target: usize, until: usize, steps: usize) -> Self {
+    pub fn new(
+        asset_type: &AssetType,
+        grid: &Grid,
+        layout: &Layout,
+        target: usize,
+        until: usize,
+        steps: usize,
+    ) -> Self {
         let start = until.saturating_sub(BANK_CONTEXT);
         let range = |signal: usize| {
             let signal = &asset_type.document.signals[signal];
@@ -172,7 +179,9 @@ impl Stretch {
                 .inputs
                 .iter()
                 .zip(input_scales)
-                .map(|(input, scale)| grid.values[*input][start..until].iter().map(|value| scale.input(*value)).collect())
+                .map(|(input, scale)| {
+                    grid.values[*input][start..until].iter().map(|value| scale.input(*value)).collect()
+                })
                 .collect(),
             starts: std::iter::once(0)
                 .chain(grid.starts.iter().filter(|first| (start + 1..until).contains(first)).map(|first| first - start))
@@ -193,7 +202,15 @@ impl Fits {
     /// A fresh fit for the end of the grid, made now if there is none. Costs milliseconds of CPU
     /// when it is made: call it off the runtime's threads.
     #[must_use]
-    pub fn fresh(&self, asset: AssetId, asset_type: &AssetType, grid: &Grid, layout: &Layout, target: usize, steps: usize) -> Arc<Fit> {
+    pub fn fresh(
+        &self,
+        asset: AssetId,
+        asset_type: &AssetType,
+        grid: &Grid,
+        layout: &Layout,
+        target: usize,
+        steps: usize,
+    ) -> Arc<Fit> {
         let key = (asset, target, steps > 64);
         let kept = self.lock().get(&key).cloned();
         if let Some(fit) = kept.filter(|fit| fit.serves(grid, layout, steps)) {

@@ -162,7 +162,13 @@ mod tests {
 
     #[test]
     fn tidy_keeps_seven_digits() {
-        for (value, tidied) in [(1.234_567_89, 1.234_568), (-98_765.432_1, -98_765.43), (123_456_789.0, 123_456_800.0), (0.0, 0.0), (1e-12, 1e-12)] {
+        for (value, tidied) in [
+            (1.234_567_89, 1.234_568),
+            (-98_765.432_1, -98_765.43),
+            (123_456_789.0, 123_456_800.0),
+            (0.0, 0.0),
+            (1e-12, 1e-12),
+        ] {
             assert!((tidy(value) - tidied).abs() <= tidied.abs() * 1e-12, "{value} became {}", tidy(value));
         }
     }

@@ -77,15 +77,26 @@ mod tests {
 
     /// Answers whose bands are `narrow` times what the truths need.
     fn case(narrow: f64) -> (Vec<Quantiles>, Vec<Vec<f64>>) {
-        let z = [-2.33, -1.64, -1.28, -1.04, -0.84, -0.67, -0.52, -0.39, -0.25, -0.13, 0.0, 0.13, 0.25, 0.39, 0.52, 0.67, 0.84, 1.04, 1.28, 1.64, 2.33];
+        let z = [
+            -2.33, -1.64, -1.28, -1.04, -0.84, -0.67, -0.52, -0.39, -0.25, -0.13, 0.0, 0.13, 0.25, 0.39, 0.52, 0.67,
+            0.84, 1.04, 1.28, 1.64, 2.33,
+        ];
         let answers = vec![vec![z.map(|z| z * narrow); 16]; 50];
         // Evenly spread normal scores: the truths of a standard normal distribution.
-        let truths = (0..50).map(|window| (0..16).map(|step| {
-            let share = (f64::from(window * 16 + step) + 0.5) / 800.0;
-            let t = (-2.0 * share.min(1.0 - share).ln()).sqrt();
-            let value = t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t) / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
-            if share < 0.5 { -value } else { value }
-        }).collect()).collect();
+        let truths = (0..50)
+            .map(|window| {
+                (0..16)
+                    .map(|step| {
+                        let share = (f64::from(window * 16 + step) + 0.5) / 800.0;
+                        let t = (-2.0 * share.min(1.0 - share).ln()).sqrt();
+                        let value = t
+                            - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
+                                / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
+                        if share < 0.5 { -value } else { value }
+                    })
+                    .collect()
+            })
+            .collect();
         (answers, truths)
     }
 

@@ -20,13 +20,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 pub use self::answer::{
-    Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile, tidy,
-    timestamps, units,
+    Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
+    tidy, timestamps, units,
 };
 pub use self::routes::router;
 pub use self::serving::Skill;
-pub use self::situation::{Future, Said, Situation};
 use self::serving::Versions;
+pub use self::situation::{Future, Said, Situation};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Fits;
@@ -126,7 +126,15 @@ pub enum Cause {
 impl Forecasts {
     /// Puts the room together.
     #[must_use]
-    pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, twins: Twins, engine: Engine, config: Config) -> Self {
+    pub fn new(
+        db: PgPool,
+        clock: Clock,
+        assets: Assets,
+        readings: Readings,
+        twins: Twins,
+        engine: Engine,
+        config: Config,
+    ) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
         Self { db, clock, assets, readings, twins, engine, fits, versions, config: Arc::new(config) }
     }
@@ -178,7 +186,8 @@ impl Forecasts {
 /// Levels in ascending order, each within what the network answers.
 pub fn checked_levels(levels: Option<&[f64]>) -> Result<Vec<f64>, ForecastError> {
     let mut levels = levels.map_or_else(|| DEFAULT_QUANTILES.to_vec(), <[f64]>::to_vec);
-    let wrong = |index: usize, detail: &str| Err(ForecastError::Invalid(vec![(format!("/quantiles/{index}"), detail.into())]));
+    let wrong =
+        |index: usize, detail: &str| Err(ForecastError::Invalid(vec![(format!("/quantiles/{index}"), detail.into())]));
     if levels.is_empty() || levels.len() > 99 {
         return Err(ForecastError::Invalid(vec![("/quantiles".into(), "give 1 to 99 quantile levels".into())]));
     }

@@ -50,7 +50,11 @@ impl Refresher {
                 match refresh(forecasts, asset, seq).await {
                     Ok(()) => Some(asset),
                     Err(error) => {
-                        tracing::warn!(asset.id = asset.0, error = &error as &dyn std::error::Error, "twin not forecast");
+                        tracing::warn!(
+                            asset.id = asset.0,
+                            error = &error as &dyn std::error::Error,
+                            "twin not forecast"
+                        );
                         Some(asset)
                     }
                 }

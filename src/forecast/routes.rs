@@ -44,7 +44,8 @@ impl From<ForecastError> for Problem {
                 |problem, (pointer, detail)| problem.at(pointer, detail),
             ),
             ForecastError::Engine(EngineError::Busy) => {
-                Self::new(problem::BUSY, "the model has more requests than it can take").retry_after(Duration::from_secs(1))
+                Self::new(problem::BUSY, "the model has more requests than it can take")
+                    .retry_after(Duration::from_secs(1))
             }
             ForecastError::Ending | ForecastError::Engine(EngineError::Stopped) => {
                 Self::new(problem::BUSY, "the server is ending").retry_after(Duration::from_secs(5))
@@ -159,7 +160,10 @@ async fn list(
         (status = 422, description = "Not an id", body = Document, content_type = "application/problem+json"),
     )
 )]
-async fn read(State(forecasts): State<Forecasts>, Path(path): Path<PredictionPath>) -> Result<Json<Prediction>, Problem> {
+async fn read(
+    State(forecasts): State<Forecasts>,
+    Path(path): Path<PredictionPath>,
+) -> Result<Json<Prediction>, Problem> {
     let asset = forecasts.assets.find(&path.asset).await?;
     let found = store::find(&forecasts.db, asset.id, path.id).await?;
     found.map(Json).ok_or_else(|| Problem::new(problem::NOT_FOUND, "there is no such prediction, or it was forgotten"))

@@ -56,7 +56,11 @@ impl Versions {
             return Ok(None);
         }
         let version = Arc::new(Version {
-            head: Arc::new(HeadArtefact { id: model.id, weights: model.weights.to_vec(), sha256: model.sha256.to_vec() }),
+            head: Arc::new(HeadArtefact {
+                id: model.id,
+                weights: model.weights.to_vec(),
+                sha256: model.sha256.to_vec(),
+            }),
             number: model.version,
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
             skill: skill(&model.scores),

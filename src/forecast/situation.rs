@@ -92,7 +92,10 @@ impl Situation {
                 None => wrong.push((pointer, format!("the asset has no signal {name}"))),
                 Some((index, signal)) if !self.layout.inputs.contains(&index) => {
                     let role = signal.role.name();
-                    wrong.push((pointer, format!("{name} has the role {role}; only inputs that were measured can be given")));
+                    wrong.push((
+                        pointer,
+                        format!("{name} has the role {role}; only inputs that were measured can be given"),
+                    ));
                 }
                 Some(_) if values.len() < self.horizon => {
                     wrong.push((pointer, format!("{} values for a horizon of {} steps", values.len(), self.horizon)));
@@ -117,7 +120,10 @@ impl Situation {
                 let last = self.grid.values[*input].last().copied().unwrap_or(0.0);
                 if let Some(values) = given.get(name) {
                     let end = values.last().copied().unwrap_or(last);
-                    return (values.iter().copied().chain(std::iter::repeat(end)).take(steps).collect(), InputSource::Given);
+                    return (
+                        values.iter().copied().chain(std::iter::repeat(end)).take(steps).collect(),
+                        InputSource::Given,
+                    );
                 }
                 match self.twin.desired.get(name).filter(|_| !self.past) {
                     Some(desired) => {
@@ -152,7 +158,8 @@ impl Situation {
             .iter()
             .map(|target| {
                 let signal = self.signal(*target);
-                let history: Vec<f64> = self.grid.values[*target].iter().copied().filter(|value| value.is_finite()).collect();
+                let history: Vec<f64> =
+                    self.grid.values[*target].iter().copied().filter(|value| value.is_finite()).collect();
                 let last = history.last().copied().unwrap_or(0.0);
                 // A tenth of the range, or of the value itself, until the past says better.
                 let wide = signal.min.zip(signal.max).map_or(last.abs().max(1.0), |(min, max)| max - min) / 10.0;
@@ -171,7 +178,12 @@ impl Situation {
 
 impl Forecasts {
     /// Looks at an asset, now or as it was known at a past instant.
-    pub async fn situation(&self, key: &str, as_of: Option<DateTime<Utc>>, horizon: Option<usize>) -> Result<Situation, ForecastError> {
+    pub async fn situation(
+        &self,
+        key: &str,
+        as_of: Option<DateTime<Utc>>,
+        horizon: Option<usize>,
+    ) -> Result<Situation, ForecastError> {
         let horizon = horizon.unwrap_or(self.config.forecast_horizon);
         if !(1..=MAX_HORIZON).contains(&horizon) {
             let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
@@ -215,7 +227,12 @@ impl Forecasts {
     pub async fn answer(&self, situation: &Situation, futures: &[Future]) -> Result<Said, ForecastError> {
         let fallback = |reason: String| Said {
             answers: situation.naive(futures.len()),
-            model: Answerer { version: 0, base: self.engine.card().name.clone(), source: Source::Fallback, reason: Some(reason) },
+            model: Answerer {
+                version: 0,
+                base: self.engine.card().name.clone(),
+                source: Source::Fallback,
+                reason: Some(reason),
+            },
             version: None,
             skill: None,
         };
@@ -243,7 +260,11 @@ impl Forecasts {
             Ok(answers) => answers,
             Err(error @ (EngineError::Busy | EngineError::Stopped)) => return Err(error.into()),
             Err(error) => {
-                tracing::error!(asset.key = situation.asset.key, error = &error as &dyn std::error::Error, "model gave no answer");
+                tracing::error!(
+                    asset.key = situation.asset.key,
+                    error = &error as &dyn std::error::Error,
+                    "model gave no answer"
+                );
                 return Ok(fallback(error.to_string()));
             }
         };

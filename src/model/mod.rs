@@ -25,3 +25,10 @@ pub use recipe::{Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.
 pub const MODEL_CARD_NAME: &str = "small";
+
+/// Keeps libtorch from making threads of its own: they multiply CPU time under load. First thing
+/// in `main`.
+pub fn use_one_thread() {
+    tch::set_num_threads(1);
+    tch::set_num_interop_threads(1);
+}

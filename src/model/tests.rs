@@ -15,8 +15,9 @@ const STEPS: usize = 32;
 
 /// A lag that answers one input, and its window at the end of `length` steps.
 fn window(seed: usize, length: usize) -> (Window, Vec<f32>) {
-    let input: Vec<f64> =
-        (0..length + STEPS).map(|k| if ((k + 7 * seed) / 23) % 2 == 0 { 1.0 } else { -1.0 + 0.1 * (seed % 5) as f64 }).collect();
+    let input: Vec<f64> = (0..length + STEPS)
+        .map(|k| if ((k + 7 * seed) / 23) % 2 == 0 { 1.0 } else { -1.0 + 0.1 * (seed % 5) as f64 })
+        .collect();
     let mut state = 0.0;
     let target: Vec<f64> = input
         .iter()
@@ -140,7 +141,8 @@ fn a_head_learns_what_the_bank_misses_and_the_backbone_stays() {
     let base = base();
     let before = artefact::save(&[("backbone", base.backbone.store()), ("head", base.head.store())]);
     let learned = learn(&base, &lesson(), &recipe(), &mut |_| ControlFlow::Continue(())).unwrap();
-    let (first, best) = (learned.curve[0].validation_loss, learned.curve.iter().map(|p| p.validation_loss).fold(f64::MAX, f64::min));
+    let (first, best) =
+        (learned.curve[0].validation_loss, learned.curve.iter().map(|p| p.validation_loss).fold(f64::MAX, f64::min));
     assert!(best < first * 0.8, "validation loss {first} became {best}");
     assert!(learned.best_step > 0);
     assert_eq!(before, artefact::save(&[("backbone", base.backbone.store()), ("head", base.head.store())]));
@@ -186,7 +188,8 @@ async fn the_engine_serves_a_fine_tuned_head_and_refuses_a_damaged_one() {
     let learned = learn(&base, &lesson(), &recipe(), &mut |_| ControlFlow::Continue(())).unwrap();
     let clock = Clock::system();
     let sha256 = digest(&learned.weights).to_vec();
-    let head = Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: learned.weights.clone(), sha256: sha256.clone() });
+    let head =
+        Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: learned.weights.clone(), sha256: sha256.clone() });
     let (window, _) = window(1, 500);
     let tuned = engine.answer(vec![window.clone()], Some(head)).await.unwrap();
     let plain = engine.answer(vec![window.clone()], None).await.unwrap();

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ids::AssetId;
 use crate::reading::instant::{self, instant};
-use crate::reading::{Readings, ReadingError, lttb, store};
+use crate::reading::{ReadingError, Readings, lttb, store};
 
 /// Points a signal in one answer, Prometheus' number.
 pub const MAX_POINTS: usize = 11_000;
@@ -266,7 +266,10 @@ fn checked_step(step: i64, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<i64
     let span = (to - from).num_microseconds().unwrap_or(i64::MAX);
     let points = span / step;
     if points > MAX_POINTS as i64 {
-        return Err(invalid("interval", format!("gives {points} points over this range, at most {MAX_POINTS} are answered")));
+        return Err(invalid(
+            "interval",
+            format!("gives {points} points over this range, at most {MAX_POINTS} are answered"),
+        ));
     }
     Ok(step)
 }

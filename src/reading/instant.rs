@@ -14,7 +14,9 @@ const LARGEST_MILLISECONDS: f64 = 253_402_300_800_000.0;
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum InstantError {
     /// Not of the form of RFC 3339.
-    #[error("not an instant: write RFC 3339 with an offset, such as 2026-11-24T08:00:00Z, or epoch milliseconds as a number")]
+    #[error(
+        "not an instant: write RFC 3339 with an offset, such as 2026-11-24T08:00:00Z, or epoch milliseconds as a number"
+    )]
     Malformed,
     /// Date and time without an offset.
     #[error("the offset from UTC is missing: end the instant with Z or with one like +01:00")]
@@ -39,11 +41,8 @@ pub fn parse(text: &str) -> Result<i64, InstantError> {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
     let separator = |at: usize, wanted: &[u8]| bytes.get(at).is_some_and(|byte| wanted.contains(byte));
-    let shaped = separator(4, b"-")
-        && separator(7, b"-")
-        && separator(10, b"Tt ")
-        && separator(13, b":")
-        && separator(16, b":");
+    let shaped =
+        separator(4, b"-") && separator(7, b"-") && separator(10, b"Tt ") && separator(13, b":") && separator(16, b":");
     let parts = (number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19));
     let (true, (Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second))) = (shaped, parts) else {
         return Err(InstantError::Malformed);
@@ -84,7 +83,11 @@ pub fn parse(text: &str) -> Result<i64, InstantError> {
     let minutes = i64::from(date.to_epoch_days()) * 1440 + i64::from(hour * 60 + minute) - offset_minutes;
     if second == 60 {
         // Leap seconds are put in at the end of a day of UTC, nowhere else.
-        return if minutes.rem_euclid(1440) == 1439 { Ok((minutes + 1) * 60_000_000 - 1) } else { Err(InstantError::Impossible) };
+        return if minutes.rem_euclid(1440) == 1439 {
+            Ok((minutes + 1) * 60_000_000 - 1)
+        } else {
+            Err(InstantError::Impossible)
+        };
     }
     Ok((minutes * 60 + i64::from(second)) * 1_000_000 + micros)
 }

@@ -32,7 +32,8 @@ pub(super) fn pick(x: &[f64], y: &[f64], wanted: usize) -> Vec<usize> {
         let middle_x = x[after.clone()].iter().sum::<f64>() / count;
         let middle_y = line[after].iter().sum::<f64>() / count;
         let area = |row: usize| {
-            ((x[before] - middle_x) * (line[row] - line[before]) - (x[before] - x[row]) * (middle_y - line[before])).abs()
+            ((x[before] - middle_x) * (line[row] - line[before]) - (x[before] - x[row]) * (middle_y - line[before]))
+                .abs()
         };
         let best = (start(bucket)..start(bucket + 1)).max_by(|&a, &b| area(a).total_cmp(&area(b))).unwrap_or(before);
         picked.push(best);

@@ -152,12 +152,7 @@ impl Readings {
     }
 
     /// The newest `count` frames at or before an instant, oldest first.
-    pub async fn until(
-        &self,
-        asset: AssetId,
-        until: DateTime<Utc>,
-        count: usize,
-    ) -> Result<Vec<Frame>, ReadingError> {
+    pub async fn until(&self, asset: AssetId, until: DateTime<Utc>, count: usize) -> Result<Vec<Frame>, ReadingError> {
         let mut frames = store::until(&self.pool, asset, until, count as i64).await?;
         frames.reverse();
         Ok(frames)
@@ -236,7 +231,10 @@ impl Readings {
             let pause = match self.maintain().await {
                 Ok(_) => MAINTENANCE_EVERY,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "maintenance of readings failed, will retry");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "maintenance of readings failed, will retry"
+                    );
                     MAINTENANCE_RETRY
                 }
             };

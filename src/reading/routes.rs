@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::asset::{Asset, Assets, Interval, Kind};
 use crate::reading::history::{Agg, Fill, MAX_POINTS, Question, Table};
-use crate::reading::{Readings, ReadingError, instant};
+use crate::reading::{ReadingError, Readings, instant};
 use crate::web::extract::{Json, Path, Query};
 use crate::web::page;
 use crate::web::problem::Problem;
@@ -178,7 +178,10 @@ fn signals(names: Option<&str>, asset: &Asset) -> Result<Vec<usize>, Problem> {
     for name in names.split(',').map(str::trim) {
         let Some(place) = document.signals.iter().position(|signal| signal.name == name) else {
             let known: Vec<&str> = document.signals.iter().map(|signal| signal.name.as_str()).collect();
-            return Err(Problem::invalid("signals", format!("a name is no signal of the asset; it has {}", known.join(", "))));
+            return Err(Problem::invalid(
+                "signals",
+                format!("a name is no signal of the asset; it has {}", known.join(", ")),
+            ));
         };
         if !signals.contains(&place) {
             signals.push(place);
@@ -189,14 +192,17 @@ fn signals(names: Option<&str>, asset: &Asset) -> Result<Vec<usize>, Problem> {
 
 fn wants_csv(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|one| one.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/csv")))
+    accept
+        .split(',')
+        .any(|one| one.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/csv")))
 }
 
 fn history(asset: &Asset, question: &Question, table: Table, next: Option<String>) -> History {
     let signals = || question.signals.iter().map(|&signal| &asset.asset_type.document.signals[signal]);
-    let columns = table.columns.into_iter().map(|column| {
-        column.into_iter().map(|value| value.is_finite().then_some(value)).collect()
-    });
+    let columns = table
+        .columns
+        .into_iter()
+        .map(|column| column.into_iter().map(|value| value.is_finite().then_some(value)).collect());
     History {
         asset: asset.key.clone(),
         from: instant::text(table.from),
@@ -226,7 +232,8 @@ fn as_csv(asset: &Asset, question: &Question, table: &Table, next: Option<&str>,
     let body = writer.into_inner().unwrap_or_default();
     let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response();
     if let Some(next) = next {
-        let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let kept =
+            uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
         let query: Vec<&str> = kept.collect();
         let link = format!("<{}?{}&cursor={next}>; rel=\"next\"", uri.path(), query.join("&")).replace("?&", "?");
         if let Ok(link) = HeaderValue::from_str(&link) {

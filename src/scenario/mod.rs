@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::routes::router;
 use self::plan::{Clamped, Limits, Override};
+pub use self::routes::router;
 use crate::forecast::{
     Answerer, Bands, ForecastError, Forecasts, Future, InputFuture, Situation, Skill, StateOf, bands, checked_levels,
     frequency, level_key, quantile, tidy, units,
@@ -186,7 +186,11 @@ fn check_size(ask: &WhatIf) -> Result<(), ForecastError> {
 }
 
 /// The baseline, then the future of each scenario; and what was clamped in each.
-fn plan_all(situation: &Situation, baseline: &Future, ask: &WhatIf) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
+fn plan_all(
+    situation: &Situation,
+    baseline: &Future,
+    ask: &WhatIf,
+) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
     let (mut futures, mut clamps, mut wrong) = (vec![baseline.clone()], Vec::new(), Vec::new());
     for (index, scenario) in ask.scenarios.iter().enumerate() {
         match plan::apply(situation, baseline, &scenario.overrides, ask.limits, &format!("/scenarios/{index}")) {
@@ -207,7 +211,12 @@ fn by_signal<T>(situation: &Situation, answers: &[Quantiles], make: impl Fn(&Qua
 
 /// Quantiles of the difference when both futures meet the same luck: at each step, of the
 /// differences at equal probability.
-fn delta(situation: &Situation, baseline: &[Quantiles], scenario: &[Quantiles], levels: &[f64]) -> BTreeMap<String, Bands> {
+fn delta(
+    situation: &Situation,
+    baseline: &[Quantiles],
+    scenario: &[Quantiles],
+    levels: &[f64],
+) -> BTreeMap<String, Bands> {
     let steps = situation.horizon;
     let rows: Vec<Bands> = baseline
         .iter()
@@ -215,7 +224,8 @@ fn delta(situation: &Situation, baseline: &[Quantiles], scenario: &[Quantiles], 
         .map(|(before, after)| {
             let sorted: Vec<[f64; LEVELS.len()]> = (0..steps)
                 .map(|step| {
-                    let mut gaps: [f64; LEVELS.len()] = std::array::from_fn(|level| after[step][level] - before[step][level]);
+                    let mut gaps: [f64; LEVELS.len()] =
+                        std::array::from_fn(|level| after[step][level] - before[step][level]);
                     gaps.sort_by(f64::total_cmp);
                     gaps
                 })
@@ -226,5 +236,11 @@ fn delta(situation: &Situation, baseline: &[Quantiles], scenario: &[Quantiles], 
                 .collect()
         })
         .collect();
-    situation.layout.targets.iter().zip(rows).map(|(target, row)| (situation.signal(*target).name.clone(), row)).collect()
+    situation
+        .layout
+        .targets
+        .iter()
+        .zip(rows)
+        .map(|(target, row)| (situation.signal(*target).name.clone(), row))
+        .collect()
 }

@@ -122,9 +122,16 @@ pub fn apply(
                     wrong.push((format!("{pointer}/overrides/{index}/value"), detail));
                 }
                 Limits::Clamp => {
-                    clamped.extend((step..situation.horizon).filter(|step| differs(future.rows[row][*step], bounded[*step])).map(
-                        |step| Clamped { signal: signal.name.clone(), step, asked: future.rows[row][step], used: bounded[step] },
-                    ));
+                    clamped.extend(
+                        (step..situation.horizon).filter(|step| differs(future.rows[row][*step], bounded[*step])).map(
+                            |step| Clamped {
+                                signal: signal.name.clone(),
+                                step,
+                                asked: future.rows[row][step],
+                                used: bounded[step],
+                            },
+                        ),
+                    );
                     future.rows[row] = bounded;
                 }
             }
@@ -137,13 +144,18 @@ pub fn apply(
 fn one(situation: &Situation, baseline: &Future, future: &mut Future, change: &Override) -> Result<usize, Wrong> {
     let say = |field: &str, detail: String| (field.to_owned(), detail);
     let name = &change.signal;
-    let (index, signal) =
-        situation.asset.asset_type.signal(name).ok_or_else(|| say("/signal", format!("the asset has no signal {name}")))?;
+    let (index, signal) = situation
+        .asset
+        .asset_type
+        .signal(name)
+        .ok_or_else(|| say("/signal", format!("the asset has no signal {name}")))?;
     match signal.role {
         Role::ControlInput => {}
         Role::Disturbance if change.assume => {}
         Role::Disturbance => {
-            let detail = format!("{name} has the role disturbance, which is not ours to set; add \"assume\": true to suppose it");
+            let detail = format!(
+                "{name} has the role disturbance, which is not ours to set; add \"assume\": true to suppose it"
+            );
             return Err(say("/signal", detail));
         }
         role => {
@@ -164,10 +176,13 @@ fn one(situation: &Situation, baseline: &Future, future: &mut Future, change: &O
         return Err(say("/to", format!("the span is empty: from step {from} to step {to}")));
     }
     if matches!(change.op, Op::Hold | Op::Series) == change.value.is_some() {
-        return Err(say("/value", match change.op {
-            Op::Hold | Op::Series => "this op takes no value".into(),
-            _ => "this op needs a value".to_owned(),
-        }));
+        return Err(say(
+            "/value",
+            match change.op {
+                Op::Hold | Op::Series => "this op takes no value".into(),
+                _ => "this op needs a value".to_owned(),
+            },
+        ));
     }
     if (change.op == Op::Series) != change.values.is_some() {
         return Err(say("/values", "values belong to the op series, and series needs them".into()));

@@ -82,7 +82,9 @@ mod tests {
     fn only_names_of_this_machine_and_its_proxy_are_known() {
         let config = Config { hosts: vec!["Twin.Example".to_owned()], ..Config::default() };
         let hosts = Hosts::of(&config);
-        for known in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "twin.example", "TWIN.example:443"] {
+        for known in
+            ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "twin.example", "TWIN.example:443"]
+        {
             assert!(hosts.allow(known), "{known} was refused");
         }
         for unknown in ["", "evil.example", "localhost.evil.example:8080", "10.0.0.1", "[fe80::1]:80"] {

@@ -9,25 +9,23 @@ mod guard;
 mod layers;
 mod listen;
 mod pages;
+mod rooms;
 mod run;
+mod stream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::asset::{self, Assets};
-use crate::clock::Clock;
-use crate::dashboard;
-use crate::observe::Metrics;
+use crate::{asset, dashboard, forecast, reading, scenario, training, twin};
 
 pub use listen::serve;
-pub use run::run;
+pub use rooms::{Rooms, RoomsConfig};
+pub use run::{build, run, work};
 
 /// Longest end, from the signal to the last byte.
 pub const END: Duration = Duration::from_secs(10);
@@ -96,21 +94,6 @@ pub enum ServerError {
     },
 }
 
-/// Everything that has a door, and what the doors share.
-#[derive(Clone, Debug)]
-pub struct Rooms {
-    /// What `/readyz` asks.
-    pub db: PgPool,
-    /// The time, for ids of requests.
-    pub clock: Clock,
-    /// What `/metrics` shows.
-    pub metrics: Metrics,
-    /// Ends live streams, background work and the server.
-    pub end: CancellationToken,
-    /// Assets and their types.
-    pub assets: Assets,
-}
-
 /// Takes the address, unless it is one that others could reach and nobody allowed that.
 pub async fn bind(config: &Config) -> Result<TcpListener, ServerError> {
     let address = config.bind;
@@ -140,5 +123,12 @@ pub fn openapi(rooms: &Rooms) -> OpenApi {
 
 /// The doors of the rooms: a new room is added here.
 fn doors(rooms: &Rooms) -> OpenApiRouter {
-    OpenApiRouter::default().merge(asset::router(rooms.assets.clone()))
+    OpenApiRouter::default()
+        .merge(asset::router(rooms.assets.clone()))
+        .merge(twin::routes::router(rooms.twins.clone()))
+        .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
+        .merge(forecast::router(rooms.forecasts.clone()))
+        .merge(scenario::router(rooms.scenarios.clone()))
+        .merge(training::routes::router(rooms.training.clone()))
+        .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
 }

@@ -53,14 +53,18 @@ async fn metrics(State(rooms): State<Rooms>) -> Response {
 }
 
 async fn problems() -> Html<String> {
-    let entry = |kind: &Kind| format!("<li><a href=\"/problems/{}\">{} {}</a></li>", kind.slug, kind.status, kind.title);
+    let entry =
+        |kind: &Kind| format!("<li><a href=\"/problems/{}\">{} {}</a></li>", kind.slug, kind.status, kind.title);
     page("Problems", &format!("<ul>{}</ul>", problem::ALL.iter().map(entry).collect::<String>()))
 }
 
 async fn one_problem(Path(slug): Path<String>) -> Result<Html<String>, Problem> {
     let kind = problem::ALL.iter().find(|kind| kind.slug == slug);
     let kind = kind.ok_or_else(|| Problem::new(problem::NOT_FOUND, "there is no such kind of problem"))?;
-    let body = format!("<p>HTTP status {}.</p><p>{}</p><p><a href=\"/problems\">All problems</a></p>", kind.status, kind.advice);
+    let body = format!(
+        "<p>HTTP status {}.</p><p>{}</p><p><a href=\"/problems\">All problems</a></p>",
+        kind.status, kind.advice
+    );
     Ok(page(kind.title, &body))
 }
 

@@ -1,50 +1,91 @@
-//! The role `serve`: rooms are built from the ground up, served, and ended in order.
+//! The roles `serve` and `work`: rooms are built from the ground up, served, and ended in order.
+
+use std::io::Write as _;
 
 use anyhow::Context as _;
 use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, Rooms, bind, router, serve};
-use crate::asset::Assets;
+use super::{Config, Rooms, RoomsConfig, bind, router, serve};
 use crate::clock::Clock;
-use crate::db;
-use crate::observe::Metrics;
-use sqlx::PgPool;
+use crate::db::{self, Database};
 
-/// Serves until SIGTERM or SIGINT.
-pub async fn run(config: &Config, db: &db::Config) -> anyhow::Result<()> {
+/// A server that is ready to serve.
+pub struct Built {
+    /// Its rooms.
+    pub rooms: Rooms,
+    /// Where it will listen.
+    pub listener: TcpListener,
+    database: Database,
+    config: Config,
+}
+
+/// Takes the address, opens the database and builds the rooms. Signals end what is built.
+pub async fn build(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<Built> {
     let end = CancellationToken::new();
     end_with_signal(&end)?;
     // First of all, because it is quick and fails most often.
     let listener = bind(config).await?;
-    let address = listener.local_addr().context("the listener has no address")?;
     let database = db::open(db).await?;
-    let rooms = Rooms::new(database.pool.clone(), Clock::system(), end.clone());
+    let rooms = Rooms::new(database.pool.clone(), Clock::system(), end, rooms).context("the base model")?;
     if config.insecure {
         tracing::warn!("--insecure: whoever reaches this server can read and change everything");
     }
-    tracing::info!("dashboard http://{address}, API http://{address}/docs");
-    serve(listener, router(&rooms, config), config, end).await;
-    drop(rooms);
-    database.close().await;
-    tracing::info!("ended");
+    Ok(Built { rooms, listener, database, config: config.clone() })
+}
+
+impl Built {
+    /// Serves until SIGTERM or SIGINT, then ends in order: streams, requests, work, database.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let Self { rooms, listener, database, config } = self;
+        let address = listener.local_addr().context("the listener has no address")?;
+        tracing::info!("listening on {address}");
+        // For the person who started it; nothing can be done about a standard output that is closed.
+        drop(writeln!(std::io::stdout(), "dashboard http://{address}\nAPI http://{address}/docs"));
+        let work = rooms.start_work();
+        let end = rooms.end.clone();
+        serve(listener, router(&rooms, &config), &config, end).await;
+        finish(rooms, work, database).await;
+        Ok(())
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
+    build(config, db, rooms).await?.serve().await
+}
+
+/// Fine-tunes until SIGTERM or SIGINT, for servers elsewhere on the same database.
+pub async fn work(db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
+    let end = CancellationToken::new();
+    end_with_signal(&end)?;
+    let database = db::open(db).await?;
+    let rooms = Rooms::new(database.pool.clone(), Clock::system(), end.clone(), rooms).context("the base model")?;
+    let work = rooms.start_training();
+    tracing::info!("waiting for fine-tune jobs");
+    end.cancelled().await;
+    finish(rooms, work, database).await;
     Ok(())
 }
 
-impl Rooms {
-    /// The rooms of one server, from the ground up.
-    #[must_use]
-    pub fn new(db: PgPool, clock: Clock, end: CancellationToken) -> Self {
-        let metrics = Metrics::default();
-        let assets = Assets::new(db.clone(), clock.clone());
-        Self { db, clock, metrics, end, assets }
+async fn finish(rooms: Rooms, mut work: tokio::task::JoinSet<()>, database: Database) {
+    let ended = async { while work.join_next().await.is_some() {} };
+    if tokio::time::timeout(super::END, ended).await.is_err() {
+        tracing::warn!("background work was cut");
+        work.abort_all();
     }
+    drop(rooms);
+    database.close().await;
+    tracing::info!("ended");
+}
 
+impl Rooms {
     /// Rooms without a database, to describe their doors.
     pub fn offline() -> anyhow::Result<Self> {
         let db = PgPoolOptions::new().connect_lazy("postgres://localhost/none")?;
-        Ok(Self::new(db, Clock::system(), CancellationToken::new()))
+        Ok(Self::new(db, Clock::system(), CancellationToken::new(), &RoomsConfig::default())?)
     }
 }
 

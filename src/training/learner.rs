@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::asset::Asset;
 use crate::ids::ModelId;
 use crate::model::Recipe;
+pub use crate::model::trainee::CurvePoint;
 use crate::reading::Frame;
 use crate::score::Scored;
 
@@ -104,17 +105,6 @@ pub struct Candidate {
     pub curve: Vec<CurvePoint>,
     /// How it did on windows that training never saw.
     pub holdout: Evaluation,
-}
-
-/// Losses at one step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct CurvePoint {
-    /// Optimiser steps taken.
-    pub step: u32,
-    /// Loss on the training batches since the point before.
-    pub train_loss: f64,
-    /// Loss on the validation windows.
-    pub validation_loss: f64,
 }
 
 /// Scores on windows that training never saw.

@@ -14,6 +14,7 @@ pub mod learner;
 pub mod routes;
 pub mod lease;
 pub mod store;
+pub mod teacher;
 pub mod verdict;
 pub mod worker;
 
@@ -38,8 +39,8 @@ pub use worker::{Step, Worker};
 use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
 use crate::ids::{AssetId, JobId, ModelId};
-use crate::model::recipe::{Invalid, Recipe};
 use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
+use crate::model::{Invalid, Recipe};
 use crate::reading::{ReadingError, Readings};
 use store::{Filter, NewJob};
 
@@ -56,6 +57,9 @@ pub struct Config {
     /// Newest frames that a job learns from at most.
     #[arg(long, env = "COUNTERPART_TRAINING_FRAMES", default_value_t = 20_000)]
     pub training_frames: usize,
+    /// Jobs worked on at the same time by this process; 0 leaves them to others.
+    #[arg(long, env = "COUNTERPART_TRAINING_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub training_workers: u32,
     /// Seconds without a sign of life after which another worker takes a job over.
     #[arg(long, env = "COUNTERPART_TRAINING_LEASE_S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub training_lease_s: u64,
@@ -115,6 +119,12 @@ impl Training {
     #[must_use]
     pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, config: Config) -> Self {
         Self { db, clock, assets, readings, config, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Jobs that this process works on at the same time.
+    #[must_use]
+    pub fn workers(&self) -> u32 {
+        self.config.training_workers
     }
 
     /// Shortens a worker's wait. Nothing depends on it: workers poll.

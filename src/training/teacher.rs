@@ -67,7 +67,10 @@ impl Learner for Teacher {
         let material = prepare(asset, &grid, &layout, &mut signs)?;
         let count = |parts: &[TargetExamples]| parts.iter().map(|part| part.examples.len()).sum::<usize>();
         if count(&material.train) == 0 || count(&material.validation) == 0 || count(&material.holdout) == 0 {
-            return Err(LearnError::InsufficientData { have: count(&material.train), need: count(&material.train) + 1 });
+            return Err(LearnError::InsufficientData {
+                have: count(&material.train),
+                need: count(&material.train) + 1,
+            });
         }
 
         let base = Base::shipped().map_err(|error| LearnError::Other(error.to_string()))?;
@@ -215,9 +218,8 @@ fn score(asset: &Asset, grid: &Grid, parts: &[TargetExamples], forecasts: &[Vec<
                 continue;
             };
             said.push(forecasts[index].iter().map(|row| row.to_vec()).collect());
-            let truth = (origin..origin + STEPS).map(|step| {
-                if grid.measured[part.target][step] { grid.values[part.target][step] } else { f64::NAN }
-            });
+            let truth = (origin..origin + STEPS)
+                .map(|step| if grid.measured[part.target][step] { grid.values[part.target][step] } else { f64::NAN });
             truths.push(truth.collect());
         }
         scorer.window(&said, &truths);

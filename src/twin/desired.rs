@@ -64,14 +64,15 @@ pub fn refusals(document: &TypeDocument, wanted: &BTreeMap<String, Desired>) -> 
     let mut refusals = Vec::new();
     for (name, desired) in wanted {
         let mut refuse = |under: String, detail: String| {
-            refusals.push(Refusal { pointer: format!("/{}{under}", name.replace('~', "~0").replace('/', "~1")), detail });
+            refusals
+                .push(Refusal { pointer: format!("/{}{under}", name.replace('~', "~0").replace('/', "~1")), detail });
         };
         let Some(signal) = document.signals.iter().find(|signal| signal.name == *name) else {
             refuse(String::new(), "is no signal of the asset's type".to_owned());
             continue;
         };
         if signal.role != Role::ControlInput {
-            refuse(String::new(), format!("has the role {}; only a control_input can be set", role_name(signal.role)));
+            refuse(String::new(), format!("has the role {}; only a control_input can be set", signal.role.name()));
             continue;
         }
         match desired {
@@ -116,16 +117,5 @@ pub fn out_of_bounds(signal: &Signal, value: f64) -> Option<String> {
         }
         _ if !value.is_finite() || value.abs() > crate::reading::LARGEST_VALUE => Some("is too large".to_owned()),
         _ => None,
-    }
-}
-
-/// A role as the contract spells it.
-#[must_use]
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::ControlInput => "control_input",
-        Role::Disturbance => "disturbance",
-        Role::Output => "output",
-        Role::State => "state",
     }
 }

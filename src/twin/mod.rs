@@ -129,7 +129,7 @@ impl Twins {
         store::ensure(&mut *transaction, &[asset.id.0], self.clock.now()).await?;
         let found = store::set_desired(&mut *transaction, asset.id, &wanted, self.clock.now()).await?;
         transaction.commit().await?;
-        if found { Ok(wanted) } else { Err(AssetError::NotFound.into()) }
+        if found { Ok(wanted) } else { Err(AssetError::NotFound(asset.key.clone()).into()) }
     }
 
     /// Twins that changed after an instant, in the order of their change, at most `limit`.

@@ -25,10 +25,11 @@ impl From<TwinError> for Problem {
             TwinError::Database(error) => error.into(),
             TwinError::Asset(error) => error.into(),
             TwinError::Reading(error) => error.into(),
-            TwinError::Invalid(refusals) => refusals.into_iter().fold(
-                Self::new(crate::web::problem::INVALID, "a desired value cannot be"),
-                |problem, refusal| problem.at(refusal.pointer, refusal.detail),
-            ),
+            TwinError::Invalid(refusals) => refusals
+                .into_iter()
+                .fold(Self::new(crate::web::problem::INVALID, "a desired value cannot be"), |problem, refusal| {
+                    problem.at(refusal.pointer, refusal.detail)
+                }),
         }
     }
 }
@@ -86,8 +87,9 @@ async fn set_desired(
     let document = &asset.asset_type.document;
     let mut wanted = BTreeMap::new();
     for (name, value) in &body {
-        let desired = desired(document, name, value)
-            .map_err(|(under, detail)| Problem::invalid(format!("/{}{under}", name.replace('~', "~0").replace('/', "~1")), detail))?;
+        let desired = desired(document, name, value).map_err(|(under, detail)| {
+            Problem::invalid(format!("/{}{under}", name.replace('~', "~0").replace('/', "~1")), detail)
+        })?;
         wanted.insert(name.clone(), desired);
     }
     Ok(Json(twins.set_desired(&asset, wanted).await?))
@@ -111,7 +113,10 @@ fn desired(document: &TypeDocument, name: &str, given: &Value) -> Result<Desired
             });
             Ok(Desired::Schedule { schedule: schedule.collect::<Result<_, _>>()? })
         }
-        _ => Err((String::new(), "must be a value, {\"value\": ..} or {\"schedule\": [{\"at\": .., \"value\": ..}]}".to_owned())),
+        _ => Err((
+            String::new(),
+            "must be a value, {\"value\": ..} or {\"schedule\": [{\"at\": .., \"value\": ..}]}".to_owned(),
+        )),
     }
 }
 

@@ -26,11 +26,7 @@ pub async fn find(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Twin
 }
 
 /// Rows that changed after an instant, in the order of their change.
-pub async fn changed_since(
-    db: impl PgExecutor<'_>,
-    at: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<Change>, sqlx::Error> {
+pub async fn changed_since(db: impl PgExecutor<'_>, at: DateTime<Utc>, limit: i64) -> Result<Vec<Change>, sqlx::Error> {
     let rows = sqlx::query(
         "select t.seq, t.observed_at, t.received_at, t.reported, t.reported_at, t.readings, t.desired, t.forecast_seq,
                 t.updated_at, t.asset_id, a.key
@@ -192,11 +188,14 @@ pub async fn set_desired(
 }
 
 /// Assets whose forecast is behind their readings, those behind for longest first.
-pub async fn stale(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<AssetId>, sqlx::Error> {
-    sqlx::query_scalar("select asset_id from twin where seq > forecast_seq order by updated_at limit $1")
-        .bind(limit)
-        .fetch_all(db)
-        .await
+pub async fn stale(db: impl PgExecutor<'_>, resting: &[i64], limit: i64) -> Result<Vec<(AssetId, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "select asset_id, seq from twin where seq > forecast_seq and asset_id <> all($1) order by updated_at limit $2",
+    )
+    .bind(resting)
+    .bind(limit)
+    .fetch_all(db)
+    .await
 }
 
 /// Notes that a forecast was made from the readings of `seq`; never moves backwards.

@@ -67,7 +67,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        axum::extract::Path::<T>::from_request_parts(parts, state).await.map(|path| Self(path.0)).map_err(unreadable_path)
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(unreadable_path)
     }
 }
 
@@ -108,9 +111,7 @@ fn unreadable_path(rejection: PathRejection) -> Problem {
             Problem::invalid(key, format!("is not a {expected_type}"))
         }
         ErrorKind::DeserializeError { key, message, .. } => Problem::invalid(key, message),
-        ErrorKind::InvalidUtf8InPathParam { .. } => {
-            Problem::new(problem::BAD_REQUEST, "the path is not UTF-8")
-        }
+        ErrorKind::InvalidUtf8InPathParam { .. } => Problem::new(problem::BAD_REQUEST, "the path is not UTF-8"),
         kind => Problem::invalid("path", kind.to_string()),
     }
 }

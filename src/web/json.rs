@@ -350,8 +350,24 @@ mod tests {
         let deep = "[".repeat(100_000);
         let nested = format!("{}{}", "[".repeat(129), "]".repeat(129));
         let texts: &[&[u8]] = &[
-            b"", b"{", b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"\"\xc0\xaf\"", br#""\ud800""#, b"{} {}", b"// x\n{}",
-            b"{'a':1}", b"NaN", b"-Infinity", b"1e999", b"01", b".5", b"1_000", b"[1,]", deep.as_bytes(), nested.as_bytes(),
+            b"",
+            b"{",
+            b"\xef\xbb\xbf{}",
+            b"\xff\xfe{\0}\0",
+            b"\"\xc0\xaf\"",
+            br#""\ud800""#,
+            b"{} {}",
+            b"// x\n{}",
+            b"{'a':1}",
+            b"NaN",
+            b"-Infinity",
+            b"1e999",
+            b"01",
+            b".5",
+            b"1_000",
+            b"[1,]",
+            deep.as_bytes(),
+            nested.as_bytes(),
         ];
         for text in texts {
             let start = String::from_utf8_lossy(&text[..text.len().min(20)]).into_owned();

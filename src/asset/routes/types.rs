@@ -44,7 +44,10 @@ struct TypeView {
 /// A type to be: its key beside its document.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewAssetType)]
-#[expect(dead_code, reason = "describes a body that is read in two steps, because serde's flatten would let faults pass")]
+#[expect(
+    dead_code,
+    reason = "describes a body that is read in two steps, because serde's flatten would let faults pass"
+)]
 struct NewType {
     /// Its key, unique among types.
     key: Key,

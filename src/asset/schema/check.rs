@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::form::{AttributeForm, KindForm, SignalForm, TypeForm};
-use super::{Attribute, AttributeKind, Extends, Interval, Signal, TypeDocument};
+use super::{Attribute, AttributeKind, Extends, Signal, TypeDocument};
 use crate::asset::key::Key;
 use crate::web::problem::FieldError;
 
@@ -112,11 +112,9 @@ pub fn attributes(document: &TypeDocument, values: &Map<String, Value>) -> Resul
         };
         match (attribute.kind, value) {
             (AttributeKind::Boolean, Value::Bool(_)) | (AttributeKind::Number, Value::Number(_)) => {}
-            (AttributeKind::Text, Value::String(text)) => faults.unless(
-                text.chars().count() <= MAX_TEXT,
-                at,
-                format!("has more than {MAX_TEXT} characters"),
-            ),
+            (AttributeKind::Text, Value::String(text)) => {
+                faults.unless(text.chars().count() <= MAX_TEXT, at, format!("has more than {MAX_TEXT} characters"))
+            }
             (AttributeKind::Boolean, _) => faults.add(at, "must be true or false"),
             (AttributeKind::Number, _) => faults.add(at, "must be a number"),
             (AttributeKind::Text, _) => faults.add(at, "must be a text"),

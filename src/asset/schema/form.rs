@@ -116,6 +116,19 @@ pub enum Role {
     State,
 }
 
+impl Role {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ControlInput => "control_input",
+            Self::Disturbance => "disturbance",
+            Self::Output => "output",
+            Self::State => "state",
+        }
+    }
+}
+
 /// What happens to a reading that breaks a limit of its signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

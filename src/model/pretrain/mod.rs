@@ -4,6 +4,7 @@
 //! Runs as `counterpart pretrain`, on its own; nothing of it is used while serving.
 
 mod pool;
+mod show;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tch::nn::{self, OptimizerConfig as _};
 use tch::{Kind, Tensor};
 
 use self::pool::{Item, Pool};
+pub use self::show::show;
 use super::artefact;
 use super::base::{BaseCard, FamilyFigures, hex};
 use super::loss::{masked_mean, pinball};

@@ -40,4 +40,3 @@ pub(super) async fn drop_one(db: impl PgExecutor<'_>, name: &str) -> Result<(), 
     let statements = format!("set local lock_timeout = '2s'; drop table if exists {name}");
     sqlx::raw_sql(AssertSqlSafe(statements)).execute(db).await.map(drop)
 }
-

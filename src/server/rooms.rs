@@ -1,0 +1,129 @@
+//! The rooms of one server, built from the ground up.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::stream::Feed;
+use crate::asset::Assets;
+use crate::clock::Clock;
+use crate::forecast::refresher::Refresher;
+use crate::forecast::{self, Forecasts};
+use crate::model::{self, ArtefactError, Engine};
+use crate::observe::Metrics;
+use crate::reading::{self, Readings};
+use crate::scenario::Scenarios;
+use crate::training::teacher::Teacher;
+use crate::training::{self, Training, Worker};
+use crate::twin::Twins;
+
+/// The settings of the rooms that a server is made of.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct RoomsConfig {
+    /// Readings.
+    #[command(flatten)]
+    pub reading: reading::Config,
+    /// The model engine.
+    #[command(flatten)]
+    pub model: model::Config,
+    /// Predictions.
+    #[command(flatten)]
+    pub forecast: forecast::Config,
+    /// Fine-tuning.
+    #[command(flatten)]
+    pub training: training::Config,
+}
+
+impl Default for RoomsConfig {
+    /// As without any flag.
+    fn default() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            rooms: RoomsConfig,
+        }
+        <Alone as clap::Parser>::parse_from(["counterpart"]).rooms
+    }
+}
+
+/// Everything that has a door, and what the doors share.
+#[derive(Clone)]
+pub struct Rooms {
+    /// What `/readyz` asks.
+    pub db: PgPool,
+    /// The time, for ids of requests.
+    pub clock: Clock,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// Ends live streams, background work and the server.
+    pub end: CancellationToken,
+    /// Assets and their types.
+    pub assets: Assets,
+    /// Frames and their history.
+    pub readings: Readings,
+    /// Live states.
+    pub twins: Twins,
+    /// Predictions.
+    pub forecasts: Forecasts,
+    /// What-ifs.
+    pub scenarios: Scenarios,
+    /// Fine-tuning.
+    pub training: Training,
+    /// What the stream tells.
+    pub feed: Feed,
+}
+
+impl Rooms {
+    /// The rooms of one server. Starts the model's thread and nothing else.
+    pub fn new(db: PgPool, clock: Clock, end: CancellationToken, config: &RoomsConfig) -> Result<Self, ArtefactError> {
+        let metrics = Metrics::default();
+        let assets = Assets::new(db.clone(), clock.clone());
+        let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
+        let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
+        let engine = Engine::start(&config.model)?;
+        let forecasts = Forecasts::new(
+            db.clone(),
+            clock.clone(),
+            assets.clone(),
+            readings.clone(),
+            twins.clone(),
+            engine,
+            config.forecast.clone(),
+        );
+        let scenarios = Scenarios::new(forecasts.clone());
+        let training =
+            Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
+        let feed = Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone());
+        Ok(Self { db, clock, metrics, end, assets, readings, twins, forecasts, scenarios, training, feed })
+    }
+
+    /// Starts what works in the background until the end: forecasts, fine-tuning, housekeeping and
+    /// the stream's look-out.
+    #[must_use]
+    pub fn start_work(&self) -> JoinSet<()> {
+        let mut work = self.start_training();
+        work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
+        work.spawn(self.feed.clone().run(self.end.clone()));
+        let (readings, end) = (self.readings.clone(), self.end.clone());
+        work.spawn(async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = readings.keep_maintained() => {}
+            }
+        });
+        work
+    }
+
+    /// Starts the fine-tuning workers alone.
+    #[must_use]
+    pub fn start_training(&self) -> JoinSet<()> {
+        let mut work = JoinSet::new();
+        for _ in 0..self.training.workers() {
+            work.spawn(Worker::new(self.training.clone(), Arc::new(Teacher), self.end.clone()).run());
+        }
+        work
+    }
+}

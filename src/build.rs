@@ -17,4 +17,7 @@ fn main() {
     println!("cargo::rustc-link-arg=-Wl,--allow-shlib-undefined");
     // The dashboard embeds the chart library from here; without it the page says what to run.
     std::fs::create_dir_all(".vendor/uplot").expect("the checkout is writable");
+    // New files there are embedded too, which the compiler does not see by itself.
+    println!("cargo::rerun-if-changed=.vendor/uplot");
+    println!("cargo::rerun-if-changed=src/dashboard/ui");
 }

@@ -29,5 +29,6 @@ pub mod scenario;
 pub mod training;
 
 // Roof: put together here, and only here.
+pub mod dashboard;
 pub mod server;
 pub mod config;

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, forecast, reading, scenario, training, twin};
+use crate::{asset, dashboard, forecast, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -109,6 +109,7 @@ pub fn router(rooms: &Rooms, config: &Config) -> Router {
     let router = router
         .merge(pages::router(rooms.clone()))
         .merge(docs::router(&docs::complete(api)))
+        .merge(dashboard::router())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed);
     layers::around(router, rooms, config)

@@ -1,0 +1,119 @@
+// @ts-check
+/** The public API, as the dashboard uses it. Nothing here is private to the dashboard. */
+
+/**
+ * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, description?: string}} Signal
+ * @typedef {{key: string, version: number, interval: string, signals: Signal[], description?: string}} AssetType
+ * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
+ * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
+ * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
+ */
+
+/** An error answer (RFC 9457), or the lack of any answer. */
+export class ApiError extends Error {
+  /** @param {number} status @param {any} problem */
+  constructor(status, problem) {
+    super(problem?.title ?? `HTTP ${status}`);
+    this.status = status;
+    this.title = problem?.title ?? `The server answered ${status}`;
+    this.detail = problem?.detail ?? "";
+    this.errors = problem?.errors ?? [];
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{query?: Record<string, any>, body?: any, signal?: AbortSignal}} [options]
+ */
+async function request(method, path, { query, body, signal } = {}) {
+  const known = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const search = known.length ? `?${new URLSearchParams(known.map(([name, value]) => [name, String(value)]))}` : "";
+  let response;
+  try {
+    response = await fetch(path + search, {
+      method,
+      signal,
+      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, { title: "The server does not answer", detail: "It may have been stopped, or the network is down. The page tries again by itself." });
+  }
+  const text = await response.text();
+  let answer = null;
+  try {
+    answer = text ? JSON.parse(text) : null;
+  } catch {
+    if (response.ok) throw new ApiError(response.status, { title: "The server's answer could not be read" });
+  }
+  if (!response.ok) throw new ApiError(response.status, answer);
+  return answer;
+}
+
+/** @param {string} key */
+const at = (key) => `/v1/assets/${encodeURIComponent(key)}`;
+
+/** Brings an asset into one shape. @param {any} raw @returns {Asset} */
+function asset(raw) {
+  const type = typeof raw.type === "object" && raw.type ? raw.type : { key: raw.type ?? raw.asset_type, version: raw.type_version ?? raw.version };
+  return { ...raw, key: raw.key ?? raw.asset, type: type.key, version: type.version, name: raw.name ?? null, attributes: raw.attributes ?? {} };
+}
+
+/** @type {Map<string, Promise<AssetType>>} a version of a type never changes */
+const types = new Map();
+
+export const api = {
+  /** @param {{limit?: number, cursor?: string}} query */
+  async assets(query = {}) {
+    const page = await request("GET", "/v1/assets", { query });
+    return { items: /** @type {Asset[]} */ (page.items.map(asset)), next: page.next ?? null };
+  },
+  /** @param {string} key */
+  async asset(key) {
+    return asset(await request("GET", at(key)));
+  },
+  /** @param {string} key @param {number} version @returns {Promise<AssetType>} */
+  assetType(key, version) {
+    const name = `${key}/${version}`;
+    let found = types.get(name);
+    if (!found) {
+      found = request("GET", `/v1/asset-types/${encodeURIComponent(key)}${version ? `/versions/${version}` : ""}`).then((raw) => ({ ...raw, ...(raw.document ?? {}) }));
+      found.catch(() => types.delete(name));
+      types.set(name, found);
+    }
+    return found;
+  },
+  /** @param {string} key */
+  state: (key) => request("GET", `${at(key)}/state`),
+  /** @param {string} key @param {Record<string, any>} query */
+  history: (key, query) => request("GET", `${at(key)}/history`, { query }),
+  /** @param {string} key @returns {Promise<Prediction|null>} the newest vintage */
+  async newestPrediction(key) {
+    const page = await request("GET", `${at(key)}/predictions`, { query: { limit: 1 } });
+    return page.items[0] ?? null;
+  },
+  /** @param {string} key @param {any} body @param {AbortSignal} signal */
+  whatIf: (key, body, signal) => request("POST", `${at(key)}/what-if`, { body, signal }),
+  /** @param {Record<string, any>} query */
+  jobs: (query) => request("GET", "/v1/fine-tune-jobs", { query }),
+  /** @param {any} body */
+  startJob: (body) => request("POST", "/v1/fine-tune-jobs", { body }),
+  /** @param {string} id */
+  cancelJob: (id) => request("POST", `/v1/fine-tune-jobs/${encodeURIComponent(id)}/cancel`, { body: {} }),
+  /** @param {string} key */
+  models: (key) => request("GET", `${at(key)}/models`),
+  /** @param {string} key @param {number} version */
+  promote: (key, version) => request("POST", `${at(key)}/models/${version}/promote`, { body: {} }),
+  /** @param {string} key */
+  rollBack: (key) => request("POST", `${at(key)}/models/roll-back`, { body: {} }),
+};
+
+/** What kind of values a signal takes. @param {Signal} signal @returns {{kind: "number"|"boolean"|"enum", labels: string[]}} */
+export function kindOf(signal) {
+  const raw = signal.kind ?? "number";
+  if (typeof raw === "string") return { kind: /** @type {any} */ (raw), labels: raw === "boolean" ? ["off", "on"] : /** @type {any} */ (signal).labels ?? [] };
+  const kind = raw.kind ?? raw.type ?? Object.keys(raw)[0];
+  return { kind, labels: kind === "boolean" ? ["off", "on"] : raw.labels ?? raw[kind]?.labels ?? (Array.isArray(raw[kind]) ? raw[kind] : []) };
+}

@@ -1,0 +1,197 @@
+// @ts-check
+/** What was measured and what is expected: a chart per output, and the inputs beneath. */
+
+import { instant, lastKnown, numeric, quantileColumns, sideBySide } from "./align.js";
+import { kindOf } from "./api.js";
+import { Chart, keys } from "./chart.js";
+import { fill, h } from "./dom.js";
+import { quantity, span } from "./format.js";
+import { remember } from "./router.js";
+
+const WINDOWS = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400, 259200, 604800, 2592000, 7776000, 31536000];
+/** Charts are redrawn at most this often. */
+const DRAW_MS = 200;
+/** More outputs than this are shown on demand. */
+const FIRST_OUTPUTS = 6;
+
+/** Windows that make sense for a step. @param {number} interval seconds */
+export function windows(interval) {
+  const fitting = WINDOWS.filter((w) => w >= 25 * interval && w <= 40_000 * interval).slice(0, 9);
+  return fitting.length ? fitting : [100 * interval];
+}
+
+/** @param {number} interval seconds */
+export function usualWindow(interval) {
+  return windows(interval).find((w) => w >= 200 * interval) ?? 200 * interval;
+}
+
+/** @param {import("./feed.js").Feed} feed */
+export function livePanel(feed) {
+  const { type } = feed;
+  const outputs = type.signals.filter((signal) => signal.role === "output");
+  const inputs = type.signals.filter((signal) => signal.role === "control_input" || signal.role === "disturbance");
+  const sync = `live ${feed.asset.key}`;
+  const body = h("div", { class: "charts" });
+  const offered = windows(feed.interval);
+  if (!offered.includes(feed.window)) offered.push(feed.window);
+  const select = h(
+    "select",
+    {
+      id: "window",
+      onchange: () => {
+        remember({ window: select.value });
+        feed.setWindow(Number(select.value));
+      },
+    },
+    offered.sort((a, b) => a - b).map((w) => h("option", { value: w, selected: w === feed.window }, `last ${span(w)}`)),
+  );
+  const element = h(
+    "section",
+    { class: "panel", "aria-label": "Measured and forecast" },
+    h(
+      "div",
+      { class: "panel-head" },
+      h("h2", {}, "Measured and forecast"),
+      keys(
+        { text: "measured", color: "measured" },
+        { text: "forecast median", color: "forecast" },
+        { text: "80\u202f% band", color: "forecast", kind: "band" },
+      ),
+      h("span", { class: "push" }, h("label", { class: "sr", for: "window" }, "Shown span of time"), select),
+    ),
+    body,
+  );
+
+  /** @type {{draw: () => void, chart: Chart}[]} */
+  const charts = [];
+  /** @param {{draw: () => void, chart: Chart}} drawn */
+  const add = (drawn) => {
+    charts.push(drawn);
+    body.append(drawn.chart.element);
+    drawn.draw();
+  };
+  const rest = outputs.slice(FIRST_OUTPUTS);
+  for (const signal of outputs.slice(0, FIRST_OUTPUTS)) add(outputChart(feed, signal, sync));
+  if (rest.length) {
+    const more = h("button", { type: "button", class: "small", onclick: () => { const before = charts.length; rest.forEach((signal) => add(outputChart(feed, signal, sync))); holder.replaceWith(...charts.slice(before).map((c) => c.chart.element)); } }, `Show ${rest.length} more outputs`);
+    const holder = h("div", { class: "panel-body" }, more);
+    body.append(holder);
+  }
+  for (const group of byUnit(inputs)) add(inputChart(feed, group, sync));
+
+  let timer = /** @type {number | undefined} */ (undefined);
+  let drawn = 0;
+  const draw = () => {
+    if (timer !== undefined || feed.end.aborted) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      drawn = performance.now();
+      for (const chart of charts) chart.draw();
+    }, Math.max(0, drawn + DRAW_MS - performance.now()));
+  };
+  feed.on("history", draw);
+  feed.on("prediction", draw);
+  feed.end.addEventListener("abort", () => {
+    clearTimeout(timer);
+    for (const { chart } of charts) chart.destroy();
+  });
+  return element;
+}
+
+/** From and to of the live charts. @param {import("./feed.js").Feed} feed */
+function range(feed) {
+  const now = feed.now ?? Date.now() / 1000;
+  const last = feed.prediction?.timestamps.at(-1);
+  const ahead = last ? Math.max(0, Math.min(instant(last) - now, feed.window)) : 0;
+  return { from: now - feed.window, to: now + Math.max(ahead, feed.window * 0.02), now };
+}
+
+/** @param {import("./feed.js").Feed} feed @param {import("./api.js").Signal} signal @param {string} sync */
+function outputChart(feed, signal, sync) {
+  const labels = feed.labels.get(signal.name) ?? [];
+  const chart = new Chart({
+    title: signal.name,
+    unit: signal.unit,
+    labels,
+    sync,
+    lines: [
+      { label: "measured", color: "measured" },
+      { label: "low", color: "forecast", hidden: true },
+      { label: "forecast", color: "forecast", width: 1.8 },
+      { label: "high", color: "forecast", hidden: true },
+    ],
+    bands: [{ upper: 3, lower: 1, color: "forecast-band" }],
+  });
+  if (signal.description) chart.element.querySelector("h3")?.setAttribute("title", signal.description);
+  const draw = () => {
+    const measured = feed.history.values.get(signal.name) ?? [];
+    const ahead = expected(feed, signal.name);
+    chart.set({ ...sideBySide([{ t: feed.history.t, columns: [measured] }, ahead]), ...range(feed) });
+    const [, median] = ahead.columns;
+    const end = ahead.t.length ? ` in ${span(ahead.t[ahead.t.length - 1] - (feed.now ?? 0))}` : "";
+    chart.say(quantity(lastKnown(measured), signal.unit, labels), median.length ? `${quantity(median.at(-1), signal.unit, labels)}${end}` : "");
+    chart.element.dataset.forecast = String(ahead.columns[1].length);
+  };
+  return { chart, draw };
+}
+
+/**
+ * Median and band of the newest forecast, beginning at the measured value it was made from.
+ * @param {import("./feed.js").Feed} feed @param {string} name
+ */
+function expected(feed, name) {
+  const prediction = feed.prediction;
+  const quantiles = prediction?.signals[name];
+  if (!prediction || !quantiles) return { t: [], columns: [[], [], []] };
+  const t = prediction.timestamps.map(instant);
+  const columns = quantileColumns(quantiles).map((column) => [...column]);
+  const start = prediction.state?.observed_at ? instant(prediction.state.observed_at) : NaN;
+  const row = feed.history.t.indexOf(start);
+  const value = row < 0 ? null : feed.history.values.get(name)?.[row];
+  if (value !== null && value !== undefined && start < t[0]) {
+    t.unshift(start);
+    for (const column of columns) column.unshift(value);
+  }
+  return { t, columns };
+}
+
+/** Inputs of one unit share a chart. @param {import("./api.js").Signal[]} signals */
+function byUnit(signals) {
+  /** @type {Map<string, import("./api.js").Signal[]>} */
+  const groups = new Map();
+  for (const signal of signals) {
+    const name = kindOf(signal).kind === "number" ? signal.unit ?? "" : signal.name;
+    groups.set(name, [...(groups.get(name) ?? []), signal]);
+  }
+  return [...groups.values()];
+}
+
+/** @param {import("./feed.js").Feed} feed @param {import("./api.js").Signal[]} group @param {string} sync */
+function inputChart(feed, group, sync) {
+  const lines = group.flatMap((signal, i) => [
+    { label: signal.name, color: `series-${(i % 6) + 1}`, step: signal.role === "control_input" },
+    { label: `${signal.name} assumed`, color: `series-${(i % 6) + 1}`, dash: [3, 4], step: signal.role === "control_input" },
+  ]);
+  const chart = new Chart({ title: group.map((signal) => signal.name).join(", "), unit: group[0].unit, lines, sync, height: 100, labels: group.length === 1 ? feed.labels.get(group[0].name) : [] });
+  const head = chart.element.querySelector("h3");
+  if (head) {
+    fill(
+      head,
+      group.length === 1 ? group[0].name : keys(...group.map((signal, i) => ({ text: signal.name, color: `series-${(i % 6) + 1}` }))),
+      h("span", { class: "unit" }, group.every((signal) => signal.role === "disturbance") ? "disturbance" : "input"),
+    );
+  }
+  const draw = () => {
+    const tables = group.flatMap((signal) => {
+      const future = feed.prediction?.inputs?.[signal.name]?.values ?? [];
+      const labels = feed.labels.get(signal.name) ?? [];
+      return [
+        { t: feed.history.t, columns: [feed.history.values.get(signal.name) ?? []] },
+        { t: (feed.prediction?.timestamps ?? []).slice(0, future.length).map(instant), columns: [future.map((value) => numeric(value, labels))] },
+      ];
+    });
+    chart.set({ ...sideBySide(tables), ...range(feed) });
+    chart.say(group.length === 1 ? quantity(lastKnown(feed.history.values.get(group[0].name) ?? []), group[0].unit, feed.labels.get(group[0].name)) : "");
+  };
+  return { chart, draw };
+}

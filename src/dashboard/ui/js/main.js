@@ -1,0 +1,64 @@
+// @ts-check
+/** Starts the page: shows what the address asks for, and whether the live link stands. */
+
+import { chartLibrary } from "./chart.js";
+import { fill, h, problemBox, say } from "./dom.js";
+import { fleetPage } from "./fleet.js";
+import { jobsPage } from "./jobs.js";
+import { here } from "./router.js";
+import { stream } from "./stream.js";
+import { twinPage } from "./twin.js";
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const link = /** @type {HTMLElement} */ (document.getElementById("link-state"));
+const LINK = /** @type {Record<string, string>} */ ({ connecting: "connecting", open: "live link", lost: "no link, trying again" });
+
+/** Ends with the page that is shown. */
+let shown = new AbortController();
+/** @type {string | null} */
+let shownPath = null;
+
+stream.on("link", (state) => {
+  link.dataset.state = state;
+  say(link, LINK[state]);
+}, new AbortController().signal);
+
+async function show() {
+  const { path } = here();
+  const name = path.join("/");
+  if (name === shownPath) return;
+  const first = shownPath === null;
+  shownPath = name;
+  shown.abort();
+  shown = new AbortController();
+  const end = shown.signal;
+  const section = path[0] === "jobs" ? "jobs" : "fleet";
+  main.dataset.page = path[0] ?? "fleet";
+  for (const anchor of document.querySelectorAll("[data-nav]")) {
+    if (anchor.getAttribute("data-nav") === section) anchor.setAttribute("aria-current", "page");
+    else anchor.removeAttribute("aria-current");
+  }
+  const page = h("div", {});
+  fill(main, page);
+  if (!first) {
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  await chartLibrary();
+  if (end.aborted) return;
+  try {
+    if (path[0] === "assets" && path[1]) await twinPage(page, path[1], end);
+    else if (path[0] === "jobs") await jobsPage(page, end);
+    else await fleetPage(page, end);
+  } catch (error) {
+    if (!end.aborted) fill(page, problemBox(error, () => { shownPath = null; show(); }));
+  }
+}
+
+// The address after # is the page's own, so the skip link cannot use it.
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", show);
+show();

@@ -1,0 +1,119 @@
+// @ts-check
+/** The page of one asset: what it does now, what is expected, what if, what was learned. */
+
+import { api } from "./api.js";
+import { fill, h, problemBox, put, say } from "./dom.js";
+import { Feed } from "./feed.js";
+import { ago, assumptions, span, time, trust, utc } from "./format.js";
+import { livePanel, usualWindow } from "./live.js";
+import { modelsPanels } from "./models.js";
+import { here } from "./router.js";
+import { statePanel } from "./state.js";
+import { stream } from "./stream.js";
+import { whatIfPanel } from "./whatif.js";
+
+export const FRESHNESS = /** @type {Record<string, {tone: string, text: string}>} */ ({
+  live: { tone: "good", text: "live" },
+  stale: { tone: "warn", text: "stale" },
+  empty: { tone: "", text: "no readings" },
+});
+
+/** @param {HTMLElement} page @param {string} key @param {AbortSignal} end */
+export async function twinPage(page, key, end) {
+  document.title = `${key} · Counterpart`;
+  fill(page, h("p", { class: "quiet" }, "Reading the asset…"));
+  const asset = await api.asset(key);
+  const type = await api.assetType(asset.type, asset.version);
+  if (end.aborted) return;
+
+  const feed = new Feed(asset, type, end);
+  feed.window = Number(here().query.get("window")) || usualWindow(feed.interval);
+  const trouble = h("div", {});
+  const learning = modelsPanels(feed);
+  const answered = h("section", { class: "panel", "aria-label": "Forecast in words" });
+  fill(
+    page,
+    head(feed),
+    trouble,
+    h(
+      "div",
+      { class: "twin" },
+      livePanel(feed),
+      h("div", { class: "stack" }, statePanel(feed), answered, learning.job),
+      h("div", { class: "wide", id: "what-if" }, whatIfPanel(feed)),
+      h("div", { class: "wide", id: "models" }, learning.versions),
+    ),
+  );
+  feed.on("problem", (error) => fill(trouble, problemBox(error, () => { fill(trouble); feed.readAll(); })));
+  feed.on("state", () => trouble.childElementCount && fill(trouble));
+  feed.on("prediction", () => forecastWords(answered, feed));
+  stream.follow(key);
+  await feed.start(feed.window);
+}
+
+/** @param {Feed} feed */
+function head(feed) {
+  const { asset } = feed;
+  const badge = h("span", { class: "badge", "data-dot": "" });
+  const age = h("span", {});
+  const draw = () => {
+    const { tone, text } = FRESHNESS[feed.freshness];
+    badge.dataset.tone = tone;
+    say(badge, feed.state ? text : "…");
+    say(age, feed.age === null ? "" : `newest reading ${ago(feed.age < 3 ? 0 : feed.age)}`);
+    age.title = utc(feed.state?.observed_at);
+  };
+  feed.on("state", draw);
+  const ticking = setInterval(draw, 1000);
+  feed.end.addEventListener("abort", () => clearInterval(ticking));
+
+  const element = h("div", {});
+  if (asset.attributes.demo === true) {
+    put(element, h("p", { class: "banner" }, h("strong", {}, "DEMO DATA"), h("span", {}, "This plant is simulated. No real machine is behind these numbers.")));
+  }
+  put(
+    element,
+    h("p", { class: "crumbs" }, h("a", { href: "#/" }, "Fleet"), " / ", asset.key),
+    h(
+      "div",
+      { class: "page-head" },
+      h(
+        "div",
+        {},
+        h("h1", {}, asset.name || asset.key),
+        h(
+          "p",
+          { class: "facts" },
+          badge,
+          age,
+          h("span", {}, `type ${asset.type}${asset.version ? `, version ${asset.version}` : ""}`),
+          h("span", {}, `a step is ${span(feed.interval)}`),
+        ),
+      ),
+      h("nav", { class: "row push", "aria-label": "On this page" }, jump("What if", "what-if"), jump("Models", "models")),
+    ),
+  );
+  return element;
+}
+
+/** A way down the page; the address after # is the page's own. @param {string} text @param {string} id */
+function jump(text, id) {
+  const go = () => document.getElementById(id)?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  return h("button", { type: "button", class: "small", onclick: go }, text);
+}
+
+/** @param {HTMLElement} panel @param {Feed} feed */
+function forecastWords(panel, feed) {
+  const prediction = feed.prediction;
+  fill(
+    panel,
+    h("div", { class: "panel-head" }, h("h2", {}, "Forecast"), prediction?.created_at ? h("span", { class: "quiet small push", title: utc(prediction.created_at) }, `made ${time(prediction.created_at)}`) : null),
+    h(
+      "div",
+      { class: "panel-body" },
+      prediction
+        ? [h("p", { class: "words", "data-source": prediction.model?.source ?? "" }, trust(prediction)), h("p", { class: "small quiet" }, assumptions(prediction.inputs))]
+        : h("p", { class: "quiet" }, "No forecast yet. It is made by itself once enough readings have come."),
+    ),
+  );
+}

@@ -1,0 +1,50 @@
+// @ts-check
+/** What an empty server shows: the lines that fill it. The page goes on by itself afterwards. */
+
+import { h } from "./dom.js";
+
+/** @param {string} origin */
+const lines = (origin) => [
+  {
+    title: "Describe a kind of machine, and create one of it",
+    text: `curl -X POST ${origin}/v1/asset-types -H 'content-type: application/json' -d '{"key":"tank","interval":"PT1S","signals":[
+  {"name":"pump","unit":"%","kind":"number","role":"control_input","min":0,"max":100},
+  {"name":"level","unit":"m","kind":"number","role":"output"}]}'
+curl -X POST ${origin}/v1/assets -H 'content-type: application/json' -d '{"key":"tank-1","type":"tank"}'`,
+  },
+  {
+    title: "Send its history, a CSV with a header",
+    text: `curl -X POST ${origin}/v1/assets/tank-1/telemetry -H 'content-type: text/csv' --data-binary @history.csv
+# history.csv:   observed_at,pump,level
+#                2026-11-24T10:00:00Z,40,2.31`,
+  },
+  {
+    title: "Ask what comes next",
+    text: `curl -X POST ${origin}/v1/assets/tank-1/predict -H 'content-type: application/json' -d '{"horizon":60}'`,
+  },
+];
+
+export function welcome() {
+  return h(
+    "section",
+    { class: "panel", "aria-label": "Beginning" },
+    h("div", { class: "panel-head" }, h("h2", {}, "No asset yet")),
+    h(
+      "div",
+      { class: "panel-body" },
+      h("p", { class: "words" }, "Three steps in a terminal fill this page; it shows the first reading the moment it arrives. Or start ", h("code", {}, "counterpart demo"), " and watch a simulated plant."),
+      h(
+        "ol",
+        { class: "steps" },
+        lines(location.origin).map(({ title, text }, i) => {
+          const copy = h("button", { type: "button", class: "small", "aria-label": `Copy step ${i + 1}` }, "Copy");
+          copy.addEventListener("click", async () => {
+            await navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select and copy"; });
+            setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+          });
+          return h("li", {}, h("h3", {}, `${i + 1}. ${title}`), h("div", { class: "command" }, h("pre", { tabindex: 0, "aria-label": `Step ${i + 1}` }, text), copy));
+        }),
+      ),
+    ),
+  );
+}

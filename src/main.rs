@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, server};
+use counterpart::{db, ingest, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -29,6 +29,10 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Serve(settings) => serve(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
+        Role::Import(import) => {
+            let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
+            write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;
+        }
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {
             let document = server::openapi(&server::Rooms::offline()?);

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, dashboard, forecast, reading, scenario, training, twin};
+use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -127,6 +127,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(asset::router(rooms.assets.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
+        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))

@@ -32,6 +32,10 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Import(settings) => import(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
+        Role::Import(import) => {
+            let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
+            write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;
+        }
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {
             let document = server::openapi(&server::Rooms::offline()?);

@@ -89,7 +89,7 @@ impl Rooms {
         let assets = Assets::new(db.clone(), clock.clone());
         let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
         let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
-        let ingest = Ingest::start(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
+        let ingest = Ingest::new(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
         let engine = Engine::start(&config.model)?;
         let forecasts = Forecasts::new(
             db.clone(),

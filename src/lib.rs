@@ -24,6 +24,7 @@ pub mod features;
 pub mod forecast;
 
 // Third floor: what machines and people come for.
+pub mod ingest;
 pub mod scenario;
 pub mod training;
 

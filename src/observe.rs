@@ -81,8 +81,7 @@ impl Metrics {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        // Writing to a String cannot fail.
-        drop(prometheus_client::encoding::text::encode(&mut text, &self.lock()));
+        prometheus_client::encoding::text::encode(&mut text, &self.lock()).expect("a String takes whatever is written");
         text
     }
 

@@ -224,7 +224,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "P?[0-9.,DTHMS-]{0,12}|.*") {
-            drop(text.parse::<Interval>());
+            prop_assert!(text.parse::<Interval>().is_err() || text.starts_with('P'));
         }
     }
 }

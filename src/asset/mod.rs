@@ -264,7 +264,7 @@ impl Assets {
         let same = present.asset_type.key == asset_type.key
             && new.type_version.is_none_or(|version| version == present.asset_type.version)
             && present.name == new.name
-            && present.attributes == new.attributes;
+            && alike(&present.attributes, &new.attributes);
         if same { Ok(Made::Same(present)) } else { Err(AssetError::Exists(new.key.to_string())) }
     }
 
@@ -329,6 +329,13 @@ impl Assets {
 fn check_name(name: Option<&str>) -> Result<(), AssetError> {
     let fits = name.is_none_or(|name| (1..=MAX_NAME).contains(&name.chars().count()));
     if fits { Ok(()) } else { Err(invalid("/name", format!("must have 1 to {MAX_NAME} characters"))) }
+}
+
+/// Whether two sets of attributes say the same. The database may write a number in another way
+/// than the client did: 1e2 comes back as 100.
+fn alike(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    let same = |a: &Value, b: &Value| a == b || (a.is_number() && a.as_f64() == b.as_f64());
+    one.len() == other.len() && one.iter().all(|(name, a)| other.get(name).is_some_and(|b| same(a, b)))
 }
 
 fn invalid(pointer: &str, detail: impl Into<String>) -> AssetError {

@@ -5,110 +5,11 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::anything::{AnyScalar, Name, otherwise};
 use super::item::{Cell, Columns, Fault, Item, Quality, Scalar, Shape, Stamp, segment};
 use super::json::Sink;
 
-/// Visitor methods for all that is neither array nor object: they end in `self.other(scalar)`.
-macro_rules! otherwise {
-    ($a:lifetime) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("any JSON")
-        }
-
-        fn visit_bool<E: Error>(self, given: bool) -> Result<Self::Value, E> {
-            self.other(Scalar::Bool(given))
-        }
-
-        fn visit_i64<E: Error>(self, given: i64) -> Result<Self::Value, E> {
-            self.other(Scalar::Number(given as f64))
-        }
-
-        fn visit_u64<E: Error>(self, given: u64) -> Result<Self::Value, E> {
-            self.other(Scalar::Number(given as f64))
-        }
-
-        fn visit_f64<E: Error>(self, given: f64) -> Result<Self::Value, E> {
-            self.other(Scalar::Number(given))
-        }
-
-        fn visit_borrowed_str<E: Error>(self, given: &$a str) -> Result<Self::Value, E> {
-            self.other(Scalar::Text(std::borrow::Cow::Borrowed(given)))
-        }
-
-        fn visit_str<E: Error>(self, given: &str) -> Result<Self::Value, E> {
-            self.other(Scalar::Text(std::borrow::Cow::Owned(given.to_owned())))
-        }
-
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            self.other(Scalar::Null)
-        }
-    };
-}
-pub(super) use otherwise;
-
-/// A name of a field.
-pub(super) struct Name;
-
-impl<'a> DeserializeSeed<'a> for Name {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Name {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, name: &'a str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
-    }
-}
-
-/// Any value; arrays and objects are read to their end and named.
-pub(super) struct AnyScalar;
-
-impl<'a> DeserializeSeed<'a> for AnyScalar {
-    type Value = Scalar<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl AnyScalar {
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature that `otherwise` calls")]
-    fn other<'a, E: Error>(self, given: Scalar<'a>) -> Result<Scalar<'a>, E> {
-        Ok(given)
-    }
-}
-
-impl<'a> Visitor<'a> for AnyScalar {
-    type Value = Scalar<'a>;
-    otherwise!('a);
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        while elements.next_element_seed(Self)?.is_some() {}
-        Ok(Scalar::Array)
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        while fields.next_key_seed(Name)?.is_some() {
-            fields.next_value_seed(Self)?;
-        }
-        Ok(Scalar::Object)
-    }
-}
-
-/// What came before a duplicate, or nothing.
+/// Puts a field in its place, or notes that it came twice.
 fn put<T>(place: &mut Option<T>, value: T, name: &str, fault: &mut Option<Fault>) {
     if place.replace(value).is_some() {
         fault.get_or_insert_with(|| Fault::new(format!("/{name}"), "appears twice"));
@@ -232,7 +133,9 @@ impl<'a> Building<'a> {
         let fault = |under: &str, detail: &str| Some(Fault::new(under, detail));
         if self.strangers > 0 {
             let under = self.first_stranger.clone().unwrap_or_default();
-            return self.has_fields().then(|| Fault::new(under, "is no field of an item; signals belong into `values`"));
+            return self
+                .has_fields()
+                .then(|| Fault::new(under, "is no field of an item; signals belong into `values`"));
         }
         if self.is_empty() {
             return fault("", "is empty");
@@ -291,8 +194,12 @@ impl<'a> Visitor<'a> for ValuesSeed<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         while let Some(signal) = fields.next_key_seed(Name)? {
             let mut column = Vec::new();
-            match fields.next_value_seed(CellSeed { column: &mut column, sink: self.sink })? {
-                Scalar::Array => self.columns.push((signal, column)),
+            match fields.next_value_seed(CellSeed { column: &mut column, sink: &mut *self.sink })? {
+                Scalar::Array => {
+                    // An empty column costs memory too.
+                    self.sink.in_columns += usize::from(column.is_empty());
+                    self.columns.push((signal, column));
+                }
                 value => self.sink.parsed.cells.push(Cell { signal, value }),
             }
             self.sink.check_limit()?;
@@ -340,6 +247,9 @@ impl<'a> Visitor<'a> for CellSeed<'_, 'a> {
     }
 }
 
+/// Signals of a `quality` that are kept: no type has more.
+const MOST_QUALITIES: usize = 10_000;
+
 /// `quality`: one for all, or by signal.
 struct QualitySeed;
 
@@ -369,7 +279,10 @@ impl<'a> Visitor<'a> for QualitySeed {
     fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut each = Vec::new();
         while let Some(signal) = fields.next_key_seed(Name)? {
-            each.push(Cell { signal, value: fields.next_value_seed(AnyScalar)? });
+            let value = fields.next_value_seed(AnyScalar)?;
+            if each.len() < MOST_QUALITIES {
+                each.push(Cell { signal, value });
+            }
         }
         Ok(Quality::Each(each))
     }

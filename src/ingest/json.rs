@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{AnyScalar, Building, Name, otherwise};
+use super::anything::{AnyScalar, Name, otherwise};
+use super::fields::Building;
 use super::item::{Base, Fault, Item, Parsed, Quality, Refusal, Scalar, Shape, Stamp};
 
 /// Reads a document: an array of items, `{"readings": [..]}`, or one item.
@@ -27,10 +28,11 @@ pub(super) fn document(body: &[u8], limit: usize) -> Result<Parsed<'_>, Refusal>
     }
 }
 
-/// Reads NDJSON: an item a line. A broken line is an item that is refused.
-pub(super) fn lines(body: &[u8], limit: usize) -> Result<Parsed<'_>, Refusal> {
+/// Reads NDJSON: an item a line, of which `first` came before. A broken line is an item that is
+/// refused.
+pub(super) fn lines(body: &[u8], first: usize, limit: usize) -> Result<Parsed<'_>, Refusal> {
     let mut sink = Sink { limit, ..Sink::default() };
-    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
+    for (index, line) in (first..).zip(body.split(|byte| *byte == b'\n')) {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -70,6 +72,15 @@ impl Sink<'_> {
         if self.parsed.cells.len().max(self.parsed.items.len()) + self.in_columns > self.limit {
             self.refusal = Some(Refusal::TooMany);
             return Err(E::custom("too many readings"));
+        }
+        Ok(())
+    }
+
+    /// Stops the parser when there are more instants than readings may be.
+    pub(super) fn check_stamps<E: Error>(&mut self, count: usize) -> Result<(), E> {
+        if count > self.limit {
+            self.refusal = Some(Refusal::TooMany);
+            return Err(E::custom("too many instants"));
         }
         Ok(())
     }
@@ -241,14 +252,17 @@ mod tests {
         let parsed = document(br#"{"temp":3.1}"#, 100).expect("JSON");
         assert_eq!((parsed.base, parsed.items[0].shape, parsed.cells.len()), (Base::Root, Shape::Plain, 1));
 
-        let columns = one(r#"{"timestamps":[1764000000000,2],"values":{"a":[1,null],"b":[]}}"#).columns.expect("columns");
+        let columns =
+            one(r#"{"timestamps":[1764000000000,2],"values":{"a":[1,null],"b":[]}}"#).columns.expect("columns");
         assert_eq!(columns.signals[0].1, [Scalar::Number(1.0), Scalar::Null]);
         assert!(document(b"[]", 100).expect("JSON").items.is_empty());
     }
 
     #[test]
     fn what_is_no_json_is_a_syntax_error() {
-        for body in ["", "{", "NaN", "[1e999]", "[01]", "[.5]", "[1_000]", "[]x", "[] []", "{'a':1}", "// x", "[\"\\ud800\"]"] {
+        for body in
+            ["", "{", "NaN", "[1e999]", "[01]", "[.5]", "[1_000]", "[]x", "[] []", "{'a':1}", "// x", "[\"\\ud800\"]"]
+        {
             assert!(matches!(document(body.as_bytes(), 100), Err(Refusal::Syntax(_))), "{body}");
         }
         let deep = format!(r#"[{{"x":{}{}}}]"#, "[".repeat(129), "]".repeat(129));
@@ -272,7 +286,7 @@ mod tests {
     #[test]
     fn a_broken_line_spoils_no_other() {
         let body = b"{\"ts\":\"x\",\"values\":{\"a\":1}}\n{\"ts\":\"y\",\"values\":{\"b\":2,}}\n\n{\"a\":3}\r\n";
-        let parsed = lines(body, 100).expect("lines");
+        let parsed = lines(body, 0, 100).expect("lines");
         assert_eq!(parsed.items.len(), 3);
         let fault = parsed.items[1].fault.clone().expect("broken");
         assert!(fault.syntax && fault.detail.starts_with("line 2 is not JSON: "), "{}", fault.detail);
@@ -292,7 +306,7 @@ mod tests {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             drop(document(&body, 100));
-            drop(lines(&body, 100));
+            drop(lines(&body, 0, 100));
         }
     }
 }

@@ -1,263 +1,315 @@
-//! The demo plant: a pump, two tanks in series with a valve at the outlet, and a heater.
+//! The plant of the demo: a pump fills a column, which drains into a second one with a valve at its
+//! outlet and a heated jacket; ambient temperature disturbs, the valve fouls and is cleaned, the
+//! second column leaks now and then, sensors are noisy and drop out.
 //!
-//! One step is one plant minute. Levels follow Torricelli's law, so gain and time constant depend
-//! on the level; the outlet valve slowly fouls and is cleaned now and then; tank 1 leaks at times;
-//! sensors are noisy and drop out.
+//! Always true: the same seed and the same controls give the same samples; levels stay within the
+//! columns; one step is one plant-minute. Two copies that get different controls see the same
+//! weather, the same leaks and the same sensor noise.
 
 use std::f64::consts::TAU;
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use super::draw::{Draw, Purpose};
 
-use super::signals::normal;
+/// Plant-minutes per step.
+pub const STEP_MINUTES: f64 = 1.0;
+/// Where the columns overflow, in m.
+pub const TANK_HEIGHT: f64 = 4.0;
+/// Full power of the heater, in kW.
+pub const HEATER_LIMIT: f64 = 6.0;
 
-/// Area of each tank, m2.
-const AREA: f64 = 0.1;
-/// Flow of the pump at full speed, m3/min.
-const PUMP: f64 = 0.03;
-/// Flow between the tanks at 1 m, m3/min.
-const PIPE: f64 = 0.0147;
-/// Flow through the open, clean outlet valve at 1 m, m3/min.
-const VALVE: f64 = 0.0245;
-/// Where the tanks overflow, m.
-const HEIGHT: f64 = 4.0;
-/// Heat capacity of a cubic metre of water, kJ/K.
-const WATER: f64 = 4_186.0;
-/// Loss of tank 2 to its surroundings, kJ/(min K).
-const LOSS: f64 = 3.0;
-/// The heater's own time constant, min.
-const HEATER_LAG: f64 = 20.0;
-/// Minutes between two cleanings of the valve.
-const CLEANED_EVERY: u32 = 20_000;
-/// Share of its flow that the valve has lost just before a cleaning.
-const FOULED: f64 = 0.25;
-/// Chance of a leak to begin in a minute.
-const LEAK: f64 = 1.0 / 4_000.0;
-/// Flow of a leak at 1 m, m3/min.
-const LEAK_FLOW: f64 = 0.004;
+/// Integration steps per plant-minute.
+const SUBSTEPS: u32 = 4;
+/// Cross-section of a column in m2: slim, so that litres per minute move metres.
+const AREA: f64 = 0.03;
+/// Rise of the first level at full pump, in m/min (9.6 l/min).
+const PUMP_RATE: f64 = 0.32;
+/// Outflow of the first column in m/min at a level of 1 m: 20 minutes of time constant at 1.5 m.
+const FIRST_OUTLET: f64 = 0.13;
+/// Outflow of the second one in m/min at 1 m with a clean, fully open valve.
+const SECOND_OUTLET: f64 = 0.355;
+/// Rangeability of the valve's trim; 0 is still fully closed.
+const TRIM_RANGE: f64 = 3.0;
+/// Heat that 1 m of a column takes per kelvin, in kJ/K (water).
+const HEAT_PER_METRE: f64 = 4_186.0 * AREA;
+/// The jacket's heat capacity in metres of column: with it the temperature takes some 50 minutes.
+const JACKET: f64 = 6.0;
+/// Heat lost to the room, in m/min of column water (as a flow that leaves warm and comes in ambient).
+const HEAT_LOSS: f64 = 0.02;
+/// Minutes in a day of the ambient temperature.
+const DAY: f64 = 1_440.0;
+/// Share of the valve's capacity that fouling takes before somebody cleans it.
+const CLEANED_AT: f64 = 0.25;
+/// Mean fouling per minute: cleaning is due after about four days.
+const FOULING: f64 = CLEANED_AT / (4.0 * DAY);
+/// Minutes without a leak between two leaks, at least and at most: about one a day.
+const TIGHT_FOR: (usize, usize) = (600, 2_200);
+/// Sensor noise: levels in m, temperature in Cel.
+const LEVEL_NOISE: f64 = 0.012;
+const TEMPERATURE_NOISE: f64 = 0.08;
+/// Odds per minute and sensor that it drops out, and that it comes back.
+const DROP_OUT_ODDS: f64 = 0.003;
+const RETURN_ODDS: f64 = 0.35;
 
-/// What can be set.
+/// What an operator can set. Values outside the limits are clamped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Controls {
-    /// Speed, 0 to 1.
+    /// Pump speed, 0 to 1.
     pub pump: f64,
-    /// Opening, 0 to 1.
+    /// Valve opening, 0 (closed) to 1.
     pub valve: f64,
-    /// Power, 0 to 6 kW.
+    /// Heater power, 0 to [`HEATER_LIMIT`] kW.
     pub heater: f64,
 }
 
-/// What the sensors say after a step.
+/// What the plant says after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// Level of tank 1, m; none when the sensor dropped out.
+    /// Level of the first column in m; None while the sensor is out.
     pub level_1: Option<f64>,
-    /// Level of tank 2, m.
+    /// Level of the second column in m.
     pub level_2: Option<f64>,
-    /// Temperature of tank 2, Cel.
+    /// Temperature of the second column in Cel.
     pub temperature: Option<f64>,
-    /// Temperature of the surroundings, Cel.
+    /// Ambient temperature in Cel.
     pub ambient: f64,
-    /// The controls that acted.
-    pub controls: Controls,
-    /// Whether tank 1 leaks: the truth, which no sensor shows.
+    /// Pump speed that was applied in this step.
+    pub pump: f64,
+    /// Valve opening that was applied.
+    pub valve: f64,
+    /// Heater power that was applied, in kW.
+    pub heater: f64,
+    /// Truth, not a signal: the second column was leaking.
     pub leak: bool,
+    /// Truth, not a signal: share of the valve's capacity lost to fouling.
+    pub fouling: f64,
 }
 
-/// The plant, stepped minute by minute.
+/// The plant with its state.
 #[derive(Clone, Debug)]
 pub struct Plant {
-    draw: ChaCha8Rng,
-    minute: u32,
-    level: [f64; 2],
+    draw: Draw,
+    minute: u64,
+    levels: [f64; 2],
     temperature: f64,
-    heat: f64,
-    weather: f64,
-    leak_left: u32,
-    silent: [u32; 3],
+    /// Slow weather on top of the daily wave, in Cel.
+    front: f64,
+    fouling: f64,
+    /// Size of a leak in m/min at 1 m, and its remaining minutes.
+    leak: (f64, u32),
+    /// Minutes until the next leak opens.
+    tight_for: u32,
+    out: [bool; 3],
 }
 
 impl Plant {
-    /// A plant in the middle of its range.
+    /// A plant in its usual state of operation.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        let mut draw = Draw::new(seed, 0, 0, Purpose::Demo);
         Self {
-            draw: ChaCha8Rng::seed_from_u64(seed),
-            minute: 0,
-            level: [1.4, 1.5],
-            temperature: 18.0,
-            heat: 2.0,
-            weather: 0.0,
-            leak_left: 0,
-            silent: [0; 3],
+            minute: draw.whole(0, DAY as usize) as u64,
+            levels: [1.5, 1.5],
+            temperature: 24.0,
+            front: 1.5 * draw.normal(),
+            fouling: draw.uniform(0.0, 0.4 * CLEANED_AT),
+            leak: (0.0, 0),
+            tight_for: draw.whole(TIGHT_FOR.0, TIGHT_FOR.1) as u32,
+            out: [false; 3],
+            draw,
         }
     }
 
-    /// Moves one minute under the controls, which are brought within their ranges.
+    /// Advances by [`STEP_MINUTES`] under these controls and reads the sensors.
     pub fn step(&mut self, controls: &Controls) -> Sample {
-        let controls = Controls {
-            pump: controls.pump.clamp(0.0, 1.0),
-            valve: controls.valve.clamp(0.0, 1.0),
-            heater: controls.heater.clamp(0.0, 6.0),
-        };
+        let controls = controls.within_limits();
+        self.weather();
+        let ambient = self.ambient();
+        let minutes = STEP_MINUTES / f64::from(SUBSTEPS);
+        for _ in 0..SUBSTEPS {
+            self.flow(&controls, ambient, minutes);
+        }
         self.minute += 1;
-        self.weather = 0.995 * self.weather + 0.1 * normal(&mut self.draw);
-        let ambient = 15.0 + 6.0 * (TAU * f64::from(self.minute) / 1_440.0).sin() + self.weather;
-        if self.leak_left > 0 {
-            self.leak_left -= 1;
-        } else if self.draw.random_bool(LEAK) {
-            self.leak_left = self.draw.random_range(60..180);
-        }
-        self.flow(controls, ambient);
-        let leak = self.leak_left > 0;
-        let [level_1, level_2] = self.level;
-        let temperature = self.temperature;
-        Sample {
-            level_1: self.sense(0, level_1, 0.008),
-            level_2: self.sense(1, level_2, 0.008),
-            temperature: self.sense(2, temperature, 0.05),
-            ambient: ambient + 0.05 * normal(&mut self.draw),
-            controls,
-            leak,
-        }
-    }
-
-    /// Water and heat, in four small steps a minute.
-    fn flow(&mut self, controls: Controls, ambient: f64) {
-        const PARTS: f64 = 4.0;
-        let clean = 1.0 - FOULED * f64::from(self.minute % CLEANED_EVERY) / f64::from(CLEANED_EVERY);
-        let leak = if self.leak_left > 0 { LEAK_FLOW } else { 0.0 };
-        let supply = 12.0 + 0.3 * (ambient - 15.0);
-        for _ in 0..4 {
-            let between = PIPE * self.level[0].sqrt();
-            let out = VALVE * clean * controls.valve * self.level[1].sqrt();
-            let lost = leak * self.level[0].sqrt();
-            let volume = (AREA * self.level[1]).max(0.005);
-            self.level[0] = (self.level[0] + (PUMP * controls.pump - between - lost) / AREA / PARTS).clamp(0.0, HEIGHT);
-            self.level[1] = (self.level[1] + (between - out) / AREA / PARTS).clamp(0.0, HEIGHT);
-            self.heat += (controls.heater - self.heat) / HEATER_LAG / PARTS;
-            let mixing = between / volume * (supply - self.temperature);
-            let heating = (self.heat * 60.0 - LOSS * (self.temperature - ambient)) / (WATER * volume);
-            self.temperature += (mixing + heating) / PARTS;
-        }
-    }
-
-    /// A noisy sensor that misses a reading now and then, and at times several in a row.
-    fn sense(&mut self, sensor: usize, value: f64, noise: f64) -> Option<f64> {
-        let shown = value + noise * normal(&mut self.draw);
-        if self.silent[sensor] == 0 && self.draw.random_bool(0.002) {
-            self.silent[sensor] = if self.draw.random_bool(0.2) { self.draw.random_range(3..9) } else { 1 };
-        }
-        if self.silent[sensor] > 0 {
-            self.silent[sensor] -= 1;
-            return None;
-        }
-        Some((shown * 1e4).round() / 1e4)
-    }
-}
-
-/// Someone who runs the plant: changes pump and valve every so often, keeps it warm.
-#[derive(Clone, Debug)]
-pub struct Operator {
-    draw: ChaCha8Rng,
-    goal: [f64; 2],
-    wait: [u32; 2],
-    dither: f64,
-    dither_left: u32,
-    controls: Controls,
-}
-
-impl Operator {
-    /// An operator with habits of their own.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self {
-            draw: ChaCha8Rng::seed_from_u64(seed ^ 0x0bad_cafe),
-            goal: [0.6, 0.6],
-            wait: [30, 75],
-            dither: 0.0,
-            dither_left: 0,
-            controls: Controls { pump: 0.6, valve: 0.6, heater: 3.0 },
-        }
-    }
-
-    /// What they do after having seen the last sample.
-    pub fn next(&mut self, last: &Sample) -> Controls {
-        for which in 0..2 {
-            if self.wait[which] > 0 {
-                self.wait[which] -= 1;
-                continue;
+        let truth = [self.levels[0], self.levels[1], self.temperature];
+        let noise = [LEVEL_NOISE, LEVEL_NOISE, TEMPERATURE_NOISE];
+        let mut seen = [None; 3];
+        for (k, reading) in seen.iter_mut().enumerate() {
+            let odds = if self.out[k] { RETURN_ODDS } else { DROP_OUT_ODDS };
+            self.out[k] ^= self.draw.chance(odds);
+            let value = truth[k] + noise[k] * self.draw.normal();
+            if !self.out[k] {
+                *reading = Some(value);
             }
-            self.wait[which] = self.draw.random_range(25..120);
-            self.goal[which] = (self.draw.random_range(0.35..0.85_f64) * 100.0).round() / 100.0;
         }
-        // Nobody lets a tank run over: an open valve and a slow pump when it is nearly full.
-        if last.level_2.is_some_and(|level| level > 3.3) {
-            self.goal = [0.4, 0.8];
+        Sample {
+            level_1: seen[0],
+            level_2: seen[1],
+            temperature: seen[2],
+            ambient: ambient + 0.05 * self.draw.normal(),
+            pump: controls.pump,
+            valve: controls.valve,
+            heater: controls.heater,
+            leak: self.leak.1 > 0,
+            fouling: self.fouling,
         }
-        if self.dither_left == 0 {
-            self.dither_left = self.draw.random_range(30..90);
-            self.dither = self.draw.random_range(-1.5..1.5);
+    }
+
+    /// Opens a leak for some minutes, so that a demo need not wait for one.
+    pub fn spring_a_leak(&mut self, minutes: u32) {
+        self.leak = (0.06, minutes);
+    }
+
+    /// Fouling, leaks and the slow part of the ambient temperature. Draws the same count of random
+    /// numbers in every step, so that copies of a plant stay comparable.
+    fn weather(&mut self) {
+        let kick = self.draw.normal();
+        self.front = 0.998 * self.front + 0.1 * kick;
+        let growth = self.draw.uniform(0.0, 2.0);
+        self.fouling += FOULING * growth;
+        if self.fouling > CLEANED_AT {
+            self.fouling = 0.0;
         }
-        self.dither_left -= 1;
-        let towards = |now: f64, goal: f64| now + (goal - now).clamp(-0.05, 0.05);
-        let warm = last.temperature.map_or(self.controls.heater, |value| 3.0 + 1.2 * (18.0 - value) + self.dither);
-        let towards_warm = self.controls.heater + (warm - self.controls.heater).clamp(-0.5, 0.5);
-        self.controls = Controls {
-            pump: towards(self.controls.pump, self.goal[0]),
-            valve: towards(self.controls.valve, self.goal[1]),
-            heater: (towards_warm.clamp(0.0, 6.0) * 100.0).round() / 100.0,
-        };
-        self.controls
+        let size = self.draw.uniform(0.035, 0.07);
+        let minutes = self.draw.whole(45, 180) as u32;
+        let pause = self.draw.whole(TIGHT_FOR.0, TIGHT_FOR.1) as u32;
+        if self.leak.1 > 0 {
+            self.leak.1 -= 1;
+        } else if self.tight_for > 0 {
+            self.tight_for -= 1;
+        } else {
+            self.leak = (size, minutes);
+            self.tight_for = pause;
+        }
+    }
+
+    fn ambient(&self) -> f64 {
+        // Coldest at four in the morning.
+        let turn = (self.minute as f64 - 600.0) / DAY;
+        18.0 + 4.0 * (TAU * turn).sin() + self.front
+    }
+
+    fn flow(&mut self, controls: &Controls, ambient: f64, minutes: f64) {
+        let [first, second] = self.levels;
+        let opening = (TRIM_RANGE.powf(controls.valve) - 1.0) / (TRIM_RANGE - 1.0);
+        let capacity = SECOND_OUTLET * opening * (1.0 - self.fouling);
+        let leak = if self.leak.1 > 0 { self.leak.0 } else { 0.0 };
+        let between = FIRST_OUTLET * first.sqrt();
+        let leaving = (capacity + leak) * second.sqrt();
+        let change = [PUMP_RATE * controls.pump - between, between - leaving];
+        for (level, change) in self.levels.iter_mut().zip(change) {
+            *level = (*level + minutes * change).clamp(0.0, TANK_HEIGHT);
+        }
+        // Water arrives from a cellar that follows the weather a little.
+        let arriving = 12.0 + 0.3 * (ambient - 12.0);
+        let heating = controls.heater * 60.0 / HEAT_PER_METRE;
+        let gain = between * (arriving - self.temperature) + HEAT_LOSS * (ambient - self.temperature) + heating;
+        self.temperature += minutes * gain / (second + JACKET);
+    }
+}
+
+impl Controls {
+    fn within_limits(self) -> Self {
+        let clamp = |v: f64, high: f64| if v.is_nan() { 0.0 } else { v.clamp(0.0, high) };
+        Self { pump: clamp(self.pump, 1.0), valve: clamp(self.valve, 1.0), heater: clamp(self.heater, HEATER_LIMIT) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::operator::Operator;
     use super::*;
 
-    fn run(minutes: usize, seed: u64) -> Vec<Sample> {
-        let (mut plant, mut operator) = (Plant::new(seed), Operator::new(seed));
-        let mut controls = Controls { pump: 0.6, valve: 0.6, heater: 3.0 };
-        (0..minutes)
-            .map(|_| {
-                let sample = plant.step(&controls);
-                controls = operator.next(&sample);
-                sample
-            })
-            .collect()
+    const USUAL: Controls = Controls { pump: 0.5, valve: 0.5, heater: 3.0 };
+
+    /// A plant that ran `steps` minutes under the usual controls.
+    fn settled(seed: u64, steps: usize) -> Plant {
+        let mut plant = Plant::new(seed);
+        for _ in 0..steps {
+            plant.step(&USUAL);
+        }
+        plant
+    }
+
+    fn run(mut plant: Plant, controls: Controls, steps: usize) -> Plant {
+        for _ in 0..steps {
+            plant.step(&controls);
+        }
+        plant
     }
 
     #[test]
-    fn the_same_seed_is_the_same_day() {
-        assert_eq!(run(500, 4), run(500, 4));
-        assert_ne!(run(500, 4), run(500, 5));
-    }
-
-    #[test]
-    fn it_stays_within_its_tanks_and_moves() {
-        let samples = run(5_000, 1);
-        let levels: Vec<f64> = samples.iter().filter_map(|sample| sample.level_2).collect();
-        assert!(levels.len() > 4_800);
-        assert!(levels.iter().all(|level| (-0.1..4.1).contains(level)));
-        let (low, high) = levels.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
-        assert!(high - low > 1.0, "{low} to {high}");
-        assert!(samples.iter().any(|sample| sample.leak));
+    fn the_usual_state_is_a_sensible_one() {
+        for seed in 0..10 {
+            let plant = settled(seed, 400);
+            assert!((0.5..3.0).contains(&plant.levels[0]), "{plant:?}");
+            assert!((0.3..3.2).contains(&plant.levels[1]), "{plant:?}");
+            assert!((15.0..35.0).contains(&plant.temperature), "{plant:?}");
+        }
     }
 
     #[test]
     fn closing_the_valve_raises_the_second_level() {
-        let mut open = Plant::new(2);
-        let controls = Controls { pump: 0.6, valve: 0.6, heater: 3.0 };
+        for seed in 0..10 {
+            let before = settled(seed, 300);
+            let kept = run(before.clone(), USUAL, 60);
+            let controls = Controls { valve: 0.4, ..USUAL };
+            let early = run(before.clone(), controls, 15).levels[1];
+            assert!(early > run(before.clone(), USUAL, 15).levels[1] + 0.15);
+            let closed = run(before, controls, 60);
+            assert!(closed.levels[1] > kept.levels[1] + 0.35, "seed {seed}");
+            assert!((closed.levels[0] - kept.levels[0]).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn more_pump_raises_both_levels_and_cools() {
+        let before = settled(4, 300);
+        let kept = run(before.clone(), USUAL, 80);
+        let more = run(before, Controls { pump: 0.6, ..USUAL }, 80);
+        assert!(more.levels[0] > kept.levels[0] + 0.3);
+        assert!(more.levels[1] > kept.levels[1] + 0.2);
+        assert!(more.temperature < kept.temperature - 0.5);
+    }
+
+    #[test]
+    fn the_temperature_answers_the_heater_within_the_hour() {
+        let before = settled(5, 400);
+        let hot = Controls { heater: 4.0, ..USUAL };
+        let effect =
+            |steps| run(before.clone(), hot, steps).temperature - run(before.clone(), USUAL, steps).temperature;
+        let share = effect(50) / effect(600);
+        assert!((0.5..0.8).contains(&share), "{share}");
+        assert!(effect(600) > 1.5);
+    }
+
+    #[test]
+    fn an_operated_plant_stays_in_range_and_excites_every_input() {
+        for seed in 0..4 {
+            let (mut plant, mut operator) = (Plant::new(seed), Operator::new(seed));
+            let mut sample = plant.step(&USUAL);
+            let mut seen = Vec::new();
+            for _ in 0..5_000 {
+                let controls = operator.next(&sample);
+                sample = plant.step(&controls);
+                seen.push(sample);
+            }
+            let share = |test: fn(&Sample) -> bool| seen.iter().filter(|s| test(s)).count() as f64 / seen.len() as f64;
+            assert!(share(|s| s.level_1.is_none_or(|v| (0.4..3.3).contains(&v))) > 0.95);
+            assert!(share(|s| s.level_2.is_none_or(|v| (0.4..3.3).contains(&v))) > 0.90);
+            assert!((0.002..0.03).contains(&share(|s| s.level_2.is_none())));
+            assert!((0.005..0.3).contains(&share(|s| s.leak)));
+            for input in [|s: &Sample| s.pump, |s: &Sample| s.valve, |s: &Sample| s.heater / HEATER_LIMIT] {
+                let values: Vec<f64> = seen.iter().map(input).collect();
+                let (_, deviation) = super::super::signals::moments(&values);
+                assert!(deviation > 0.03, "seed {seed}: {deviation}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_and_controls_give_the_same_samples() {
+        let (mut one, mut two) = (Plant::new(9), Plant::new(9));
         for _ in 0..200 {
-            open.step(&controls);
+            assert_eq!(one.step(&USUAL), two.step(&USUAL));
         }
-        let mut closed = open.clone();
-        let shut = Controls { valve: 0.35, ..controls };
-        for _ in 0..60 {
-            open.step(&controls);
-            closed.step(&shut);
-        }
-        assert!(closed.level[1] > open.level[1] + 0.5, "{} and {}", closed.level[1], open.level[1]);
     }
 }

@@ -1,212 +1,240 @@
-//! Random signals: what operators, schedules and the weather do to inputs.
+//! Input signals as they occur in plants: random steps, multisines, coloured noise, schedules,
+//! ramps, binary noise, chirps and rare steps. Formulas and odds come from the numpy prototype.
+//!
+//! Always true: a signal has mean 0 and deviation 1 before it is perhaps clipped or quantised;
+//! a signal is finite.
 
 use std::f64::consts::TAU;
 
-use rand::{Rng as _, RngExt as _};
-use rand_chacha::ChaCha8Rng;
+use super::draw::Draw;
 
-/// Log-uniform between two positive numbers.
-pub(super) fn log_uniform(draw: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
-    draw.random_range(low.ln()..high.ln()).exp()
-}
+/// Periods of schedules and seasons, in steps: days, weeks and shifts of hourly to 5-minute data.
+const SCHEDULE_PERIODS: [usize; 5] = [24, 48, 96, 144, 168];
 
-/// Standard normal (Box and Muller 1958).
-pub(super) fn normal(draw: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - draw.random_range(0.0..1.0_f64)).ln()).sqrt();
-    radius * (TAU * draw.random_range(0.0..1.0_f64)).cos()
-}
-
-/// Exponential with mean 1.
-pub(super) fn exponential(draw: &mut ChaCha8Rng) -> f64 {
-    -(1.0 - draw.random_range(0.0..1.0_f64)).ln()
-}
-
-pub(super) fn sign(draw: &mut ChaCha8Rng) -> f64 {
-    if draw.next_u32().is_multiple_of(2) { 1.0 } else { -1.0 }
-}
-
-/// First-order lag of gain 1 in place.
-pub(super) fn lag(row: &mut [f64], tau: f64) {
-    let keep = (-1.0 / tau).exp();
-    let mut state = row.first().copied().unwrap_or(0.0);
-    for value in row {
-        state = keep * state + (1.0 - keep) * *value;
-        *value = state;
-    }
-}
-
-/// Mean and deviation; then makes them 0 and 1.
-pub(super) fn standardise(row: &mut [f64]) -> (f64, f64) {
-    let count = row.len().max(1) as f64;
-    let mean = row.iter().sum::<f64>() / count;
-    let deviation = (row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-    for value in row.iter_mut() {
-        *value = (*value - mean) / (deviation + 1e-6);
-    }
-    (mean, deviation)
-}
-
-/// A row in another row's units.
-pub(super) fn standardised_by(mut row: Vec<f64>, (mean, deviation): (f64, f64)) -> Vec<f64> {
-    for value in &mut row {
-        *value = (*value - mean) / (deviation + 1e-6);
-    }
-    row
-}
-
-/// Coloured noise of deviation 1 with a random memory.
-pub(super) fn coloured(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let tau = log_uniform(draw, 1.0, 80.0);
-    let keep = (-1.0 / tau).exp();
-    let kick = (1.0 - keep * keep).sqrt();
-    let mut state = normal(draw);
-    (0..steps)
-        .map(|_| {
-            state = keep * state + kick * normal(draw);
-            state
-        })
-        .collect()
-}
-
-/// An input of mean 0 and deviation 1, of a random kind.
-pub(super) fn input(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let mut row = match draw.random_range(0..9) {
-        0 | 8 => levels(draw, steps),
+/// One input signal of `steps` samples.
+pub(super) fn signal(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let mut x = match draw.whole(0, 9) {
+        0 | 8 => random_steps(draw, steps),
         1 => multisine(draw, steps),
         2 => {
-            let tau = log_uniform(draw, 1.0, 200.0);
-            let mut row: Vec<f64> = (0..steps).map(|_| normal(draw)).collect();
-            lag(&mut row, tau);
-            row
+            let memory = draw.log_uniform(1.0, 200.0);
+            coloured(draw, steps, memory)
         }
-        3 => {
-            let pace = log_uniform(draw, 3.0, 60.0);
-            let mut sum = 0.0;
-            (0..steps)
-                .map(|_| {
-                    sum += normal(draw);
-                    (sum / pace).sin()
-                })
-                .collect()
-        }
+        3 => bounded_walk(draw, steps),
         4 => schedule(draw, steps),
         5 => ramps(draw, steps),
-        6 => {
-            let binary = draw.random_bool(0.5);
-            (0..steps).map(|_| normal(draw)).map(|value| if binary { value.signum() } else { value }).collect()
-        }
-        _ => rare(draw, steps),
+        6 => white(draw, steps),
+        _ if draw.chance(0.5) => chirp(draw, steps),
+        _ => rare_steps(draw, steps),
     };
-    standardise(&mut row);
-    if draw.random_bool(0.09) {
-        let (one, other) = (normal(draw) * 1.2, normal(draw) * 1.2);
-        for value in &mut row {
-            *value = value.clamp(one.min(other), one.max(other) + 1e-3);
+    standardise(&mut x);
+    if draw.chance(0.3) {
+        if draw.chance(0.3) {
+            let (low, high) = draw.interval(1.2);
+            for v in &mut x {
+                *v = v.clamp(low, high);
+            }
+        } else {
+            let (fine, scale) = (draw.log_uniform(1.0, 8.0), draw.log_uniform(1.0, 8.0));
+            for v in &mut x {
+                *v = (*v * fine).round() / scale;
+            }
         }
-    } else if draw.random_bool(0.2) {
-        let grid = log_uniform(draw, 1.0, 8.0);
-        for value in &mut row {
-            *value = (*value * grid).round() / grid;
-        }
     }
-    row
+    x
 }
 
-/// A day's course with weather on it.
-pub(super) fn ambient(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let period = [24.0, 48.0, 96.0, 144.0, 288.0][draw.random_range(0..5)];
-    let (phase, weather) = (draw.random_range(0.0..1.0), draw.random_range(0.0..0.7));
-    let noise = input(draw, steps);
-    noise
-        .iter()
-        .enumerate()
-        .map(|(step, noise)| (TAU * (step as f64 / period + phase)).sin() + weather * noise)
-        .collect()
-}
-
-fn levels(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let mean = log_uniform(draw, 4.0, 250.0);
-    let choice: Option<Vec<f64>> =
-        draw.random_bool(0.4).then(|| (0..draw.random_range(2..5)).map(|_| normal(draw)).collect());
-    let mut row = Vec::with_capacity(steps);
-    while row.len() < steps {
-        let length = (exponential(draw) * mean).ceil() as usize;
-        let level = match &choice {
-            Some(levels) => levels[draw.random_range(0..levels.len())],
-            None => normal(draw),
-        };
-        row.extend(std::iter::repeat_n(level, length.min(steps - row.len())));
-    }
-    if draw.random_bool(0.3) {
-        lag(&mut row, 2.8);
-    }
-    row
-}
-
-fn multisine(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let highest = log_uniform(draw, 0.005, 0.25);
-    let waves: Vec<(f64, f64, f64)> = (0..draw.random_range(2..20))
+/// First-order noise of deviation 1 that forgets within `memory` steps.
+pub(super) fn coloured(draw: &mut Draw, steps: usize, memory: f64) -> Vec<f64> {
+    let keep = (-1.0 / memory).exp();
+    let fresh = (1.0 - keep * keep).sqrt();
+    let mut state = draw.normal();
+    let mut x: Vec<f64> = (0..steps)
         .map(|_| {
-            let frequency = log_uniform(draw, (1.0 / steps as f64).min(0.004), highest);
-            (frequency, draw.random_range(0.0..TAU), exponential(draw))
+            state = keep * state + fresh * draw.normal();
+            state
         })
         .collect();
+    standardise(&mut x);
+    x
+}
+
+/// Shifts and scales to mean 0 and deviation 1; a constant becomes 0.
+pub(super) fn standardise(x: &mut [f64]) {
+    let (mean, deviation) = moments(x);
+    let scale = 1.0 / (deviation + 1e-6);
+    for v in x {
+        *v = (*v - mean) * scale;
+    }
+}
+
+/// Mean and deviation; (0, 0) of nothing.
+pub(super) fn moments(x: &[f64]) -> (f64, f64) {
+    if x.is_empty() {
+        return (0.0, 0.0);
+    }
+    let count = x.len() as f64;
+    let mean = x.iter().sum::<f64>() / count;
+    let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// Adds `amplitude` * sin(2 pi (`frequency` t + `phase`)) to every sample, by turning a vector
+/// instead of calling the sine: inputs with 30 tones would otherwise dominate the cost of a record.
+pub(super) fn add_tone(x: &mut [f64], frequency: f64, phase: f64, amplitude: f64) {
+    let (turn_sin, turn_cos) = (TAU * frequency).sin_cos();
+    let (sin, cos) = (TAU * phase).sin_cos();
+    let (mut sin, mut cos) = (amplitude * sin, amplitude * cos);
+    for v in x {
+        *v += sin;
+        (sin, cos) = (sin * turn_cos + cos * turn_sin, cos * turn_cos - sin * turn_sin);
+    }
+}
+
+/// First-order low pass in place: each sample keeps the share `keep` of the one before it.
+fn smooth(x: &mut [f64], keep: f64) {
+    let mut state = 0.0;
+    for v in x {
+        state = keep * state + (1.0 - keep) * *v;
+        *v = state;
+    }
+}
+
+/// Levels that are held for random times, drawn freely or from a few set-points.
+fn random_steps(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let hold = draw.log_uniform(4.0, 250.0);
+    let set_points: Vec<f64> =
+        if draw.chance(0.6) { Vec::new() } else { (0..draw.whole(2, 5)).map(|_| draw.normal()).collect() };
+    let mut x = Vec::with_capacity(steps);
+    while x.len() < steps {
+        let length = (draw.exponential(hold) as usize).max(1);
+        let level = if set_points.is_empty() { draw.normal() } else { draw.pick(&set_points) };
+        x.resize((x.len() + length).min(steps), level);
+    }
+    if draw.chance(0.3) {
+        smooth(&mut x, 0.7);
+    }
+    x
+}
+
+fn multisine(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let mut x = vec![0.0; steps];
+    let slowest = 1.0 / steps.max(2) as f64;
+    let fastest = draw.log_uniform(0.005, 0.25).max(slowest);
+    for _ in 0..draw.whole(2, 30) {
+        let frequency = draw.log_uniform(slowest, fastest);
+        let (phase, amplitude) = (draw.uniform(0.0, 1.0), draw.exponential(1.0));
+        add_tone(&mut x, frequency, phase, amplitude);
+    }
+    x
+}
+
+/// A random walk folded into [-1, 1] by a sine.
+fn bounded_walk(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let width = draw.log_uniform(3.0, 60.0);
+    let mut walk = 0.0;
     (0..steps)
-        .map(|step| waves.iter().map(|(f, phase, size)| size * (TAU * f * step as f64 + phase).sin()).sum())
+        .map(|_| {
+            walk += draw.normal();
+            (walk / width).sin()
+        })
         .collect()
 }
 
-fn schedule(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let period = match draw.random_range(0..6) {
-        0 => 24,
-        1 => 48,
-        2 => 96,
-        3 => 144,
-        4 => 168,
-        _ => log_uniform(draw, 16.0, 400.0) as usize,
+/// On and off with a period, perhaps only on weekdays.
+fn schedule(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let period = match draw.whole(0, SCHEDULE_PERIODS.len() + 1) {
+        slot if slot < SCHEDULE_PERIODS.len() => SCHEDULE_PERIODS[slot],
+        _ => draw.log_uniform(16.0, 400.0) as usize,
     };
-    let (phase, on) = (draw.random_range(0..period), draw.random_range(0.1..0.8) * period as f64);
-    let weekends = period == 24 && draw.random_bool(0.6);
-    let mut row: Vec<f64> = (0..steps)
-        .map(|step| {
-            let rests = weekends && ((step + phase) / 24) % 7 >= 5;
-            if !rests && (((step + phase) % period) as f64) < on { 1.0 } else { 0.0 }
+    let phase = draw.whole(0, period);
+    let on = (draw.uniform(0.1, 0.8) * period as f64) as usize;
+    let weekdays_only = period == 24 && draw.chance(0.6);
+    let mut x: Vec<f64> = (phase..phase + steps)
+        .map(|t| {
+            let works = !weekdays_only || (t / 24) % 7 < 5;
+            f64::from(u8::from(t % period < on && works))
         })
         .collect();
-    if draw.random_bool(0.5) {
-        lag(&mut row, 1.5);
+    if draw.chance(0.5) {
+        smooth(&mut x, 0.5);
     }
-    row
+    x
 }
 
-fn ramps(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    let mean = log_uniform(draw, 10.0, 200.0);
-    let mut row = Vec::with_capacity(steps);
-    let mut from = normal(draw);
-    while row.len() < steps {
-        let length = (exponential(draw) * mean).ceil().max(1.0) as usize;
-        let to = normal(draw);
-        row.extend((0..length.min(steps - row.len())).map(|step| from + (to - from) * step as f64 / length as f64));
+/// Straight lines between random levels.
+fn ramps(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let mean_length = draw.log_uniform(10.0, 200.0);
+    let mut x = Vec::with_capacity(steps);
+    let mut from = draw.normal();
+    while x.len() < steps {
+        let length = (draw.exponential(mean_length) as usize).max(1);
+        let to = draw.normal();
+        let slope = (to - from) / length as f64;
+        let rest = length.min(steps - x.len());
+        x.extend((0..rest).map(|k| from + slope * k as f64));
         from = to;
     }
-    row
+    x
 }
 
-fn rare(draw: &mut ChaCha8Rng, steps: usize) -> Vec<f64> {
-    if draw.random_bool(0.5) {
-        let (low, high) = (log_uniform(draw, 0.001, 0.02), log_uniform(draw, 0.02, 0.4));
-        let mut phase = 0.0;
-        return (0..steps)
-            .map(|step| {
-                phase += TAU * (low + (high - low) * step as f64 / steps as f64);
-                f64::sin(phase)
-            })
-            .collect();
+/// White noise, or its sign.
+fn white(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let binary = draw.chance(0.5);
+    (0..steps)
+        .map(|_| {
+            let v = draw.normal();
+            if binary { v.signum() } else { v }
+        })
+        .collect()
+}
+
+/// A sine whose frequency rises linearly.
+fn chirp(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let (first, last) = (draw.log_uniform(0.001, 0.02), draw.log_uniform(0.02, 0.4));
+    let mut turns = 0.0;
+    (0..steps)
+        .map(|t| {
+            turns += first + (last - first) * t as f64 / steps as f64;
+            (TAU * turns).sin()
+        })
+        .collect()
+}
+
+/// A few level changes in the whole record.
+fn rare_steps(draw: &mut Draw, steps: usize) -> Vec<f64> {
+    let mut x = vec![0.0; steps];
+    for _ in 0..draw.whole(1, 8) {
+        // Later calls overwrite the tail, so the order of the change points does not matter.
+        let from = draw.whole(0, steps);
+        let level = draw.normal();
+        x[from..].fill(level);
     }
-    let mut row = vec![0.0; steps];
-    for _ in 0..draw.random_range(1..8) {
-        let (from, level) = (draw.random_range(0..steps), normal(draw));
-        row[from..].fill(level);
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::*;
+
+    #[test]
+    fn signals_are_finite_and_have_the_asked_length() {
+        for index in 0..300 {
+            let mut draw = Draw::new(1, index, 0, Purpose::Inputs);
+            for steps in [1, 2, 37, 512] {
+                let x = signal(&mut draw, steps);
+                assert_eq!(x.len(), steps);
+                assert!(x.iter().all(|v| v.is_finite()), "signal {index}");
+            }
+        }
     }
-    row
+
+    #[test]
+    fn a_tone_is_the_sine_it_stands_for() {
+        let mut x = vec![0.0; 4_096];
+        add_tone(&mut x, 0.013, 0.2, 1.5);
+        let last = 1.5 * (TAU * (0.013 * 4_095.0 + 0.2)).sin();
+        assert!((x[4_095] - last).abs() < 1e-9);
+    }
 }

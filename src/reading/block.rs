@@ -207,6 +207,17 @@ impl Block {
         swallowed
     }
 
+    /// Removes frames without any value, from row `start` on.
+    pub fn drop_empty(&mut self, start: usize) {
+        let empty = |block: &Self, row: usize| block.values(row).iter().all(|value| value.is_nan());
+        let Some(first) = (start..self.len()).find(|&row| empty(self, row)) else { return };
+        let mut kept = Self::new(self.width);
+        for row in (0..first).chain((first..self.len()).filter(|&row| !empty(self, row))) {
+            kept.push_from(self, row);
+        }
+        *self = kept;
+    }
+
     /// The row of an instant in a sorted block, or where it belongs.
     pub fn find(&self, at: i64) -> Result<usize, usize> {
         self.instants.binary_search(&at)

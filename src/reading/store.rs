@@ -56,10 +56,10 @@ impl sqlx::Encode<'_, Postgres> for Values {
 /// Writes frames of which none may exist yet.
 pub async fn append(
     db: &mut PgConnection,
-    blocks: impl Iterator<Item = (AssetId, &Block)>,
+    blocks: &[(AssetId, &Block)],
     received_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let rows = copy::encode(blocks, received_at.timestamp_micros());
+    let rows = copy::encode(blocks.iter().copied(), received_at.timestamp_micros());
     let mut copy = db
         .copy_in_raw("copy frame (asset_id, observed_at, values, quality, received_at) from stdin with (format binary)")
         .await?;

@@ -7,9 +7,10 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiVersion, Ref, RefOr, Response,
-    ResponseBuilder,
+    ResponseBuilder, Schema,
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -47,6 +48,16 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
     api.components = Some(components.build());
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         let shared = RefOr::Ref(Ref::from_response_name(PROBLEM));
+        // Rooms name their handlers for what they do there; among all rooms that is not unique.
+        if let (Some(id), Some(tag)) = (&operation.operation_id, operation.tags.as_ref().and_then(|tags| tags.first()))
+        {
+            operation.operation_id = Some(format!("{}_{id}", tag.replace([' ', '-'], "_")));
+        }
+        for parameter in operation.parameters.iter_mut().flatten() {
+            if let RefOr::T(parameter) = parameter {
+                parameter.schema = parameter.schema.take().map(without_null);
+            }
+        }
         operation.responses.responses.entry("default".to_owned()).or_insert(shared);
     }
     api
@@ -57,6 +68,27 @@ fn problem_answer() -> Response {
         .description("The request was not carried out; the document says why.")
         .content(problem::MEDIA_TYPE, Content::new(Some(Ref::from_schema_name(PROBLEM))))
         .build()
+}
+
+/// A parameter that is not given is absent; there is no way to send null in an address or a header.
+fn without_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|of| *of != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::OneOf(mut choice)) => {
+            let is_null = |of: &RefOr<Schema>| matches!(of, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+            choice.items.retain(|of| !is_null(of));
+            if choice.items.len() == 1 { choice.items.remove(0) } else { RefOr::T(Schema::OneOf(choice)) }
+        }
+        other => other,
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

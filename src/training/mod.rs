@@ -147,7 +147,7 @@ impl Training {
         let id = JobId::mint(&self.clock);
         let job = NewJob { id, asset: asset.id, cause: Cause::Request, recipe, promotion };
         loop {
-            if store::insert(&self.db, &job, self.clock.now()).await? {
+            if store::insert(&self.db, &job, self.clock.now()).await.map_err(|error| gone(&asset, error))? {
                 self.wake.notify_one();
                 return self.job(id).await;
             }
@@ -221,7 +221,8 @@ impl Training {
     pub async fn promote(&self, asset: &str, number: i32) -> Result<i32, TrainingError> {
         let asset = self.assets.find(asset).await?;
         let model = self.sound_version(&asset, number).await?;
-        store::crown(&self.db, asset.id, model, "promoted by hand", self.clock.now()).await?;
+        let promoted = store::crown(&self.db, asset.id, model, "promoted by hand", self.clock.now()).await;
+        promoted.map_err(|error| gone(&asset, error))?;
         Ok(number)
     }
 
@@ -251,5 +252,15 @@ impl Training {
 
     fn term(&self) -> Duration {
         Duration::from_secs(self.config.training_lease_s)
+    }
+}
+
+/// An asset that was found may be deleted before something is written about it.
+fn gone(asset: &Asset, error: sqlx::Error) -> TrainingError {
+    match error {
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+            AssetError::NotFound(asset.key.clone()).into()
+        }
+        error => error.into(),
     }
 }

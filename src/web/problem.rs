@@ -52,6 +52,15 @@ kinds! {
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "This body type is not taken here" "Name the body's type in Content-Type; the detail lists what is taken.";
     INVALID = 422 "invalid" "Something in the request is not valid" "Each entry of errors points to a value and says what is wrong with it.";
     NOTHING_STORED = 422 "nothing-stored" "No reading of the request could be stored" "Each entry of errors names a reading and says why it was refused.";
+    BATCH_TOO_LARGE = 422 "batch-too-large" "The request holds too many readings" "Split it: at most 100,000 readings a request. For history use POST /v1/imports.";
+    MALFORMED_ITEM = 422 "malformed-item" "This item is not written as readings are" "See the forms of telemetry in the reference; names may not appear twice.";
+    INVALID_INSTANT = 422 "invalid-instant" "This is no instant" "Write RFC 3339 with an offset and at most six digits after the point, or epoch milliseconds as a number.";
+    TIMESTAMP_IN_FUTURE = 422 "timestamp-in-future" "The reading lies in the future" "Set the sender's clock; COUNTERPART_READING_CLOCK_SKEW_S says how far ahead it may be.";
+    TOO_OLD = 422 "too-old" "The reading is older than what is kept" "Readings begin in 1970, and where COUNTERPART_READING_RETENTION_DAYS says.";
+    UNKNOWN_ASSET = 422 "unknown-asset" "The reading names an asset that does not exist" "Make the asset first, or check the spelling: upper and lower case differ.";
+    UNKNOWN_SIGNAL = 422 "unknown-signal" "The asset's type has no such signal" "Check the spelling, or add the signal in a new version of the type.";
+    WRONG_TYPE = 422 "wrong-type" "The value does not fit the kind of the signal" "Number signals take JSON numbers, boolean signals true or false, enum signals one of their labels.";
+    OUT_OF_RANGE = 422 "out-of-range" "The value is outside the limits of the signal" "Correct the sender or the limits of the asset's type; a type with on_invalid warn keeps such readings as uncertain.";
     INSUFFICIENT_DATA = 422 "insufficient-data" "There are too few readings for this" "Send more readings; the detail says how many are needed.";
     HEADERS_TOO_LARGE = 431 "headers-too-large" "The headers are too large" "Send at most 100 headers of 32 KiB together.";
     INTERNAL = 500 "internal" "The server made a mistake" "It has been logged. Sending the request again is safe.";

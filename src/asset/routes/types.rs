@@ -41,13 +41,10 @@ struct TypeView {
     document: TypeForm,
 }
 
-/// A type to be: its key beside its document.
+/// A type to be: its key beside its document. Only described, never read: serde's flatten would let
+/// faults pass.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewAssetType)]
-#[expect(
-    dead_code,
-    reason = "describes a body that is read in two steps, because serde's flatten would let faults pass"
-)]
 struct NewType {
     /// Its key, unique among types.
     key: Key,

@@ -205,6 +205,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::asset::Interval;
 
     fn build(document: Value) -> Result<TypeDocument, Vec<FieldError>> {
         TypeDocument::build(serde_json::from_value(document).unwrap(), None)

@@ -189,9 +189,12 @@ fn window(record: &Record, plan: Plan) -> Option<Item> {
     let bank = Bank::fit(&known, future);
     let whole = History { target: &target, inputs: &past, starts: &starts };
     let window = Window::new(&bank, &bank.forecast(&whole, &ahead), &whole, since_fit, &ahead, context);
-    let truth: Vec<f32> =
-        wide(&record.target[origin..origin + future]).iter().map(|value| scale.target(*value) as f32).collect();
+    // What a faulty sensor shows is no truth to learn from; in the past the network must live with it.
+    let faulty = |step: usize| record.fault.as_ref().is_some_and(|labels| labels[step] != 0);
+    let truth: Vec<f32> = (origin..origin + future)
+        .map(|step| if faulty(step) { f32::NAN } else { scale.target(f64::from(record.target[step])) as f32 })
+        .collect();
     let example = Example::new(window, truth);
-    let clean = example.window.is_finite() && example.truth.iter().all(|value| value.is_finite());
+    let clean = example.window.is_finite() && example.truth.iter().any(|value| value.is_finite());
     clean.then(|| Item { example, family: record.family.name(), partner_next: false })
 }

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
+use clap::Parser as _;
 use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,13 @@ use crate::score::{ScoreCard, Scored};
 
 type Progressing<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 type Script = Box<dyn FnMut(Assignment, Progressing<'_>) -> Result<Candidate, LearnError> + Send>;
+
+/// The room's settings with their defaults.
+#[derive(clap::Parser)]
+struct Settings {
+    #[command(flatten)]
+    training: Config,
+}
 
 /// A learner that follows a script.
 struct Scripted(Mutex<Script>);
@@ -50,15 +58,10 @@ impl Yard {
     async fn new() -> Self {
         let db = fixture::fresh().await.pool;
         let clock = Clock::manual("2026-11-24T00:00:00Z".parse::<DateTime<Utc>>().unwrap());
-        let config = Config {
-            training_first_frames: 100,
-            training_fresh_frames: 200,
-            training_frames: 1000,
-            training_lease_s: 30,
-            training_poll_ms: 10,
-        };
+        let mut config = Settings::parse_from(["test"]).training;
+        (config.training_first_frames, config.training_fresh_frames, config.training_poll_ms) = (100, 200, 10);
         let assets = Assets::new(db.clone(), clock.clone());
-        let readings = Readings::new(db.clone());
+        let readings = Readings::new(db.clone(), clock.clone(), &crate::reading::Config::default());
         let pump = store::asset(&db, "pump").await;
         let training = Training::new(db.clone(), clock.clone(), assets, readings, config);
         Self { db, clock, training, pump, shutdown: CancellationToken::new() }

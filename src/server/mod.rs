@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, dashboard, forecast, reading, scenario, training, twin};
+use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -126,6 +126,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
     OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
+        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use counterpart::clock::Clock;
 use counterpart::db::fixture::{self, Fixture};
-use counterpart::server::{self, Config, Rooms};
+use counterpart::server::{self, Config, Rooms, RoomsConfig};
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -51,7 +51,7 @@ impl Server {
         let db = fixture::fresh().await;
         let clock = Clock::manual(START.parse::<DateTime<Utc>>().unwrap());
         let end = CancellationToken::new();
-        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone());
+        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone(), &RoomsConfig::default()).unwrap();
         let listener = server::bind(&config).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (router, stop) = (server::router(&rooms, &config), end.clone());

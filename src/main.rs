@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use counterpart::config::{Cli, DbTool, DemoSettings, ImportSettings, Role, Settings};
-use counterpart::demo::Demo;
+use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
 use counterpart::{db, ingest, server};
 
@@ -29,7 +28,6 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Serve(settings) => serve(*settings).await?,
         Role::Demo(settings) => demo(*settings).await?,
-        Role::Import(settings) => import(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
         Role::Import(import) => {
@@ -60,20 +58,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 async fn demo(DemoSettings { demo, mut settings }: DemoSettings) -> anyhow::Result<()> {
     counterpart::observe::init(&settings.observe)?;
     settings.db.data_dir.get_or_insert_with(|| "data".into());
-    let built = server::build(&settings.server, &settings.db, &settings.rooms).await?;
-    writeln!(std::io::stdout(), "DEMO DATA: a simulated plant streams into the asset demo-plant")?;
-    let server::Rooms { assets, twins, ingest, clock, end, .. } = built.rooms.clone();
-    let plant = tokio::spawn(Demo::new(assets, twins, ingest, clock, &demo).run(end));
-    built.serve().await?;
-    plant.await.context("the demo plant broke")?.context("the demo plant stopped")
-}
-
-async fn import(settings: ImportSettings) -> anyhow::Result<()> {
-    counterpart::observe::init(&settings.observe)?;
-    let ImportSettings { command, db, reading, ingest: config, .. } = settings;
-    let summary = ingest::command::run(&command, &db, &reading, &config).await?;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
-    Ok(())
+    server::demo(&settings.server, &settings.db, &settings.rooms, &demo).await
 }
 
 async fn work(settings: Settings) -> anyhow::Result<()> {

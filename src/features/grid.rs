@@ -131,7 +131,7 @@ fn step(nominal_s: f64, frames: &[Frame]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asset::{Kind, Role, Signal, TypeDocument};
+    use crate::asset::testing::asset_type;
 
     fn frame(at_s: i64, values: &[f64]) -> Frame {
         let observed_at = DateTime::from_timestamp(1_000_000 + at_s, 0).unwrap();
@@ -139,26 +139,7 @@ mod tests {
     }
 
     fn two_signals() -> AssetType {
-        let signal = |name: &str, role| Signal {
-            name: name.to_owned(),
-            unit: "1".to_owned(),
-            kind: Kind::Number,
-            role,
-            min: None,
-            max: None,
-            max_rate: None,
-            description: None,
-        };
-        let document = TypeDocument {
-            description: None,
-            extends: None,
-            interval: "PT1S".parse().unwrap(),
-            signals: vec![signal("pump", Role::ControlInput), signal("level", Role::Output)],
-            attributes: Vec::new(),
-            health_classes: Vec::new(),
-            on_invalid: crate::asset::OnInvalid::Refuse,
-        };
-        AssetType { id: 1, key: "tank".to_owned(), version: 1, document, created_at: DateTime::UNIX_EPOCH }
+        asset_type(1.0, &["pump", "level"])
     }
 
     #[test]

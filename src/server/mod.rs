@@ -25,7 +25,7 @@ use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twi
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
-pub use run::{build, run, work};
+pub use run::{build, demo, run, work};
 
 /// Longest end, from the signal to the last byte.
 pub const END: Duration = Duration::from_secs(10);

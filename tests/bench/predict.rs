@@ -91,7 +91,11 @@ async fn fill(client: &reqwest::Client, url: &str) {
     let signal = |name: String, role: &str| json!({"name": name, "unit": "1", "role": role});
     let inputs = (0..INPUTS).map(|index| signal(format!("u{index}"), "control_input"));
     let outputs = (0..OUTPUTS).map(|index| signal(format!("y{index}"), "output"));
-    post("/v1/asset-types", json!({"key": "plant", "interval": "PT1S", "signals": inputs.chain(outputs).collect::<Vec<_>>()})).await;
+    post(
+        "/v1/asset-types",
+        json!({"key": "plant", "interval": "PT1S", "signals": inputs.chain(outputs).collect::<Vec<_>>()}),
+    )
+    .await;
     post("/v1/assets", json!({"key": "plant", "type": "plant"})).await;
     let begin = Utc::now() - TimeDelta::seconds(FRAMES as i64 + 1);
     let mut state = [0.0; OUTPUTS];
@@ -149,7 +153,10 @@ fn idle_memory() {
     std::thread::sleep(Duration::from_secs(5));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    println!("idle with the model loaded, {} (goal <= 250 MB = 244,140 kB)", resident.split_whitespace().collect::<Vec<_>>().join(" "));
+    println!(
+        "idle with the model loaded, {} (goal <= 250 MB = 244,140 kB)",
+        resident.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
     let stop = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(stop, nix::sys::signal::Signal::SIGTERM).unwrap();
     child.wait().unwrap();

@@ -58,11 +58,15 @@ async fn main() {
         assert!(status.is_success(), "{path}: {body}");
         body
     };
-    let get = async |path: &str| -> Value { client.get(format!("{url}{path}")).send().await.unwrap().json().await.unwrap() };
+    let get =
+        async |path: &str| -> Value { client.get(format!("{url}{path}")).send().await.unwrap().json().await.unwrap() };
 
-    post("/v1/asset-types", json!({"key": "cascaded-tanks", "interval": "PT4S", "signals": [
+    post(
+        "/v1/asset-types",
+        json!({"key": "cascaded-tanks", "interval": "PT4S", "signals": [
         {"name": "pump", "unit": "V", "role": "control_input", "min": 0, "max": 10},
-        {"name": "level", "unit": "V", "role": "output", "min": 0, "max": 10.1}]}))
+        {"name": "level", "unit": "V", "role": "output", "min": 0, "max": 10.1}]}),
+    )
     .await;
     post("/v1/assets", json!({"key": "tanks", "type": "cascaded-tanks"})).await;
     let frames = |from: DateTime<Utc>, record: &[(f64, f64)]| -> Value {

@@ -139,7 +139,14 @@ impl Worker {
             let started = Instant::now();
             tracing::info!(job.id = %job, job.attempts = claim.lease.attempts, "fine-tuning");
             let outcome = self.work(claim).await;
-            tracing::info!(job.id = %job, took_ms = started.elapsed().as_millis() as u64, outcome = ?outcome, "fine-tuned");
+            let took_ms = started.elapsed().as_millis() as u64;
+            match &outcome {
+                Outcome::Finished(Finish::Succeeded { version, verdict }) => {
+                    let reason = &verdict.reason;
+                    tracing::info!(job.id = %job, took_ms, model.version = version, reason, "fine-tuned");
+                }
+                other => tracing::info!(job.id = %job, took_ms, outcome = ?other, "fine-tuning ended"),
+            }
             return Ok(Step::Worked(job, outcome));
         }
         let made = self.training.schedule().await?;

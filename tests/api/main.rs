@@ -3,6 +3,7 @@
 mod assets;
 mod end;
 mod hostile;
+mod lives;
 mod openapi;
 mod server;
 mod tester;

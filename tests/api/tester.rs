@@ -1,12 +1,16 @@
 //! A server of a test's own, spoken to in the words of the domain.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use counterpart::clock::Clock;
 use counterpart::db::fixture::{self, Fixture};
+use counterpart::forecast::refresher::Refresher;
 use counterpart::server::{self, Config, Rooms, RoomsConfig};
+use counterpart::training::teacher::Teacher;
+use counterpart::training::{Step, Worker};
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) end: CancellationToken,
     pub(crate) db: Fixture,
     pub(crate) task: tokio::task::JoinHandle<()>,
+    /// Its rooms; nothing works in the background unless a test says so.
+    pub(crate) rooms: Rooms,
     client: reqwest::Client,
 }
 
@@ -57,7 +63,7 @@ impl Server {
         let (router, stop) = (server::router(&rooms, &config), end.clone());
         let task = tokio::spawn(async move { server::serve(listener, router, &config, stop).await });
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { address, clock, end, db, task, client }
+        Self { address, clock, end, db, task, rooms, client }
     }
 
     /// The address of a path.
@@ -101,6 +107,16 @@ impl Server {
     pub(crate) async fn asset(&self, key: &str) -> Value {
         self.post("/v1/asset-types", tank("tank")).await.success();
         self.post("/v1/assets", json!({"key": key, "type": "tank"})).await.success()
+    }
+
+    /// One round of the twins' own forecasts: how many were made.
+    pub(crate) async fn forecast_once(&self) -> usize {
+        Refresher::new(self.rooms.forecasts.clone()).step().await.unwrap()
+    }
+
+    /// One unit of a training worker's work.
+    pub(crate) async fn learn_once(&self) -> Step {
+        Worker::new(self.rooms.training.clone(), Arc::new(Teacher), self.end.clone()).step().await.unwrap()
     }
 
     /// Sends bytes as they are and reads until the server closes.

@@ -2,8 +2,11 @@
 
 mod assets;
 mod end;
+mod group_commit;
 mod hostile;
+mod hostile_readings;
 mod openapi;
 mod server;
+mod telemetry;
 mod tester;
 mod types;

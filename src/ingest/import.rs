@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
@@ -25,6 +26,8 @@ const CHUNK: usize = 1 << 20;
 const MAX_ROW: usize = 16 << 20;
 /// Longest import over HTTP.
 const MAX_IMPORT: u64 = 1 << 30;
+/// A source that brings nothing for so long is given up.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The format of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,9 @@ pub enum ImportError {
     /// The source could not be read.
     #[error("the source cannot be read")]
     Read(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The source stopped.
+    #[error("the source said nothing for {} seconds", SILENCE.as_secs())]
+    Silent,
     /// More than an import may bring.
     #[error("an import has at most 1 GiB, and a row at most 16 MiB")]
     TooLarge,
@@ -127,7 +133,7 @@ where
     let mut chunks = Chunks { quotes: options.form == ImportForm::Csv, ..Chunks::default() };
     let mut importing = Importing { ingest, scope, options, header: None, rows: 0, summary: ImportSummary::default() };
     importing.summary.dry_run = options.dry_run;
-    while let Some(bytes) = source.next().await {
+    while let Some(bytes) = tokio::time::timeout(SILENCE, source.next()).await.map_err(|_| ImportError::Silent)? {
         let bytes = bytes.map_err(|error| ImportError::Read(error.into()))?;
         importing.summary.bytes += bytes.len() as u64;
         if importing.summary.bytes > MAX_IMPORT {

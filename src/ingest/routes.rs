@@ -24,11 +24,12 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The doors for readings.
 pub fn router(ingest: Ingest) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(post_many))
-        .routes(routes!(post_one))
-        .routes(routes!(post_import))
-        .with_state(ingest)
+    OpenApiRouter::new().routes(routes!(post_many)).routes(routes!(post_one)).with_state(ingest)
+}
+
+/// The door for history: a request may take as long as its body keeps coming.
+pub fn imports(ingest: Ingest) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(post_import)).with_state(ingest)
 }
 
 impl From<IngestError> for Problem {
@@ -265,6 +266,7 @@ async fn post_import(
     let summary = import::stream(&ingest, scope, &options, stream, |_| {}).await.map_err(|error| match error {
         import::ImportError::Ingest(error) => error.into(),
         import::ImportError::Read(_) => Problem::new(problem::BAD_REQUEST, "the body ended before it was complete"),
+        import::ImportError::Silent => Problem::new(problem::TIMEOUT, error.to_string()),
         import::ImportError::TooLarge => Problem::new(problem::TOO_LARGE, error.to_string()),
         other => Problem::new(problem::INVALID, other.to_string()),
     })?;

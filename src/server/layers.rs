@@ -40,12 +40,14 @@ const CSP_DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 
                         img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
                         form-action 'none'; frame-ancestors 'none'";
 
-/// Puts the layers around a router. Each `layer` goes around those before it.
-pub(super) fn around(router: Router, rooms: &Rooms, config: &Config) -> Router {
+/// Puts the layers around a router. Each `layer` goes around those before it. Requests of `patient`
+/// are not timed.
+pub(super) fn around(router: Router, patient: Router, rooms: &Rooms, config: &Config) -> Router {
     router
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(config.body_timeout_s)))
         .layer(from_fn_with_state(Duration::from_secs(config.request_timeout_s), in_time))
+        .merge(patient)
         .layer(CsrfLayer::new().with_rejection_response(foreign))
         .layer(from_fn(guard::well_formed))
         .layer(from_fn_with_state(guard::Hosts::of(config), guard::known_host))

@@ -105,20 +105,22 @@ pub async fn bind(config: &Config) -> Result<TcpListener, ServerError> {
 
 /// All doors with all layers.
 pub fn router(rooms: &Rooms, config: &Config) -> Router {
-    let (router, api) = doors(rooms).split_for_parts();
+    let (router, mut api) = doors(rooms).split_for_parts();
+    let (patient, more) = patient_doors(rooms).split_for_parts();
+    api.merge(more);
     let router = router
         .merge(pages::router(rooms.clone()))
         .merge(docs::router(&docs::complete(api)))
         .merge(dashboard::router())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed);
-    layers::around(router, rooms, config)
+    layers::around(router, patient, rooms, config)
 }
 
 /// The description of the API.
 #[must_use]
 pub fn openapi(rooms: &Rooms) -> OpenApi {
-    docs::complete(doors(rooms).into_openapi())
+    docs::complete(doors(rooms).merge(patient_doors(rooms)).into_openapi())
 }
 
 /// The doors of the rooms: a new room is added here.
@@ -133,4 +135,9 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))
         .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
+}
+
+/// Doors whose requests may take longer than others.
+fn patient_doors(rooms: &Rooms) -> OpenApiRouter {
+    ingest::routes::imports(rooms.ingest.clone())
 }

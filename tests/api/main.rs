@@ -2,9 +2,12 @@
 
 mod assets;
 mod end;
+mod group_commit;
 mod hostile;
+mod hostile_readings;
 mod lives;
 mod openapi;
 mod server;
+mod telemetry;
 mod tester;
 mod types;

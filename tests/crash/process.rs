@@ -133,7 +133,7 @@ fn spawn(data: &Path, address: SocketAddr) -> Child {
         .arg("serve")
         .env_remove("DATABASE_URL")
         .env("COUNTERPART_DB_DATA_DIR", data)
-        .env("COUNTERPART_SERVER_LISTEN", address.to_string())
+        .env("COUNTERPART_SERVER_BIND", address.to_string())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)

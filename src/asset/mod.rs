@@ -11,6 +11,8 @@ mod patch;
 pub mod routes;
 pub mod schema;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod types;
 
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use counterpart::clock::Clock;
 use counterpart::db::fixture::{self, Fixture};
-use counterpart::server::{self, Config, Rooms};
+use counterpart::server::{self, Config, Rooms, RoomsConfig};
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,6 +24,9 @@ pub(crate) struct Server {
     /// Ends the server.
     pub(crate) end: CancellationToken,
     pub(crate) db: Fixture,
+    /// To drive by hand what otherwise works in the background.
+    #[expect(dead_code, reason = "for the tests of the rooms that work in the background")]
+    pub(crate) rooms: Rooms,
     pub(crate) task: tokio::task::JoinHandle<()>,
     client: reqwest::Client,
 }
@@ -51,13 +54,13 @@ impl Server {
         let db = fixture::fresh().await;
         let clock = Clock::manual(START.parse::<DateTime<Utc>>().unwrap());
         let end = CancellationToken::new();
-        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone());
+        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone(), &RoomsConfig::default()).unwrap();
         let listener = server::bind(&config).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (router, stop) = (server::router(&rooms, &config), end.clone());
         let task = tokio::spawn(async move { server::serve(listener, router, &config, stop).await });
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { address, clock, end, db, task, client }
+        Self { address, clock, end, db, rooms, task, client }
     }
 
     /// The address of a path.

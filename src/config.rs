@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::model::pretrain;
-use crate::{db, observe, server};
+use crate::{db, demo, ingest, observe, reading, server};
 
 /// A digital twin server that learns its asset.
 #[derive(Clone, Debug, Parser)]
@@ -22,6 +22,10 @@ pub struct Cli {
 pub enum Role {
     /// Serve the API and the dashboard, and learn in the background.
     Serve(Box<Settings>),
+    /// Serve, with a plant of our own that streams telemetry. Its data lies in ./data.
+    Demo(Box<DemoSettings>),
+    /// Import a file of history.
+    Import(Box<ImportSettings>),
     /// Bring the database's schema up to date, then end.
     Migrate {
         /// Which database.
@@ -73,6 +77,37 @@ pub struct Settings {
     /// The rooms.
     #[command(flatten)]
     pub rooms: server::RoomsConfig,
+}
+
+/// What the demo needs to know.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoSettings {
+    /// The plant.
+    #[command(flatten)]
+    pub demo: demo::Config,
+    /// The server.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What an import needs to know.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImportSettings {
+    /// What is imported where.
+    #[command(flatten)]
+    pub command: ingest::command::Command,
+    /// The database.
+    #[command(flatten)]
+    pub db: db::Config,
+    /// Logs.
+    #[command(flatten)]
+    pub observe: observe::Config,
+    /// Readings.
+    #[command(flatten)]
+    pub reading: reading::Config,
+    /// The way in.
+    #[command(flatten)]
+    pub ingest: ingest::Config,
 }
 
 #[cfg(test)]

@@ -30,5 +30,6 @@ pub mod training;
 
 // Roof: put together here, and only here.
 pub mod dashboard;
+pub mod demo;
 pub mod server;
 pub mod config;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use counterpart::config::{Cli, DbTool, Role, Settings};
+use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, server};
+use counterpart::{db, ingest, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -27,8 +27,13 @@ fn main() -> ExitCode {
 async fn play(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Serve(settings) => serve(*settings).await?,
+        Role::Demo(settings) => demo(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
+        Role::Import(import) => {
+            let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
+            write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;
+        }
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {
             let document = server::openapi(&server::Rooms::offline()?);
@@ -48,6 +53,12 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     counterpart::observe::init(&settings.observe)?;
     server::run(&settings.server, &settings.db, &settings.rooms).await
+}
+
+async fn demo(DemoSettings { demo, mut settings }: DemoSettings) -> anyhow::Result<()> {
+    counterpart::observe::init(&settings.observe)?;
+    settings.db.data_dir.get_or_insert_with(|| "data".into());
+    server::demo(&settings.server, &settings.db, &settings.rooms, &demo).await
 }
 
 async fn work(settings: Settings) -> anyhow::Result<()> {

@@ -1,25 +1,30 @@
-//! Types for the tests of rooms above, which need no database.
+//! Types for the tests of other rooms.
 
 use chrono::DateTime;
 
 use super::{AssetType, Interval, Kind, Role, Signal, TypeDocument};
 
-/// A type with these numbers as outputs and so many seconds between frames.
-pub(crate) fn asset_type(interval_s: f64, signals: &[&str]) -> AssetType {
-    let signal = |name: &&str| Signal {
+/// A type of number signals: the first a control input, the others outputs.
+pub(crate) fn asset_type(interval_s: f64, names: &[&str]) -> AssetType {
+    let signal = |(place, name): (usize, &&str)| Signal {
         name: (*name).to_owned(),
         unit: "1".to_owned(),
         kind: Kind::Number,
-        role: Role::Output,
+        role: if place == 0 { Role::ControlInput } else { Role::Output },
         min: None,
         max: None,
         max_rate: None,
         description: None,
     };
-    let document = TypeDocument {
-        interval: Interval::from_micros((interval_s * 1e6).round() as i64).expect("a test has a positive interval"),
-        signals: signals.iter().map(signal).collect(),
-        ..TypeDocument::default()
-    };
-    AssetType { id: 1, key: "of-test".to_owned(), version: 1, document, created_at: DateTime::UNIX_EPOCH }
+    AssetType {
+        id: 1,
+        key: "test".to_owned(),
+        version: 1,
+        document: TypeDocument {
+            interval: Interval::from_micros((interval_s * 1e6) as i64).expect("a positive interval"),
+            signals: names.iter().enumerate().map(signal).collect(),
+            ..TypeDocument::default()
+        },
+        created_at: DateTime::UNIX_EPOCH,
+    }
 }

@@ -92,8 +92,8 @@ pub struct Prediction {
     pub signals: BTreeMap<String, Bands>,
     /// UCUM units of inputs and outputs.
     pub units: BTreeMap<String, String>,
-    /// How the serving version did on windows that it had not learned from; null while the base
-    /// model or the fallback serves.
+    /// How who answers did on windows that were not learned from; null before the first fine-tune
+    /// job, and when the fallback answers.
     pub skill: Option<Skill>,
 }
 

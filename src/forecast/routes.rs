@@ -58,7 +58,7 @@ impl From<ForecastError> for Problem {
 /// What to predict.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-pub struct PredictRequest {
+pub(super) struct PredictRequest {
     /// Steps ahead, 1 to 512; 60 when left out.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 512)]
@@ -79,7 +79,7 @@ pub struct PredictRequest {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct PredictionsQuery {
+pub(super) struct PredictionsQuery {
     /// Items of a page, 1 to 1,000.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
@@ -97,7 +97,7 @@ struct PredictionPath {
 
 /// Base models that versions stand on.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BaseModels {
+pub(super) struct BaseModels {
     /// Their cards.
     pub items: Vec<BaseCard>,
 }

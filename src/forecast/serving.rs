@@ -27,25 +27,25 @@ pub struct Skill {
 
 /// A model version ready to serve.
 #[derive(Debug)]
-pub struct Version {
+pub(super) struct Version {
     /// For the engine.
-    pub head: Arc<HeadArtefact>,
+    pub(super) head: Arc<HeadArtefact>,
     /// Number within the asset.
-    pub number: i32,
+    pub(super) number: i32,
     /// Widths of its bands.
-    pub calibration: Calibration,
+    pub(super) calibration: Calibration,
     /// What its evaluation found.
-    pub skill: Option<Skill>,
+    pub(super) skill: Option<Skill>,
 }
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
 /// is asked of the database every time.
 #[derive(Clone, Debug, Default)]
-pub struct Versions(Arc<Mutex<HashMap<ModelId, Arc<Version>>>>);
+pub(super) struct Versions(Arc<Mutex<HashMap<ModelId, Arc<Version>>>>);
 
 impl Versions {
     /// The asset's champion; `None` when the base model serves.
-    pub async fn champion(&self, db: &PgPool, asset: AssetId) -> Result<Option<Arc<Version>>, WeightsError> {
+    pub(super) async fn champion(&self, db: &PgPool, asset: AssetId) -> Result<Option<Arc<Version>>, WeightsError> {
         let Some(row) = store::champion(db, asset).await? else { return Ok(None) };
         if let Some(version) = self.lock().get(&row.model_id) {
             return Ok(Some(version.clone()));
@@ -63,7 +63,7 @@ impl Versions {
             }),
             number: model.version,
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
-            skill: skill(&model.scores),
+            skill: skill(&model.scores, "candidate"),
         });
         let mut kept = self.lock();
         if kept.len() >= KEPT {
@@ -73,14 +73,20 @@ impl Versions {
         Ok(Some(version))
     }
 
+    /// How the base model did on the asset, once a job has judged it: what served when the first
+    /// version was born was the base.
+    pub(super) async fn base_skill(&self, db: &PgPool, asset: AssetId) -> sqlx::Result<Option<Skill>> {
+        Ok(store::first_scores(db, asset).await?.and_then(|scores| skill(&scores, "champion")))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Arc<Version>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads a version's skill from its score cards.
-fn skill(scores: &serde_json::Value) -> Option<Skill> {
-    let own = &scores["candidate"];
+/// Reads a forecaster's skill from the score cards of a version.
+fn skill(scores: &serde_json::Value, whose: &str) -> Option<Skill> {
+    let own = &scores[whose];
     let crps = own["crps"].as_f64()?;
     let naive = scores["naive"]["crps"].as_f64().filter(|crps| *crps > 0.0)?;
     Some(Skill {

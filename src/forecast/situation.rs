@@ -36,6 +36,8 @@ pub struct Situation {
     /// Whether the state is a past one, for which today's desired values mean nothing.
     past: bool,
     version: Option<Arc<Version>>,
+    /// Of the base model, while it serves.
+    base_skill: Option<Skill>,
     /// One for each target; empty while there is too little history.
     fits: Vec<Arc<Fit>>,
 }
@@ -197,6 +199,10 @@ impl Forecasts {
             tracing::error!(asset.key = key, error = &error as &dyn std::error::Error, "champion could not be loaded");
             None
         });
+        let base_skill = match &version {
+            Some(_) => None,
+            None => self.versions.base_skill(&self.db, asset.id).await?,
+        };
         let frames = match as_of {
             Some(at) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
             None => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
@@ -218,7 +224,7 @@ impl Forecasts {
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
-            Ok(Situation { asset, grid: Arc::new(grid), layout, horizon, twin, past, version, fits })
+            Ok(Situation { asset, grid: Arc::new(grid), layout, horizon, twin, past, version, base_skill, fits })
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
     }
@@ -278,7 +284,7 @@ impl Forecasts {
                 reason: None,
             },
             version: version.as_ref().map(|version| version.head.id),
-            skill: version.as_ref().and_then(|version| version.skill),
+            skill: version.as_ref().map_or(situation.base_skill, |version| version.skill),
         })
     }
 

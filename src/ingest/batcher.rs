@@ -1,13 +1,12 @@
 //! Group commit: whatever arrives while one transaction runs goes into the next; a lone request
 //! never waits for others.
 //!
-//! Writers are tasks of their own, so that a client that leaves cannot tear a transaction. They end
-//! when the last [`Batcher`] is gone and the queue is empty.
+//! Writers are tasks of their own, so that a client that leaves cannot tear a transaction. They start
+//! with the first request, and end when the last [`Batcher`] is gone and the queue is empty.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
@@ -49,35 +48,43 @@ pub(super) struct Job {
 
 /// Where requests hand in their frames.
 #[derive(Clone, Debug)]
-pub(super) struct Batcher {
-    queue: mpsc::UnboundedSender<Job>,
+pub(super) struct Batcher(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Bounded by the memory that each request holds until it is answered. Writers start with the
+    /// first request, so that a room can be built where there is no runtime and nothing to write.
+    queue: OnceLock<mpsc::UnboundedSender<Job>>,
+    writer: Writer,
+    config: Config,
 }
 
 impl Batcher {
-    /// Starts the writers.
-    pub(super) fn start(readings: &Readings, clock: &Clock, config: &Config, stored: Option<Arc<Notify>>) -> Self {
-        // Bounded by the memory that each request holds until it is answered.
-        let (queue, inbox) = mpsc::unbounded_channel();
-        let inbox = Arc::new(Mutex::new(inbox));
-        let most = config.ingest_batch as usize;
-        for _ in 0..config.ingest_writers {
-            let writer = Writer {
-                pool: readings.pool.clone(),
-                connection: None,
-                readings: readings.clone(),
-                clock: clock.clone(),
-                stored: stored.clone(),
-            };
-            let inbox = Arc::clone(&inbox);
-            tokio::spawn(async move {
-                // A panic loses the requests in work, which are told that the outcome is unknown,
-                // but never the writer.
-                while tokio::spawn(writer.again().run(Arc::clone(&inbox), most)).await.is_err() {
-                    tracing::error!("a writer of readings panicked and was started again");
-                }
-            });
-        }
-        Self { queue }
+    /// A batcher whose writers are not started yet.
+    pub(super) fn new(readings: &Readings, clock: &Clock, config: &Config, stored: Option<Arc<Notify>>) -> Self {
+        let (readings, clock) = (readings.clone(), clock.clone());
+        let writer = Writer { connection: None, readings, clock, stored };
+        Self(Arc::new(Shared { queue: OnceLock::new(), writer, config: config.clone() }))
+    }
+
+    fn queue(&self) -> &mpsc::UnboundedSender<Job> {
+        let Shared { queue, writer, config } = &*self.0;
+        queue.get_or_init(|| {
+            let (queue, inbox) = mpsc::unbounded_channel();
+            let inbox = Arc::new(Mutex::new(inbox));
+            let most = config.ingest_batch as usize;
+            for _ in 0..config.ingest_writers {
+                let (writer, inbox) = (writer.again(), Arc::clone(&inbox));
+                tokio::spawn(async move {
+                    // A panic loses the requests in work, which are told that the outcome is
+                    // unknown, but never the writer.
+                    while tokio::spawn(writer.again().run(Arc::clone(&inbox), most)).await.is_err() {
+                        tracing::error!("a writer of readings panicked and was started again");
+                    }
+                });
+            }
+            queue
+        })
     }
 
     /// Hands in the frames of one request and waits for their commit. A caller that stops waiting
@@ -88,13 +95,13 @@ impl Batcher {
         atomic: bool,
     ) -> Result<Vec<Option<Counts>>, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Job { blocks, atomic, reply }).map_err(|_| Failure::Away)?;
+        self.queue().send(Job { blocks, atomic, reply }).map_err(|_| Failure::Away)?;
         answer.await.unwrap_or(Err(Failure::Away))
     }
 }
 
+#[derive(Debug)]
 struct Writer {
-    pool: PgPool,
     /// Its own, so that a commit needs neither the pool's check nor its clean-up.
     connection: Option<PgConnection>,
     readings: Readings,
@@ -106,7 +113,6 @@ impl Writer {
     /// A writer like this one, with a connection of its own.
     fn again(&self) -> Self {
         Self {
-            pool: self.pool.clone(),
             connection: None,
             readings: self.readings.clone(),
             clock: self.clock.clone(),
@@ -200,7 +206,7 @@ impl Writer {
                 outcome => return outcome,
             }
         }
-        let connection = self.connection.insert(self.pool.acquire().await?.detach());
+        let connection = self.connection.insert(self.readings.pool.acquire().await?.detach());
         commit(connection, jobs, now, suspicious).await
     }
 

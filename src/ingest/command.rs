@@ -86,7 +86,7 @@ pub async fn run(
     let outcome = async {
         let asset = find_or_make(&assets, command).await?;
         let readings = Readings::new(database.pool.clone(), clock.clone(), reading);
-        let ingest = Ingest::start(assets.clone(), readings, clock, ingest, None);
+        let ingest = Ingest::new(assets.clone(), readings, clock, ingest, None);
         let bar = ProgressBar::new(length);
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}") {
             bar.set_style(style);

@@ -174,18 +174,12 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts the writers on the present runtime. `stored` is notified after commits.
+    /// The way into a database. `stored` is notified after commits.
     #[must_use]
-    pub fn start(
-        assets: Assets,
-        readings: Readings,
-        clock: Clock,
-        config: &Config,
-        stored: Option<Arc<Notify>>,
-    ) -> Self {
+    pub fn new(assets: Assets, readings: Readings, clock: Clock, config: &Config, stored: Option<Arc<Notify>>) -> Self {
         let memory_bytes = (config.ingest_memory_mib as usize) << 20;
         Self {
-            batcher: Batcher::start(&readings, &clock, config, stored),
+            batcher: Batcher::new(&readings, &clock, config, stored),
             memory: Arc::new(Semaphore::new(memory_bytes)),
             memory_bytes,
             assets,

@@ -128,6 +128,14 @@ pub async fn weights(db: impl PgExecutor<'_>, model: ModelId) -> Result<Option<M
     Ok(Some(ModelRow { id: model, asset, version, base, weights: weights.into(), sha256, calibration, scores }))
 }
 
+/// Score cards that the asset's first version was judged by.
+pub async fn first_scores(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<Value>> {
+    sqlx::query_scalar("select scores from model_version where asset_id = $1 and version = 1")
+        .bind(asset)
+        .fetch_optional(db)
+        .await
+}
+
 /// Versions of an asset, newest first, older than version `before`.
 pub async fn list(
     db: impl PgExecutor<'_>,

@@ -21,11 +21,11 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, dashboard, forecast, reading, scenario, training, twin};
+use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
-pub use run::{build, run, work};
+pub use run::{build, demo, run, work};
 
 /// Longest end, from the signal to the last byte.
 pub const END: Duration = Duration::from_secs(10);
@@ -126,7 +126,9 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
     OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
+        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
+        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))

@@ -11,6 +11,7 @@ use crate::asset::Assets;
 use crate::clock::Clock;
 use crate::forecast::refresher::Refresher;
 use crate::forecast::{self, Forecasts};
+use crate::ingest::{self, Ingest};
 use crate::model::{self, ArtefactError, Engine};
 use crate::observe::Metrics;
 use crate::reading::{self, Readings};
@@ -26,6 +27,9 @@ pub struct RoomsConfig {
     /// Readings.
     #[command(flatten)]
     pub reading: reading::Config,
+    /// The way in.
+    #[command(flatten)]
+    pub ingest: ingest::Config,
     /// The model engine.
     #[command(flatten)]
     pub model: model::Config,
@@ -66,6 +70,8 @@ pub struct Rooms {
     pub readings: Readings,
     /// Live states.
     pub twins: Twins,
+    /// The way in.
+    pub ingest: Ingest,
     /// Predictions.
     pub forecasts: Forecasts,
     /// What-ifs.
@@ -83,6 +89,7 @@ impl Rooms {
         let assets = Assets::new(db.clone(), clock.clone());
         let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
         let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
+        let ingest = Ingest::new(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
         let engine = Engine::start(&config.model)?;
         let forecasts = Forecasts::new(
             db.clone(),
@@ -97,7 +104,7 @@ impl Rooms {
         let training =
             Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
         let feed = Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone());
-        Ok(Self { db, clock, metrics, end, assets, readings, twins, forecasts, scenarios, training, feed })
+        Ok(Self { db, clock, metrics, end, assets, readings, twins, ingest, forecasts, scenarios, training, feed })
     }
 
     /// Starts what works in the background until the end: forecasts, fine-tuning, housekeeping and

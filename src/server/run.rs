@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Config, Rooms, RoomsConfig, bind, router, serve};
 use crate::clock::Clock;
 use crate::db::{self, Database};
+use crate::demo::Demo;
 
 /// A server that is ready to serve.
 pub struct Built {
@@ -55,6 +56,21 @@ impl Built {
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
     build(config, db, rooms).await?.serve().await
+}
+
+/// Serves, with the demo plant streaming into it.
+pub async fn demo(
+    config: &Config,
+    db: &db::Config,
+    rooms: &RoomsConfig,
+    demo: &crate::demo::Config,
+) -> anyhow::Result<()> {
+    let built = build(config, db, rooms).await?;
+    drop(writeln!(std::io::stdout(), "DEMO DATA: a simulated plant streams into the asset demo-plant"));
+    let Rooms { assets, twins, ingest, clock, end, .. } = built.rooms.clone();
+    let plant = tokio::spawn(Demo::new(assets, twins, ingest, clock, demo).run(end));
+    built.serve().await?;
+    plant.await.context("the demo plant broke")?.context("the demo plant stopped")
 }
 
 /// Fine-tunes until SIGTERM or SIGINT, for servers elsewhere on the same database.

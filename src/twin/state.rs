@@ -169,7 +169,7 @@ impl State {
 
 /// A stored number as people know it: booleans as such, enum values as their label.
 #[must_use]
-pub fn shown_value(kind: &Kind, value: f64) -> Value {
+pub(super) fn shown_value(kind: &Kind, value: f64) -> Value {
     match kind {
         Kind::Boolean => Value::Bool(value != 0.0),
         Kind::Enum { labels } => match labels.get(value as usize) {

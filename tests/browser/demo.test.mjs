@@ -80,10 +80,13 @@ test("what cannot be asked is said beside the question", async () => {
   const value = p.locator('[data-what-if="value"]').first();
   await value.waitFor({ timeout: 60_000 });
   const good = await value.inputValue();
-  await value.fill("1e9");
+  await p.getByLabel("Keep inputs within their limits and rates").uncheck();
+  await p.locator("select[id$='-op']").first().selectOption("ramp");
+  await p.locator("input[id$='-to']").first().fill("60");
+  await value.fill("-1e9");
   const problem = p.locator('[data-panel="what-if"] .problem');
   await problem.waitFor();
-  assert.match((await problem.textContent()) ?? "", /1000000000/);
+  assert.match((await problem.textContent()) ?? "", /not valid/);
   await value.fill(good);
   await problem.waitFor({ state: "detached" });
   // The browser itself logs an answer of 422.

@@ -28,7 +28,7 @@ export function changeEditor(feed, change, use) {
     const when = `from ${change.from === 0 ? "now" : `+${span(change.from * feed.interval)}`} to +${span(change.to * feed.interval)}`;
     const steps = slowest(signal, present, change.value, feed.interval);
     const given = change.op === "ramp" ? change.to - change.from : 1;
-    const tooFast = steps > given ? ` Faster than ${signal.name} may move: it needs a ramp of at least ${steps} steps.` : "";
+    const tooFast = steps > given ? ` This is faster than ${signal.name} may move: it needs ${steps} steps.` : "";
     const label = labels.length ? ` ${quantity(change.value, "", labels)},` : "";
     say(hint, `Now ${quantity(present, signal.unit, labels)};${label} ${when}${change.op === "ramp" ? ", then held" : ""}.${tooFast}`);
   };

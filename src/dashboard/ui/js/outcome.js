@@ -46,11 +46,13 @@ export function outcomePanel(feed) {
       { text: "with the change", color: "scenario" },
       { text: "80\u202f% band", color: "scenario", kind: "band" },
     ),
-    kept,
     holder,
+    kept,
     words,
   );
 
+  /** Whether the measured line reaches the state that was answered from; readings may come after the answer. */
+  let whole = true;
   let picked = outputs.some((signal) => signal.name === asked);
   const press = () => {
     for (const tab of tabs.querySelectorAll("button")) tab.setAttribute("aria-pressed", String(tab.dataset.output === chosen?.name));
@@ -136,7 +138,8 @@ export function outcomePanel(feed) {
     const [low, median, high] = quantileColumns(scenario.signals[chosen.name]);
     const measured = past.values(chosen.name);
     const last = measured.at(-1);
-    const joined = past.t.at(-1) === now && last !== null && last !== undefined ? { t: [now, ...t], from: [last] } : { t, from: [] };
+    whole = past.t.at(-1) === now;
+    const joined = whole && last !== null && last !== undefined ? { t: [now, ...t], from: [last] } : { t, from: [] };
     charts[0].set({
       ...sideBySide([{ t: past.t, columns: [measured] }, { t: joined.t, columns: [low, median, high, base].map((column) => [...joined.from, ...column]) }]),
       ...range,
@@ -152,6 +155,7 @@ export function outcomePanel(feed) {
     element.dataset.maxDelta = String(Math.max(0, ...delta.map((value) => Math.abs(value ?? 0))));
   };
 
+  feed.on("history", () => whole || draw());
   return {
     element,
     /** @param {any} fresh @param {string[]} names of the changed inputs */

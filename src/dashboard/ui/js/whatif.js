@@ -30,7 +30,8 @@ export function whatIfPanel(feed) {
   /** @type {import("./plan.js").Change[]} */
   let changes = [];
   let horizon = 60;
-  let clamp = here().query.get("clamp") === "1";
+  // The curve goes on following the hand where the asset could not; what was used instead is said.
+  let clamp = here().query.get("clamp") !== "0";
   let follow = true;
   let begun = false;
 
@@ -52,7 +53,7 @@ export function whatIfPanel(feed) {
   });
 
   const edited = () => {
-    remember({ change: toText(changes), horizon, clamp: clamp ? 1 : null });
+    remember({ change: toText(changes), horizon, clamp: clamp ? null : 0 });
     work.ask();
   };
   /** @param {import("./api.js").Signal} signal */
@@ -104,7 +105,7 @@ export function whatIfPanel(feed) {
       ),
       free.length ? h("div", {}, h("button", { type: "button", class: "small", onclick: () => { changes.push(suggested(free[0])); build(); edited(); } }, "Change another input")) : null,
       h("div", { class: "fields" }, h("label", { class: "field" }, h("span", {}, "Horizon, steps"), steps), h("p", { class: "beside" }, inTime)),
-      check("Keep within limits and rates instead of refusing", clamp, (on) => { clamp = on; edited(); }),
+      check("Keep inputs within their limits and rates", clamp, (on) => { clamp = on; edited(); }),
       check("Follow the live state", follow, (on) => { follow = on; if (on) work.ask(); }),
     );
   };

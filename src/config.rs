@@ -119,7 +119,8 @@ mod tests {
     use super::*;
 
     fn variables(command: &Command, found: &mut BTreeSet<String>) {
-        found.extend(command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())));
+        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        found.extend(shown.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())));
         command.get_subcommands().for_each(|role| variables(role, found));
     }
 

@@ -77,7 +77,7 @@ impl Metrics {
         metric
     }
 
-    /// All of them in the OpenMetrics text format.
+    /// All of them in the text format of `OpenMetrics`.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

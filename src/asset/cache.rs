@@ -27,7 +27,7 @@ impl Cache {
         for key in keys {
             match kept.get(*key) {
                 Some((read, asset)) if read.elapsed() < FRESH => {
-                    drop(found.insert((*key).to_owned(), Arc::clone(asset)))
+                    drop(found.insert((*key).to_owned(), Arc::clone(asset)));
                 }
                 _ => missing.push(*key),
             }

@@ -60,6 +60,7 @@ struct HistoryQuery {
     /// How a bucket becomes a value.
     agg: Option<Agg>,
     /// What stands where nothing was measured. Without it gaps stay and empty buckets are left out.
+    #[param(inline)]
     fill: Option<Fill>,
     /// Thin the answer to this many points that keep its look (3 to 11,000).
     max_points: Option<usize>,
@@ -68,6 +69,7 @@ struct HistoryQuery {
     /// Continues an answer: its `next`.
     cursor: Option<String>,
     /// `json` or `csv`; the Accept header by default.
+    #[param(inline)]
     format: Option<Format>,
 }
 

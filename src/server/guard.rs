@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header;
+use axum::http::uri::Authority;
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -41,7 +42,7 @@ impl Hosts {
 /// name point to this machine and, being of "the same site" then, ask whatever it likes (DNS
 /// rebinding).
 pub(super) async fn known_host(State(hosts): State<Hosts>, request: Request, next: Next) -> Result<Response, Problem> {
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(Authority::as_str);
     let named = authority.or_else(|| request.headers().get(header::HOST).and_then(|host| host.to_str().ok()));
     if named.is_none_or(|name| hosts.allow(name)) {
         return Ok(next.run(request).await);

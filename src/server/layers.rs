@@ -186,19 +186,18 @@ async fn dressed(request: Request, next: Next) -> Response {
 }
 
 async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::warn!(limit_ms = limit.as_millis(), "request took too long");
-            Problem::new(problem::TIMEOUT, "the answer was not ready in time").into_response()
-        }
+    if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
+        return response;
     }
+    tracing::warn!(limit_ms = limit.as_millis(), "request took too long");
+    Problem::new(problem::TIMEOUT, "the answer was not ready in time").into_response()
 }
 
 fn foreign(_: ProtectionError) -> Response {
     Problem::new(problem::FORBIDDEN, "a page of another site asked for a change").into_response()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = said.unwrap_or("not a text"), "a request panicked");

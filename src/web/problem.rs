@@ -30,7 +30,7 @@ pub struct Kind {
 macro_rules! kinds {
     ($($name:ident = $status:literal $slug:literal $title:literal $advice:literal;)+) => {
         $(
-            #[doc = $advice]
+            #[doc = $title]
             pub const $name: Kind = Kind { slug: $slug, status: $status, title: $title, advice: $advice };
         )+
         /// Every kind, for the pages and the documentation.
@@ -72,8 +72,8 @@ kinds! {
 #[must_use]
 pub fn of_status(status: StatusCode) -> (Kind, &'static str) {
     let fallback = if status.is_server_error() { INTERNAL } else { BAD_REQUEST };
-    // Several kinds may share a status: the first one is the most general, save for 400.
-    let kind = ALL.iter().copied().filter(|kind| kind.status == status.as_u16() && *kind != INVALID_JSON).next();
+    // Where several kinds share a status the first one is the most general, save for 400.
+    let kind = ALL.iter().copied().find(|kind| kind.status == status.as_u16() && *kind != INVALID_JSON);
     (kind.unwrap_or(fallback), status.canonical_reason().unwrap_or("the request was refused"))
 }
 

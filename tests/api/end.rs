@@ -52,15 +52,16 @@ async fn a_signal_ends_the_program_in_order() {
         let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_counterpart"))
             .args(["serve", "--bind", "127.0.0.1:0", "--log-format", "json"])
             .env("DATABASE_URL", &db.url)
-            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
             if let Some((_, rest)) = line.split_once("dashboard http://") {
-                break rest.split(',').next().unwrap().to_owned();
+                break rest.to_owned();
             }
         };
         let _silent = TcpStream::connect(&address).await.unwrap();

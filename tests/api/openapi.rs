@@ -55,6 +55,15 @@ async fn the_description_is_sound() {
     });
     assert!(missing.is_empty(), "references lead nowhere: {missing:?}");
 
+    // Nothing fits "all of" several objects of which one takes no members but its own.
+    walk(&document, &mut |value| {
+        let Some(all) = value.get("allOf").and_then(Value::as_array).filter(|all| all.len() > 1) else { return };
+        for part in all {
+            let target = part.get("$ref").and_then(Value::as_str).and_then(|target| document.pointer(&target[1..]));
+            assert_ne!(target.unwrap_or(part)["additionalProperties"], false, "{value}");
+        }
+    });
+
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
         let said = |member: &Value| member.as_str().is_some_and(|text| !text.trim().is_empty());

@@ -1,5 +1,6 @@
 //! The HTTP of asset types.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,7 +8,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,30 +30,72 @@ pub(super) fn router() -> OpenApiRouter<Assets> {
 }
 
 /// A version of an asset type as it is shown.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AssetType)]
+#[derive(Debug, Serialize)]
 struct TypeView {
-    /// Its key.
     key: String,
-    /// 1, 2, 3...
     version: i32,
-    /// When this version was made.
     created_at: DateTime<Utc>,
-    /// What it says, with everything inherited.
     #[serde(flatten)]
     document: TypeForm,
 }
 
-/// A type to be: its key beside its document. Only described, never read: serde's flatten would let
-/// faults pass.
-#[derive(Serialize, ToSchema)]
-#[schema(as = NewAssetType)]
-struct NewType {
-    /// Its key, unique among types.
-    key: Key,
-    /// What it says.
-    #[serde(flatten)]
-    document: TypeForm,
+/// A type to be: its key beside its document. Never made: the body is read in two steps, because
+/// serde's flatten would let faults pass.
+enum NewType {}
+
+impl PartialSchema for TypeView {
+    fn schema() -> RefOr<Schema> {
+        let of = |description, schema: ObjectBuilder| RefOr::from(schema.description(Some(description)).build());
+        let version = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        let instant = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        let more = [
+            ("key", Ref::from_schema_name("Key").into()),
+            ("version", of("1, 2, 3...", version)),
+            ("created_at", of("When this version was made.", instant)),
+        ];
+        document_with("A version of an asset type, with everything inherited.", more)
+    }
+}
+
+impl ToSchema for TypeView {
+    fn name() -> Cow<'static, str> {
+        "AssetType".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        NewType::schemas(schemas);
+    }
+}
+
+impl PartialSchema for NewType {
+    fn schema() -> RefOr<Schema> {
+        document_with("A type to be: its key beside its document.", [("key", Ref::from_schema_name("Key").into())])
+    }
+}
+
+impl ToSchema for NewType {
+    fn name() -> Cow<'static, str> {
+        "NewAssetType".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("Key".to_owned(), Key::schema()));
+        TypeForm::schemas(schemas);
+    }
+}
+
+/// The schema of a document with more members. Not "all of" the two, because the document alone
+/// takes no others.
+fn document_with<const N: usize>(description: &str, more: [(&str, RefOr<Schema>); N]) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut object)) = TypeForm::schema() else { unreachable!("the form is a struct") };
+    object.description = Some(description.to_owned());
+    for (name, schema) in more {
+        object.required.push(name.to_owned());
+        object.properties.insert(name.to_owned(), schema);
+    }
+    RefOr::T(Schema::Object(object))
 }
 
 /// What went.

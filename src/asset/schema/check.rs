@@ -70,7 +70,7 @@ impl Faults {
 
 /// See [`TypeDocument::build`].
 pub(super) fn document(
-    form: TypeForm,
+    form: &TypeForm,
     parent: Option<(Extends, &TypeDocument)>,
 ) -> Result<TypeDocument, Vec<FieldError>> {
     let mut faults = Faults::default();
@@ -113,7 +113,7 @@ pub fn attributes(document: &TypeDocument, values: &Map<String, Value>) -> Resul
         match (attribute.kind, value) {
             (AttributeKind::Boolean, Value::Bool(_)) | (AttributeKind::Number, Value::Number(_)) => {}
             (AttributeKind::Text, Value::String(text)) => {
-                faults.unless(text.chars().count() <= MAX_TEXT, at, format!("has more than {MAX_TEXT} characters"))
+                faults.unless(text.chars().count() <= MAX_TEXT, at, format!("has more than {MAX_TEXT} characters"));
             }
             (AttributeKind::Boolean, _) => faults.add(at, "must be true or false"),
             (AttributeKind::Number, _) => faults.add(at, "must be a number"),
@@ -177,7 +177,7 @@ fn unique_labels(faults: &mut Faults, labels: &[String], at: &str) {
 
 /// Adds what the parent has and the form does not say. What is inherited comes first and keeps
 /// its place, so that frames of the parent are the beginning of ours.
-fn inherit(form: TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDocument {
+fn inherit(form: &TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDocument {
     let mut own = TypeDocument { extends: None, ..TypeDocument::stored(form.clone()) };
     let Some((extends, parent)) = parent else { return own };
     own.extends = Some(extends);

@@ -90,7 +90,7 @@ impl TypeDocument {
     /// Checks a document, with everything of `parent` that it does not say itself. All faults are
     /// found, each with its JSON pointer.
     pub fn build(form: TypeForm, parent: Option<(Extends, &Self)>) -> Result<Self, Vec<FieldError>> {
-        check::document(form, parent)
+        check::document(&form, parent)
     }
 
     /// Reads a stored document, which was checked when it was written.

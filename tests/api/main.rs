@@ -8,6 +8,7 @@ mod hostile_readings;
 mod lives;
 mod openapi;
 mod server;
+mod stream;
 mod telemetry;
 mod tester;
 mod types;

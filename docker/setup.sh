@@ -169,6 +169,7 @@ if [ "${1:-}" = --browser ]; then
     apt chromium || die "Chromium could not be installed: run 'apt-get install chromium' as root."
   fi
   npm_file playwright-core@1.64.1 playwright-core
+  npm_file axe-core@4.14.1 axe-core
 fi
 
 say "done. Next: cargo run --release -- demo"

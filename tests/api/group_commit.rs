@@ -10,7 +10,7 @@ use counterpart::ingest::{Config, Form, Ingest, Options, Receipt};
 use counterpart::reading::{self, Readings};
 use counterpart::twin::Twins;
 use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::tester::Server;

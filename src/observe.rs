@@ -7,6 +7,12 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+// What rooms count with; where the crate lives is decided here.
+pub use prometheus_client::encoding::EncodeLabelSet;
+pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::family::Family;
+pub use prometheus_client::metrics::gauge::Gauge;
+pub use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -96,7 +102,6 @@ fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> 
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::counter::Counter;
 
     use super::*;
 

@@ -55,8 +55,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tch", &["model/"]),
     ("torch_sys", &["model/"]),
     ("sqlx::query", &["db/", "*/store.rs", "*/lease.rs"]),
-    ("axum", &["web/", "server/", "dashboard/", "*/routes.rs"]),
-    ("utoipa_axum", &["web/", "server/", "dashboard/", "*/routes.rs"]),
+    ("axum", &["web/", "server/", "dashboard/", "*/routes.rs", "*/routes/"]),
+    ("utoipa_axum", &["web/", "server/", "dashboard/", "*/routes.rs", "*/routes/"]),
     ("utoipa_swagger_ui", &["server/"]),
     ("prometheus_client", &["observe.rs", "observe/"]),
     ("rumqttc", &["ingest/mqtt.rs"]),
@@ -230,6 +230,7 @@ fn against_the_plan(source: &Source) -> Vec<String> {
 fn away_from_home(source: &Source) -> Vec<String> {
     let at_home = |homes: &[&str]| {
         homes.iter().any(|home| match home.strip_prefix('*') {
+            Some(folder) if folder.ends_with('/') => source.path.contains(folder),
             Some(file) => source.path.ends_with(file),
             None => source.path == *home || (home.ends_with('/') && source.path.starts_with(home)),
         })

@@ -196,7 +196,10 @@ impl Stretch {
 
 /// Fits by asset and target, kept while they are fresh.
 #[derive(Clone, Debug, Default)]
-pub struct Fits(Arc<Mutex<HashMap<(AssetId, usize, bool), Arc<Fit>>>>);
+pub struct Fits(Arc<Mutex<Kept>>);
+
+/// Fits by asset, target, and whether the horizon is a long one.
+type Kept = HashMap<(AssetId, usize, bool), Arc<Fit>>;
 
 impl Fits {
     /// A fresh fit for the end of the grid, made now if there is none. Costs milliseconds of CPU
@@ -228,7 +231,7 @@ impl Fits {
         fit
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(AssetId, usize, bool), Arc<Fit>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

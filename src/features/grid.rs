@@ -123,7 +123,7 @@ fn step(nominal_s: f64, frames: &[Frame]) -> f64 {
     if gaps.is_empty() {
         return nominal_s;
     }
-    let middle = gaps.len() / 2;
+    let middle = (gaps.len() - 1) / 2;
     let (_, median, _) = gaps.select_nth_unstable_by(middle, f64::total_cmp);
     (*median / nominal_s).round().max(1.0) * nominal_s
 }

@@ -21,7 +21,7 @@ const TOGETHER: usize = 16;
 /// Between two looks when nothing was stale.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two clearings of old vintages.
-const CLEARING: Duration = Duration::from_secs(3_600);
+const CLEARING: Duration = Duration::from_hours(1);
 
 /// Refreshes stale forecasts, a round at a time.
 #[derive(Debug)]

@@ -171,6 +171,25 @@ impl Situation {
         vec![one; futures]
     }
 
+    /// From the network's order (targets, futures within) and units to ours.
+    fn in_units(&self, answers: Vec<Quantiles>, futures: usize) -> Vec<Vec<Quantiles>> {
+        let mut sorted: Vec<Vec<Quantiles>> = vec![Vec::with_capacity(self.fits.len()); futures];
+        for (index, mut answer) in answers.into_iter().enumerate() {
+            let fit = &self.fits[index / futures];
+            let signal = self.signal(fit.target());
+            if let Some(version) = &self.version {
+                version.calibration.apply(&signal.name, &mut answer);
+            }
+            let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
+            for row in &mut answer {
+                // Limits of the sensor bound what can be measured.
+                *row = row.map(|value| fit.scale().undo(value).clamp(low, high));
+            }
+            sorted[index % futures].push(answer);
+        }
+        sorted
+    }
+
     fn windows(&self, futures: &[Future]) -> Vec<Window> {
         let steps = future_steps(self.horizon);
         let rows: Vec<Vec<Vec<f64>>> = futures.iter().map(|future| future.rows.clone()).collect();
@@ -274,7 +293,7 @@ impl Forecasts {
                 return Ok(fallback(error.to_string()));
             }
         };
-        let distinct_answers = self.in_units(situation, answers, owned.len());
+        let distinct_answers = situation.in_units(answers, owned.len());
         Ok(Said {
             answers: places.iter().map(|place| distinct_answers[*place].clone()).collect(),
             model: Answerer {
@@ -286,24 +305,5 @@ impl Forecasts {
             version: version.as_ref().map(|version| version.head.id),
             skill: version.as_ref().map_or(situation.base_skill, |version| version.skill),
         })
-    }
-
-    /// From the network's order (targets, futures within) and units to ours.
-    fn in_units(&self, situation: &Situation, answers: Vec<Quantiles>, futures: usize) -> Vec<Vec<Quantiles>> {
-        let mut sorted: Vec<Vec<Quantiles>> = vec![Vec::with_capacity(situation.fits.len()); futures];
-        for (index, mut answer) in answers.into_iter().enumerate() {
-            let fit = &situation.fits[index / futures];
-            let signal = situation.signal(fit.target());
-            if let Some(version) = &situation.version {
-                version.calibration.apply(&signal.name, &mut answer);
-            }
-            let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
-            for row in &mut answer {
-                // Limits of the sensor bound what can be measured.
-                *row = row.map(|value| fit.scale().undo(value).clamp(low, high));
-            }
-            sorted[index % futures].push(answer);
-        }
-        sorted
     }
 }

@@ -127,7 +127,7 @@ impl Writer {
             if received == 0 {
                 return;
             }
-            let batch: Vec<Job> = jobs.drain(..).collect();
+            let batch: Vec<Job> = std::mem::take(&mut jobs);
             match self.write(&batch).await {
                 Ok(outcomes) => answer(batch, outcomes),
                 Err(failure @ Failure::Away) => refuse(batch, failure),

@@ -28,7 +28,7 @@ pub struct Command {
     #[arg(long = "type", value_name = "KEY")]
     pub asset_type: Option<String>,
 
-    /// Name of the column that holds the instant. Default: ts, observed_at, timestamp or time.
+    /// Name of the column that holds the instant. Default: `ts`, `observed_at`, `timestamp` or `time`.
     #[arg(long, value_name = "COLUMN", conflicts_with_all = ["start", "interval"])]
     pub time: Option<String>,
 

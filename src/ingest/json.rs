@@ -187,6 +187,7 @@ impl<'a> DeserializeSeed<'a> for ItemSeed<'_, 'a> {
 }
 
 impl<'a> ItemSeed<'_, 'a> {
+    #[expect(clippy::needless_pass_by_value, reason = "the signature that `otherwise` calls")]
     fn other<E: Error>(self, given: Scalar<'a>) -> Result<(), E> {
         self.sink.refuse_item(self.index, Fault::new("", format!("an item must be an object, not {}", given.name())));
         self.sink.check_limit()

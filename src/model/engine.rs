@@ -136,6 +136,9 @@ impl Drop for Engine {
     }
 }
 
+/// What requests must share to be computed together: head and shape.
+type Key = (Option<ModelId>, (usize, usize));
+
 struct Loaded {
     head: Head,
     used: u64,
@@ -161,7 +164,7 @@ impl Worker {
 
     /// Computes everything that waits, requests of one head and shape together.
     fn serve(&mut self, waiting: &mut Vec<Request>) {
-        let mut groups: Vec<((Option<ModelId>, (usize, usize)), Vec<Request>)> = Vec::new();
+        let mut groups: Vec<(Key, Vec<Request>)> = Vec::new();
         for request in waiting.drain(..).filter(|request| !request.reply.is_closed()) {
             let Some(first) = request.windows.first() else {
                 let _ = request.reply.send(Ok(Vec::new()));

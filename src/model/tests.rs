@@ -16,7 +16,7 @@ const STEPS: usize = 32;
 /// A lag that answers one input, and its window at the end of `length` steps.
 fn window(seed: usize, length: usize) -> (Window, Vec<f32>) {
     let input: Vec<f64> = (0..length + STEPS)
-        .map(|k| if ((k + 7 * seed) / 23) % 2 == 0 { 1.0 } else { -1.0 + 0.1 * (seed % 5) as f64 })
+        .map(|k| if ((k + 7 * seed) / 23).is_multiple_of(2) { 1.0 } else { -1.0 + 0.1 * (seed % 5) as f64 })
         .collect();
     let mut state = 0.0;
     let target: Vec<f64> = input

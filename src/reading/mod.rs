@@ -40,7 +40,7 @@ pub const QUALITY_BAD: i16 = 2;
 /// Beyond this a value is infinite to the model, which computes in 32 bits.
 pub const LARGEST_VALUE: f64 = 3.4e38;
 
-const MAINTENANCE_EVERY: Duration = Duration::from_secs(3600);
+const MAINTENANCE_EVERY: Duration = Duration::from_hours(1);
 const MAINTENANCE_RETRY: Duration = Duration::from_secs(30);
 
 /// How long readings are kept, and how many in memory.

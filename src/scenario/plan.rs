@@ -202,8 +202,8 @@ fn one(situation: &Situation, baseline: &Future, future: &mut Future, change: &O
         Op::Ramp => {
             let start = if from == 0 { present } else { values[from - 1] };
             let span = (to - from) as f64;
-            for at in from..to {
-                values[at] = start + (value - start) * (at - from + 1) as f64 / span;
+            for (step, at) in values[from..to].iter_mut().enumerate() {
+                *at = start + (value - start) * (step + 1) as f64 / span;
             }
             values[to..].fill(value);
         }

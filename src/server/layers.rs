@@ -11,11 +11,6 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -25,7 +20,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Config, Rooms, guard};
 use crate::clock::Clock;
-use crate::observe::Metrics;
+use crate::observe::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics};
 use crate::web::body::MAX_BODY;
 use crate::web::problem::{self, Problem};
 

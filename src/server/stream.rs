@@ -4,7 +4,7 @@
 //! truth, so changes made by other servers appear too. A client that resumes gets the latest of
 //! everything that changed since the last event it saw, not every step in between.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Feed {
     /// Looks for changes until the end, and tells each once.
     pub(super) async fn run(self, end: CancellationToken) {
         let mut since = self.clock.now();
-        let mut told: HashMap<(&'static str, String, DateTime<Utc>), ()> = HashMap::new();
+        let mut told: HashSet<(&'static str, String, DateTime<Utc>)> = HashSet::new();
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
@@ -172,12 +172,12 @@ impl Feed {
                     for item in items {
                         since = since.max(item.at);
                         let key = (item.event.name, item.asset.clone(), item.at);
-                        if told.insert(key, ()).is_none() {
+                        if told.insert(key) {
                             let _ = self.news.send(Arc::new(item));
                         }
                     }
                     let horizon = since - OVERLAP - OVERLAP;
-                    told.retain(|(_, _, at), ()| *at > horizon);
+                    told.retain(|(_, _, at)| *at > horizon);
                 }
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the stream waits"),
             }

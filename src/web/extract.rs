@@ -59,7 +59,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        query(parts.uri.query().unwrap_or_default()).map(Self)
+        parsed(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 
@@ -83,7 +83,7 @@ impl From<JsonError> for Problem {
     }
 }
 
-fn query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     if text.contains("%00") {
         return Err(Problem::invalid("query", "contains U+0000, which cannot be stored"));
     }
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        let wrong = |text: &str| query::<Wanted>(text).unwrap_err().errors[0].pointer.clone();
+        let wrong = |text: &str| parsed::<Wanted>(text).unwrap_err().errors[0].pointer.clone();
         assert_eq!(wrong("limit=x"), "limit");
         assert_eq!(wrong("limit=-1&name=a"), "limit");
         assert_eq!(wrong("limt=1"), "limt");
         assert_eq!(wrong("limit=1&limit=2"), "limit");
         assert_eq!(wrong("name=%00"), "query");
-        query::<Wanted>("limit=1&name=%20a").unwrap();
+        parsed::<Wanted>("limit=1&name=%20a").unwrap();
     }
 }

@@ -219,6 +219,7 @@ mod tests {
     }
 
     /// The pointers of what is wrong after `change`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the change in place")]
     fn wrong(change: Value) -> Vec<String> {
         let mut document = pump();
         for (pointer, value) in change.as_object().unwrap() {

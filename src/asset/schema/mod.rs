@@ -89,6 +89,7 @@ pub struct Attribute {
 impl TypeDocument {
     /// Checks a document, with everything of `parent` that it does not say itself. All faults are
     /// found, each with its JSON pointer.
+    #[expect(clippy::needless_pass_by_value, reason = "a form is used up by what is built of it")]
     pub fn build(form: TypeForm, parent: Option<(Extends, &Self)>) -> Result<Self, Vec<FieldError>> {
         check::document(&form, parent)
     }

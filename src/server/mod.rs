@@ -130,7 +130,6 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
-        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))

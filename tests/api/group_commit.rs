@@ -135,9 +135,11 @@ async fn two_servers_on_one_database_share_assets_without_loss() {
         let twin = twins.get(asset.id).await.unwrap().unwrap();
         assert_eq!(twin.readings, 640);
         // Each server's memory agrees with the table, whoever wrote last.
-        let table = servers[0].1.newest(asset.id, 640).await.unwrap();
+        let table = format!("{:?}", servers[0].1.newest(asset.id, 640).await.unwrap());
         for (_, readings) in &servers {
-            assert_eq!(*readings.recent(asset.id, twin.seq, 640).await.unwrap(), table);
+            let recent = readings.recent(asset.id, twin.seq, 640).await.unwrap();
+            // As text, because a gap does not equal a gap.
+            assert!(format!("{recent:?}") == table, "{key}");
         }
     }
 }
@@ -163,7 +165,7 @@ async fn the_hot_tail_follows_appends_and_corrections() {
         assert_eq!(format!("{recent:?}"), format!("{:?}", readings.newest(asset.id, 100).await.unwrap()));
     }
     let twin = twins.get(asset.id).await.unwrap().unwrap();
-    assert_eq!((twin.seq, twin.readings), (4, 7), "a repeated request is no change");
+    assert_eq!((twin.seq, twin.readings), (4, 6), "a repeated request is no change");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn server() -> Server {
         {"name": "on", "kind": "boolean", "role": "state"},
         {"name": "mode", "kind": "enum", "labels": ["off", "auto"], "role": "state"},
     ]);
-    server.post("/v1/asset-types", json!({"key": "probe", "signals": signals})).await.success();
+    server.post("/v1/asset-types", json!({"key": "probe", "interval": "PT1S", "signals": signals})).await.success();
     server.post("/v1/assets", json!({"key": "a", "type": "probe"})).await.success();
     server
 }

@@ -200,7 +200,8 @@ async fn instants() {
     let now = server.clock.now();
     let shifted = |by: TimeDelta| format!("\"{}\"", (now + by).to_rfc3339());
     for (row, ts, status, class) in [
-        ("H096", "\"0000-01-01T00:00:00Z\"", 422, "invalid-instant"),
+        // RFC 3339 knows the year 0; it is just long ago.
+        ("H096", "\"0000-01-01T00:00:00Z\"", 422, "too-old"),
         ("H097", "\"-0001-01-01T00:00:00Z\"", 422, "invalid-instant"),
         ("H099", "\"10000-01-01T00:00:00Z\"", 422, "invalid-instant"),
         ("H100", "\"0001-01-01T00:00:00Z\"", 422, "too-old"),

@@ -128,6 +128,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
     OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
+        .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))

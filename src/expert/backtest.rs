@@ -34,8 +34,15 @@ const ABSENT: f64 = 1e-3;
 const HOPELESS: f64 = 1e12;
 /// What persistence is worth beside an equally good expert.
 const PERSISTENCE_PRIOR: f64 = 0.1;
-/// The share that experts with an input path hold at least.
+/// Weight that the experts that follow inputs hold at least, however badly they do: a what-if that
+/// the blend does not answer is worth nothing.
 const INPUT_SHARE: f64 = 0.5;
+/// Weight that they hold at least where the back-test finds them as good as the others. Where inputs
+/// have been moved to a schedule, a seasonal profile explains the past as well as the inputs do,
+/// but it does not know what happens when the schedule is left.
+const INPUT_SHARE_AT_PAR: f64 = 0.97;
+/// Times by which their squared error may be larger before they hold no more than [`INPUT_SHARE`].
+const CLEARLY_WORSE: f64 = 6.0;
 /// Error scale when nothing could be tested (prototype).
 const UNTESTED_SCALE: f64 = 0.7;
 /// Error scale when persistence is all there is: the deviation of the signal itself.
@@ -218,26 +225,37 @@ fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f
         *weight /= total;
     }
     if inputs {
-        keep_the_input_path(&mut weights);
+        let best = |follows: bool| {
+            let of = members.iter().zip(&errors).filter(|(expert, _)| expert.follows_inputs() == follows);
+            of.map(|(_, error)| *error).fold(f64::INFINITY, f64::min)
+        };
+        keep_the_input_path(&mut weights, input_share(best(true) / best(false)));
     }
     weights
 }
 
-/// Lifts the experts that follow inputs to half of the weight where they hold less.
-fn keep_the_input_path(weights: &mut [(Expert, f64)]) {
+/// What the experts that follow inputs hold at least when their squared error is `ratio` times that
+/// of the others.
+fn input_share(ratio: f64) -> f64 {
+    let worse = (ratio.max(1.0).ln() / CLEARLY_WORSE.ln()).clamp(0.0, 1.0);
+    INPUT_SHARE_AT_PAR + worse * (INPUT_SHARE - INPUT_SHARE_AT_PAR)
+}
+
+/// Lifts the experts that follow inputs to `share` of the weight where they hold less.
+fn keep_the_input_path(weights: &mut [(Expert, f64)], share: f64) {
     let follows = |(expert, _): &&(Expert, f64)| expert.follows_inputs();
     let count = weights.iter().filter(follows).count();
     let held: f64 = weights.iter().filter(follows).map(|(_, w)| w).sum();
-    if count == 0 || held >= INPUT_SHARE {
+    if count == 0 || held >= share {
         return;
     }
     for (expert, weight) in weights {
         if !expert.follows_inputs() {
-            *weight *= (1.0 - INPUT_SHARE) / (1.0 - held);
+            *weight *= (1.0 - share) / (1.0 - held);
         } else if held > 0.0 {
-            *weight *= INPUT_SHARE / held;
+            *weight *= share / held;
         } else {
-            *weight = INPUT_SHARE / count as f64;
+            *weight = share / count as f64;
         }
     }
 }
@@ -252,6 +270,15 @@ mod tests {
             answers: answers.iter().map(|&(e, v)| (e, vec![v; 20])).collect(),
             truth: vec![truth; 20],
         }
+    }
+
+    #[test]
+    fn a_season_that_explains_as_much_as_the_inputs_does_not_dilute_them() {
+        assert!((input_share(1.0) - INPUT_SHARE_AT_PAR).abs() < 1e-12);
+        assert!((input_share(0.2) - INPUT_SHARE_AT_PAR).abs() < 1e-12);
+        assert!((input_share(100.0) - INPUT_SHARE).abs() < 1e-12);
+        assert!(input_share(2.0) > 0.75);
+        assert!((input_share(f64::INFINITY) - INPUT_SHARE).abs() < 1e-12);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use sqlx::PgExecutor;
 
+use super::digest;
 use crate::ids::{AssetId, JobId, ModelId};
 
 /// Why weights cannot be had.
@@ -78,12 +78,6 @@ pub struct ListedModel {
     pub created_at: DateTime<Utc>,
 }
 
-/// SHA-256 of an artefact.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
 /// The version that serves an asset; `None` when the base model does.
 pub async fn champion(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<ChampionRow>> {
     sqlx::query_as(
@@ -121,7 +115,7 @@ pub async fn weights(db: impl PgExecutor<'_>, model: ModelId) -> Result<Option<M
     let Some((asset, version, base, weights, stored, calibration, scores)) = row else {
         return Ok(None);
     };
-    let sha256 = sha256(&weights);
+    let sha256 = digest(&weights);
     if stored != sha256 {
         return Err(WeightsError::Damaged(model));
     }

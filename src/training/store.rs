@@ -13,7 +13,7 @@ use super::verdict::Verdict;
 use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, JobId, ModelId};
-use crate::model::store::sha256;
+use crate::model::digest;
 
 /// A job to be made.
 #[derive(Clone, Debug)]
@@ -271,7 +271,7 @@ async fn insert_version(
     .bind(lease.job)
     .bind(&candidate.base)
     .bind(&candidate.weights)
-    .bind(sha256(&candidate.weights).as_slice())
+    .bind(digest(&candidate.weights).as_slice())
     .bind(recipe)
     .bind(&candidate.calibration)
     .bind(scores)

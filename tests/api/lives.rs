@@ -198,7 +198,7 @@ async fn a_job_ends_with_a_verdict_and_a_version_that_can_serve_and_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn enough_fresh_readings_start_a_job_by_themselves() {
-    let server = with_history(1_200).await;
+    let server = with_history(1_500).await;
     assert!(matches!(server.learn_once().await, Step::Scheduled(jobs) if jobs.len() == 1));
     let jobs = server.get("/v1/fine-tune-jobs?asset=tank-1").await.success();
     assert_eq!(jobs["items"][0]["cause"], "fresh_readings");

@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_limit_ends_the_reading() {
-        let body = format!("[{}]", vec![r#"{"a":1}"#; 11].join(","));
+        let body = format!("[{}]", [r#"{"a":1}"#; 11].join(","));
         assert_eq!(document(body.as_bytes(), 10), Err(Refusal::TooMany));
         assert!(document(body.as_bytes(), 11).is_ok());
         let body = r#"{"timestamps":[],"values":{"a":[1,2,3],"b":[1,2,3]}}"#;

@@ -88,8 +88,8 @@ async fn numbers() {
         assert_eq!(outcome(&answer), (status, class.to_owned()), "{row}: {answer:?}");
     }
     // H009, H011: stored exactly, and as zero.
-    send(&server, format!(r#"[{{"asset":"a","ts":"2026-11-24T11:00:00Z","values":{{"v":5e-324}}}}]"#)).await.success();
-    send(&server, format!(r#"[{{"asset":"a","ts":"2026-11-24T11:00:01Z","values":{{"v":-0.0}}}}]"#)).await.success();
+    send(&server, r#"[{"asset":"a","ts":"2026-11-24T11:00:00Z","values":{"v":5e-324}}]"#).await.success();
+    send(&server, r#"[{"asset":"a","ts":"2026-11-24T11:00:01Z","values":{"v":-0.0}}]"#).await.success();
     let repeated = send(&server, r#"[{"asset":"a","ts":"2026-11-24T11:00:01Z","values":{"v":0}}]"#).await.success();
     assert_eq!(repeated["duplicates"], 1);
     let history = server.get("/v1/assets/a/history?signals=v").await.success();

@@ -156,8 +156,9 @@ async fn compressed_bodies_are_opened_within_the_limit() {
 async fn history_is_read_raw_in_buckets_and_thinned() {
     let server = Server::start().await;
     server.asset("tank-1").await;
-    let csv: String =
+    let csv: Vec<String> =
         (0..3000).map(|k| format!("{},{}\n", 1_795_510_000_000_i64 + k * 1000, (k % 60) as f64 / 10.0)).collect();
+    let csv = csv.concat();
     let answer = send(&server, TELEMETRY, "text/csv", format!("ts,level\n{csv}")).await;
     assert_eq!(answer.success()["stored"], 3000);
     let page = history(&server, "signals=level").await;
@@ -234,7 +235,8 @@ async fn only_control_inputs_can_be_desired() {
 async fn history_is_imported_and_importing_again_changes_nothing() {
     let server = Server::start().await;
     server.asset("tank-1").await;
-    let rows: String = (0..60_000).map(|k| format!("{},{},x\n", k % 100, f64::from(k % 90) / 10.0)).collect();
+    let rows: Vec<String> = (0..60_000).map(|k| format!("{},{},x\n", k % 100, f64::from(k % 90) / 10.0)).collect();
+    let rows = rows.concat();
     let csv = format!("\"u\",\"y\",\"note\"\n{rows}");
     let path = "/v1/imports?asset=tank-1&columns=u:pump,y:level&start=2020-01-01T00:00:00Z&interval=PT1S";
     let dry = send(&server, &format!("{path}&dry_run=true"), "text/csv", csv.clone()).await.success();

@@ -9,7 +9,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use counterpart::clock::Clock;
 use counterpart::db::fixture;
 use counterpart::model::window::{CONTEXT, Window, future_steps};
@@ -97,7 +97,7 @@ async fn fill(client: &reqwest::Client, url: &str) {
     )
     .await;
     post("/v1/assets", json!({"key": "plant", "type": "plant"})).await;
-    let begin = Utc::now() - TimeDelta::seconds(FRAMES as i64 + 1);
+    let begin = Clock::system().now() - TimeDelta::seconds(FRAMES as i64 + 1);
     let mut state = [0.0; OUTPUTS];
     let frames: Vec<Value> = (0..FRAMES)
         .map(|step| {

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;

@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod calibration;
+mod grids;
 pub mod naive;
 pub mod refresher;
 mod routes;
@@ -18,11 +19,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, timestamps, units,
 };
+use self::grids::Grids;
 pub use self::routes::router;
 pub use self::serving::Skill;
 use self::serving::Versions;
@@ -37,6 +40,8 @@ use crate::twin::{TwinError, Twins};
 
 /// The farthest that anything is predicted, in steps.
 pub const MAX_HORIZON: usize = 512;
+/// Vintages that may be on their way to the database while their answers are out already.
+const KEEPING: usize = 64;
 /// Quantile levels when none are asked for.
 pub const DEFAULT_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
@@ -97,6 +102,9 @@ pub struct Forecasts {
     twins: Twins,
     engine: Engine,
     fits: Fits,
+    grids: Grids,
+    /// Vintages on their way to the database.
+    keeping: Arc<Semaphore>,
     versions: Versions,
     config: Arc<Config>,
 }
@@ -136,10 +144,13 @@ impl Forecasts {
         config: Config,
     ) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
-        Self { db, clock, assets, readings, twins, engine, fits, versions, config: Arc::new(config) }
+        let keeping = Arc::new(Semaphore::new(KEEPING));
+        let grids = Grids::default();
+        Self { db, clock, assets, readings, twins, engine, fits, grids, keeping, versions, config: Arc::new(config) }
     }
 
-    /// Predicts, and keeps the prediction as a vintage.
+    /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits
+    /// for it.
     pub async fn predict(&self, asset: &str, ask: &Ask, cause: Cause) -> Result<Prediction, ForecastError> {
         let levels = checked_levels(ask.quantiles.as_deref())?;
         let situation = self.situation(asset, ask.as_of, ask.horizon).await?;
@@ -166,7 +177,20 @@ impl Forecasts {
             skill: said.skill,
             model: said.model,
         };
-        store::keep(&self.db, situation.asset.id, &prediction, situation.grid.end, said.version, cause).await?;
+        let state_at = situation.grid.end;
+        match (cause, Arc::clone(&self.keeping).try_acquire_owned()) {
+            // Nobody waits for their answer to be filed; when too many are on their way, one does.
+            (Cause::Request, Ok(permit)) => {
+                let (db, asset, prediction) = (self.db.clone(), situation.asset.id, prediction.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = store::keep(&db, asset, &prediction, state_at, said.version, cause).await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a vintage was not kept");
+                    }
+                    drop(permit);
+                });
+            }
+            _ => store::keep(&self.db, situation.asset.id, &prediction, state_at, said.version, cause).await?,
+        }
         Ok(prediction)
     }
 

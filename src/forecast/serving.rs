@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::calibration::Calibration;
+use crate::clock::Clock;
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
 
 /// Versions kept in memory; one is about 0.3 MB.
 const KEPT: usize = 256;
+
+/// Between two looks for a first judgement of the base model.
+const ASKED_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
 /// How the serving model did on windows that it had not learned from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,7 +46,13 @@ pub(super) struct Version {
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
 /// is asked of the database every time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Versions(Arc<Mutex<HashMap<ModelId, Arc<Version>>>>);
+pub(super) struct Versions {
+    loaded: Arc<Mutex<HashMap<ModelId, Arc<Version>>>>,
+    base: Arc<Mutex<BaseSkills>>,
+}
+
+/// What was found of the base model, and when.
+type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<Skill>)>;
 
 impl Versions {
     /// The asset's champion; `None` when the base model serves.
@@ -74,13 +85,24 @@ impl Versions {
     }
 
     /// How the base model did on the asset, once a job has judged it: what served when the first
-    /// version was born was the base.
-    pub(super) async fn base_skill(&self, db: &PgPool, asset: AssetId) -> sqlx::Result<Option<Skill>> {
-        Ok(store::first_scores(db, asset).await?.and_then(|scores| skill(&scores, "champion")))
+    /// version was born was the base. Asked again after [`ASKED_AGAIN`].
+    pub(super) async fn base_skill(&self, db: &PgPool, clock: &Clock, asset: AssetId) -> sqlx::Result<Option<Skill>> {
+        let now = clock.now();
+        let known = self.base.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).copied();
+        if let Some((_, skill)) = known.filter(|(at, skill)| skill.is_some() || now - *at < ASKED_AGAIN) {
+            return Ok(skill);
+        }
+        let found = store::first_scores(db, asset).await?.and_then(|scores| skill(&scores, "champion"));
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        if base.len() >= KEPT {
+            base.clear();
+        }
+        base.insert(asset, (now, found));
+        Ok(found)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Arc<Version>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -220,16 +220,24 @@ impl Forecasts {
         });
         let base_skill = match &version {
             Some(_) => None,
-            None => self.versions.base_skill(&self.db, asset.id).await?,
+            None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
         };
-        let frames = match as_of {
-            Some(at) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
-            None => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
+        let kept = as_of.is_none().then(|| self.grids.of(asset.id, twin.seq)).flatten();
+        let frames = match (as_of, &kept) {
+            (Some(at), _) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
+            (None, None) => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
+            (None, Some(_)) => Arc::default(),
         };
-        let fits = self.fits.clone();
+        let (fits, grids) = (self.fits.clone(), self.grids.clone());
         let past = as_of.is_some();
         let prepared = tokio::task::spawn_blocking(move || {
-            let grid = Grid::new(&asset.asset_type, &frames).ok_or(ForecastError::NoReadings)?;
+            let grid = match kept {
+                Some(grid) => grid,
+                None => Arc::new(Grid::new(&asset.asset_type, &frames).ok_or(ForecastError::NoReadings)?),
+            };
+            if !past {
+                grids.keep(asset.id, twin.seq, &grid);
+            }
             let layout = Layout::new(&asset.asset_type, &grid);
             if layout.targets.is_empty() {
                 return Err(ForecastError::NoOutputs);
@@ -243,7 +251,7 @@ impl Forecasts {
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
-            Ok(Situation { asset, grid: Arc::new(grid), layout, horizon, twin, past, version, base_skill, fits })
+            Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, fits })
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
     }

@@ -132,7 +132,7 @@ async fn addresses_that_lead_nowhere() {
 #[tokio::test]
 async fn requests_that_break_the_protocol() {
     let server = Server::start().await;
-    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect::<Vec<_>>().concat();
     let wide = format!("x: {}\r\n", "a".repeat(40_000));
     let huge = format!("x: {}\r\n", "a".repeat(1_000_000));
     let end = "host: localhost\r\nconnection: close\r\n\r\n";

@@ -34,10 +34,10 @@ pub struct Config {
     #[arg(long, default_value = "small")]
     pub name: String,
     /// Windows to draw from synthetic plants.
-    #[arg(long, default_value_t = 48_000)]
+    #[arg(long, default_value_t = 160_000)]
     pub windows: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 6_000)]
+    #[arg(long, default_value_t = 8_000)]
     pub steps: usize,
     /// Windows in a step.
     #[arg(long, default_value_t = 48)]
@@ -48,8 +48,9 @@ pub struct Config {
     /// Seed of everything.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Threads for data and for libtorch.
-    #[arg(long, default_value_t = 2)]
+    /// Threads for data and for libtorch. Sums of more threads round otherwise, so the shipped
+    /// recipe has one.
+    #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// Revision of the source, for the card.
     #[arg(long, env = "COUNTERPART_PRETRAIN_COMMIT", hide = true)]

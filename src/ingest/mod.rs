@@ -264,13 +264,13 @@ impl Ingest {
             hold.resize(bytes)?;
         }
         let mut blocks = Vec::with_capacity(parts.len());
-        let mut stubs = Vec::with_capacity(parts.len());
+        let mut shares = Vec::with_capacity(parts.len());
         for part in parts {
-            stubs.push((part.received(), part.swallowed, part.first, part.asset.key.clone()));
+            shares.push((part.received(), part.swallowed, part.first, part.asset.key.clone()));
             blocks.push((part.asset.id, part.block));
         }
         let outcomes = self.batcher.submit(blocks, atomic).await?;
-        for ((received, swallowed, first, key), outcome) in stubs.into_iter().zip(outcomes) {
+        for ((received, swallowed, first, key), outcome) in shares.into_iter().zip(outcomes) {
             match outcome {
                 Some(counts) => {
                     receipt.received += received;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor as _, PgPool};
+use sqlx::{Connection as _, Executor as _, PgPool};
 
 use super::DbError;
 
@@ -12,6 +12,9 @@ use super::DbError;
 const SESSION: &str = "set client_min_messages = error; \
      set idle_in_transaction_session_timeout = '10s'; \
      set timezone = 'UTC'";
+
+/// A connection that answered so short a time ago is not asked whether it still lives.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Reads the user's URL.
 pub(super) fn parse(url: &str) -> Result<PgConnectOptions, DbError> {
@@ -39,6 +42,17 @@ pub(super) async fn build(
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(acquire_timeout)
+        // sqlx would ask every connection whether it lives before each use: a round trip that a
+        // connection which answered a moment ago does not need.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
         // A request that is cancelled inside `begin` leaves its session in a transaction that nobody
         // will commit; without this the next user's writes would be part of it and vanish.

@@ -14,6 +14,9 @@ use faer::{Accum, Mat, MatRef, Par};
 /// to stay in the second-level cache.
 const BLOCK: usize = 256;
 
+/// Ridge on a feature that should pay none: only there to keep the system regular.
+const FREE: f64 = 1e-6;
+
 /// The sums `Z'Z` over rows `z = [features, target]`; the lower triangle is kept.
 #[derive(Clone)]
 pub(super) struct Gram {
@@ -51,6 +54,45 @@ impl Gram {
             );
             self.rows += count;
         }
+    }
+
+    /// Adds the rows of another matrix of the same width.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sums += &other.sums;
+        self.rows += other.rows;
+    }
+
+    /// Like [`Gram::solve`] with some of the features alone: `columns` (ascending), of which `free`
+    /// pays no ridge but [`FREE`]. The weights of all other features are 0.
+    pub(super) fn solve_with(&self, columns: &[usize], free: usize, ridge: f64) -> Option<Vec<f64>> {
+        let (count, target) = (columns.len(), self.sums.nrows() - 1);
+        let mut factor = Mat::zeros(count, count);
+        for (j, &from) in columns.iter().enumerate() {
+            for (i, &to) in columns.iter().enumerate().skip(j) {
+                factor[(i, j)] = self.sums[(to, from)];
+            }
+            factor[(j, j)] += if from == free { FREE } else { ridge };
+        }
+        let mut some: Vec<f64> = columns.iter().map(|&i| self.sums[(target, i)]).collect();
+        factorise(&mut factor)?;
+        substitute(&factor, &mut some);
+        let mut weights = vec![0.0; target];
+        for (&column, weight) in columns.iter().zip(some) {
+            weights[column] = weight;
+        }
+        weights.iter().all(|w| w.is_finite()).then_some(weights)
+    }
+
+    /// The mean squared error of `weights` over the rows; no row has to be kept for it.
+    pub(super) fn error(&self, weights: &[f64]) -> f64 {
+        let target = self.sums.nrows() - 1;
+        let mut sum = self.sums[(target, target)];
+        for (j, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+            let column = &self.sums.col_as_slice(j)[j..];
+            let below = dot(&column[1..target - j], &weights[j + 1..]);
+            sum += weight * (weight * column[0] + 2.0 * below - 2.0 * column[target - j]);
+        }
+        (sum / self.rows.max(1) as f64).max(0.0)
     }
 
     /// The weights that minimise squared error + `ridge` x squared weights, where the last
@@ -140,6 +182,26 @@ mod tests {
         assert_eq!(gram.rows(), 600);
         assert!((weights[0] - 2.0).abs() < 1e-6);
         assert!((weights[1] + 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn errors_are_told_from_sums_alone() {
+        let row = |i: i32| {
+            let x = f64::from(i) / 50.0;
+            [x, x.sin(), 1.0, 0.7 * x + 0.2 * (7.0 * x).sin()]
+        };
+        let mut early = Gram::new(4);
+        early.add(&(0..150).flat_map(row).collect::<Vec<_>>());
+        let mut late = Gram::new(4);
+        late.add(&(150..400).flat_map(row).collect::<Vec<_>>());
+        early.merge(&late);
+        let weights = early.solve_with(&[0, 2], 2, 1e-3).expect("a line has a solution");
+        assert_eq!(weights[1], 0.0);
+        let squares = (0..400).map(|i| {
+            let row = row(i);
+            (row[3] - dot(&weights, &row[..3])).powi(2)
+        });
+        assert!((early.error(&weights) - squares.sum::<f64>() / 400.0).abs() < 1e-9);
     }
 
     #[test]

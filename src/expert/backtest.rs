@@ -5,8 +5,9 @@
 //! experts that follow them hold at least half, whatever the errors say: a bank that drops the
 //! input path answers every what-if with zero. Oracle: `comb3` in the prototype.
 
-use super::blend::blend;
+use super::blend::{Weights, blend};
 use super::history::Context;
+use super::study::{MEMBERS, STUDIED, Seen};
 use super::team::{Expert, Team};
 
 /// Truncated origins that are tried.
@@ -43,6 +44,9 @@ const INPUT_SHARE: f64 = 0.5;
 const INPUT_SHARE_AT_PAR: f64 = 0.97;
 /// Times by which their squared error may be larger before they hold no more than [`INPUT_SHARE`].
 const CLEARLY_WORSE: f64 = 6.0;
+/// Times by which the squared error of a study's member may be larger than the bank's in the
+/// back-test before it is trusted less than it was taught to be: the back-test is short.
+const STUDY_WORSE: f64 = 4.0;
 /// Error scale when nothing could be tested (prototype).
 const UNTESTED_SCALE: f64 = 0.7;
 /// Error scale when persistence is all there is: the deviation of the signal itself.
@@ -63,7 +67,7 @@ pub struct Trace {
 /// What the back-test found.
 #[derive(Clone, Debug)]
 pub(super) struct Verdict {
-    pub(super) weights: Vec<(Expert, f64)>,
+    pub(super) weights: Weights,
     pub(super) scale: f64,
     pub(super) blocks: Vec<f64>,
     pub(super) traces: Vec<Trace>,
@@ -76,21 +80,22 @@ struct Trial {
     truth: Vec<f64>,
 }
 
-/// Fits the team at the end of `context` and tests it at truncated origins.
-pub(super) fn fit(context: &Context<'_>, horizon: usize) -> (Team, Verdict) {
+/// Fits the team at the end of `context` and tests it at truncated origins; a `study` joins it as
+/// it is.
+pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> (Team, Verdict) {
     let origins = origins(context, horizon);
     let mut ends: Vec<usize> = origins.iter().map(|&(origin, _)| origin).collect();
     ends.push(context.len());
-    let mut teams = Team::fit(context, &ends, horizon);
+    let mut teams = Team::fit(context, &ends, horizon, study);
     let team = teams.pop().unwrap_or_default();
     let mut trials: Vec<Trial> =
         origins.iter().zip(&teams).map(|(&(origin, steps), team)| Trial::of(context, team, origin, steps, 0)).collect();
     if trials.is_empty() {
-        trials.extend(replayed_restart(context, horizon));
+        trials.extend(replayed_restart(context, horizon, study));
     }
     // readings are finite; should one not be, nothing can be judged against it
     trials.retain(|trial| trial.truth.iter().all(|t| t.is_finite()));
-    let verdict = judge(&team.members(), &trials, !context.inputs.is_empty(), horizon);
+    let verdict = judge(&team.members(), &trials, !context.inputs.is_empty(), horizon, study);
     (team, verdict)
 }
 
@@ -114,7 +119,7 @@ fn origins(context: &Context<'_>, horizon: usize) -> Vec<(usize, usize)> {
 
 /// After a restart the newest segment is too short to be tested in: the longest completed segment
 /// is cut in two, and its second part plays the time after a restart.
-fn replayed_restart(context: &Context<'_>, horizon: usize) -> Option<Trial> {
+fn replayed_restart(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> Option<Trial> {
     let newest = context.len() - context.last_start();
     let (_, completed) = context.segments.split_last()?;
     let &(start, end) = completed.iter().max_by_key(|(start, end)| end - start)?;
@@ -126,7 +131,7 @@ fn replayed_restart(context: &Context<'_>, horizon: usize) -> Option<Trial> {
     if steps < REPLAY_LEAST || cut == 0 {
         return None;
     }
-    let team = Team::fit(&replay, &[origin], steps).pop()?;
+    let team = Team::fit(&replay, &[origin], steps, study).pop()?;
     let after = context.len() - end;
     Some(Trial::of(&replay, &team, origin, steps, after))
 }
@@ -159,7 +164,7 @@ impl Trial {
     }
 
     /// The weighted answer of the experts that were present.
-    fn blend(&self, weights: &[(Expert, f64)]) -> Vec<f64> {
+    fn blend(&self, weights: &Weights) -> Vec<f64> {
         blend(&self.answers, weights).mean
     }
 }
@@ -169,8 +174,16 @@ fn squares<'a>(answer: &'a [f64], truth: &'a [f64]) -> impl Iterator<Item = f64>
 }
 
 /// Weights, scale and traces from the trials (oldest first).
-fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> Verdict {
-    let weights = weights(members, trials, inputs);
+fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize, study: Option<&Seen>) -> Verdict {
+    let mut weights = Weights { own: weights(members, trials, inputs), studied: Vec::new() };
+    if let Some(study) = study {
+        weights.studied = studied(study, trials, &weights, horizon);
+    }
+    let optimism = study.map_or([1.0; MEMBERS], Seen::optimism);
+    // What a member has learned by heart it answers too well: its part of the error is more.
+    let honest = |step: usize, weights: &Weights| {
+        1.0 + weights.studied_at(step).iter().zip(optimism).map(|(share, times)| share * (times - 1.0)).sum::<f64>()
+    };
     let blocks = horizon.div_ceil(BLOCK);
     if trials.is_empty() {
         let scale = if members.len() > 1 { UNTESTED_SCALE } else { BARE_SCALE };
@@ -181,7 +194,8 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> 
     let mut total = 0.0;
     for trial in trials {
         let values = trial.blend(&weights);
-        let errors: Vec<f64> = squares(&values, &trial.truth).collect();
+        let errors: Vec<f64> =
+            squares(&values, &trial.truth).enumerate().map(|(step, error)| error * honest(step, &weights)).collect();
         total += errors.iter().sum::<f64>() / errors.len() as f64;
         for (sum, errors) in sums.iter_mut().zip(errors.chunks(BLOCK)) {
             sum.0 += errors.iter().sum::<f64>();
@@ -201,6 +215,27 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize) -> 
         })
         .collect();
     Verdict { weights, scale, blocks, traces }
+}
+
+/// The shares of a study's members, step by step: as learned, less where the back-test finds a member
+/// far worse than the bank's own blend.
+fn studied(study: &Seen, trials: &[Trial], own: &Weights, horizon: usize) -> Vec<[f64; MEMBERS]> {
+    let mean = |of: &dyn Fn(&Trial) -> f64| trials.iter().map(of).sum::<f64>() / trials.len() as f64;
+    let optimism = study.optimism();
+    let mut guards = [1.0; MEMBERS];
+    if !trials.is_empty() {
+        let bank = mean(&|trial| squares(&trial.blend(own), &trial.truth).sum::<f64>() / trial.truth.len() as f64);
+        for ((guard, expert), times) in guards.iter_mut().zip(STUDIED).zip(optimism) {
+            let error = times * mean(&|trial| trial.error(expert));
+            *guard = (STUDY_WORSE * (bank + FLOOR) / (error + FLOOR)).powi(2).min(1.0);
+        }
+    }
+    (0..horizon)
+        .map(|step| {
+            let shares = study.shares(step);
+            std::array::from_fn(|k| shares[k] * guards[k])
+        })
+        .collect()
 }
 
 fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f64)> {
@@ -303,7 +338,7 @@ mod tests {
     #[test]
     fn blocks_beyond_the_back_test_repeat_the_last_one() {
         let answers = [(Expert::Persistence, 1.5)];
-        let verdict = judge(&[Expert::Persistence], &[trial(&answers, 1.0)], false, 64);
+        let verdict = judge(&[Expert::Persistence], &[trial(&answers, 1.0)], false, 64, None);
         assert_eq!(verdict.blocks.len(), 4);
         assert!(verdict.blocks.iter().all(|b| (b - 0.5).abs() < 1e-12));
         assert!((verdict.scale - 0.5).abs() < 1e-12);

@@ -2,7 +2,7 @@
 //! segments, all in normalised units.
 //!
 //! Always true of a [`Context`]: every segment has at least one sample, the first starts at 0,
-//! the last ends with the target, and inputs stop where the target stops.
+//! the last ends with the target, and inputs and others stop where the target stops.
 
 /// A target and its inputs on a regular grid, in normalised units ([`super::Scale`]); every value
 /// is finite.
@@ -13,6 +13,9 @@ pub struct History<'a> {
     /// One row per input, each at least as long as the target; equal index means equal instant.
     /// What lies beyond the target's end is not read.
     pub inputs: &'a [Vec<f64>],
+    /// Signals measured beside the target whose future nobody knows: one row each, as long as the
+    /// target.
+    pub others: &'a [Vec<f64>],
     /// Indices where a new contiguous segment begins (a restart, a gap); the first is 0.
     pub starts: &'a [usize],
 }
@@ -22,6 +25,7 @@ pub struct History<'a> {
 pub(super) struct Context<'a> {
     pub(super) target: &'a [f64],
     pub(super) inputs: Vec<&'a [f64]>,
+    pub(super) others: Vec<&'a [f64]>,
     pub(super) segments: Vec<(usize, usize)>,
 }
 
@@ -42,6 +46,7 @@ impl<'a> Context<'a> {
         Self {
             target: &history.target[from..end],
             inputs: history.inputs.iter().map(|row| &row[from..end]).collect(),
+            others: history.others.iter().map(|row| &row[from..end]).collect(),
             segments: starts
                 .iter()
                 .zip(ends)
@@ -61,6 +66,7 @@ impl<'a> Context<'a> {
         Self {
             target: &self.target[from..end],
             inputs: self.inputs.iter().map(|row| &row[from..end]).collect(),
+            others: self.others.iter().map(|row| &row[from..end]).collect(),
             segments: self
                 .segments
                 .iter()
@@ -95,7 +101,7 @@ mod tests {
     fn the_newest_samples_keep_their_segment_borders() {
         let target = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         let inputs = [vec![0.0; 9]];
-        let history = History { target: &target, inputs: &inputs, starts: &[0, 2, 4] };
+        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0, 2, 4] };
         let context = Context::newest(&history, 3);
         assert_eq!(context.segments, [(0, 1), (1, 3)]);
         assert_eq!(context.inputs[0].len(), 3);
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_empty_history_has_no_segments() {
-        let history = History { target: &[], inputs: &[], starts: &[0] };
+        let history = History { target: &[], inputs: &[], others: &[], starts: &[0] };
         let context = Context::newest(&history, 10);
         assert!(context.segments.is_empty());
         assert_eq!((context.len(), context.last_start()), (0, 0));

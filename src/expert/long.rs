@@ -50,8 +50,8 @@ impl Long {
     }
 
     fn of(known: &[f64], horizon: usize) -> Option<Self> {
-        let mut factor = gram(known, horizon);
-        let mut cross = cross(known, horizon, &factor);
+        let mut factor = gram(known, LAGS, horizon);
+        let mut cross = cross(known, LAGS, horizon, &factor);
         // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
         let means: Vec<f64> = (0..LAGS).map(|j| factor.col_as_slice(j).iter().sum::<f64>() / LAGS as f64).collect();
         let grand = means.iter().sum::<f64>() / LAGS as f64;
@@ -102,16 +102,17 @@ impl Long {
     }
 }
 
-/// `sum x(t-i) x(t-j)` over every origin `t` that has 512 lags and a whole horizon; symmetric.
-fn gram(x: &[f64], horizon: usize) -> Mat<f64> {
+/// `sum x(t-i) x(t-j)` over every origin `t` that has `lags` samples up to it and a whole horizon;
+/// symmetric.
+pub(super) fn gram(x: &[f64], lags: usize, horizon: usize) -> Mat<f64> {
     let last = x.len() - 1 - horizon;
-    let mut sums = Mat::zeros(LAGS, LAGS);
-    for i in 0..LAGS {
-        let mut value = dot(&x[LAGS - 1 - i..=last - i], &x[LAGS - 1..=last]);
+    let mut sums = Mat::zeros(lags, lags);
+    for i in 0..lags {
+        let mut value = dot(&x[lags - 1 - i..=last - i], &x[lags - 1..=last]);
         sums[(i, 0)] = value;
         sums[(0, i)] = value;
-        for j in 0..LAGS - 1 - i {
-            value += x[LAGS - 2 - i - j] * x[LAGS - 2 - j] - x[last - i - j] * x[last - j];
+        for j in 0..lags - 1 - i {
+            value += x[lags - 2 - i - j] * x[lags - 2 - j] - x[last - i - j] * x[last - j];
             sums[(i + j + 1, j + 1)] = value;
             sums[(j + 1, i + j + 1)] = value;
         }
@@ -120,17 +121,17 @@ fn gram(x: &[f64], horizon: usize) -> Mat<f64> {
 }
 
 /// `sum x(t-i) x(t+h)` over the same origins: one column of lags per horizon `h` from 1 on.
-fn cross(x: &[f64], horizon: usize, gram: &Mat<f64>) -> Mat<f64> {
+pub(super) fn cross(x: &[f64], lags: usize, horizon: usize, gram: &Mat<f64>) -> Mat<f64> {
     let last = x.len() - 1 - horizon;
-    let mut sums = Mat::zeros(LAGS, horizon);
+    let mut sums = Mat::zeros(lags, horizon);
     let mut before = gram.col_as_slice(0).to_vec();
     for h in 1..=horizon {
         let column = sums.col_as_slice_mut(h - 1);
-        for (i, value) in column[..LAGS - 1].iter_mut().enumerate() {
+        for (i, value) in column[..lags - 1].iter_mut().enumerate() {
             // one step along the diagonal from (i + 1, h - 1)
-            *value = before[i + 1] - x[LAGS - 2 - i] * x[LAGS - 2 + h] + x[last - i] * x[last + h];
+            *value = before[i + 1] - x[lags - 2 - i] * x[lags - 2 + h] + x[last - i] * x[last + h];
         }
-        column[LAGS - 1] = dot(&x[..=last + 1 - LAGS], &x[LAGS - 1 + h..=last + h]);
+        column[lags - 1] = dot(&x[..=last + 1 - lags], &x[lags - 1 + h..=last + h]);
         before.copy_from_slice(column);
     }
     sums
@@ -148,8 +149,8 @@ mod tests {
     fn sums_along_diagonals_are_the_sums_over_rows() {
         let x = signal(700);
         let horizon = 5;
-        let sums = gram(&x, horizon);
-        let columns = cross(&x, horizon, &sums);
+        let sums = gram(&x, LAGS, horizon);
+        let columns = cross(&x, LAGS, horizon, &sums);
         let over_rows = |a: usize, b: usize| -> f64 {
             // sum over origins of x(t + a - 511) x(t + b - 511)
             (0..=x.len() - horizon - LAGS).map(|row| x[row + a] * x[row + b]).sum()
@@ -169,7 +170,8 @@ mod tests {
     #[test]
     fn a_sum_of_sines_is_continued() {
         let x: Vec<f64> = (0..1_600).map(|t| (0.05 * f64::from(t)).sin() + 0.4 * (0.31 * f64::from(t)).cos()).collect();
-        let context = Context { target: &x[..1_550], inputs: Vec::new(), segments: vec![(0, 1_550)] };
+        let context =
+            Context { target: &x[..1_550], inputs: Vec::new(), others: Vec::new(), segments: vec![(0, 1_550)] };
         let long = Long::fit(&context, &[1_550], 48).remove(0).expect("long enough");
         let state = long.stand(&context).expect("512 samples are there");
         let answer = long.answer(&state, 48);

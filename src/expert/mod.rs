@@ -6,7 +6,7 @@
 //! fitting never fails (with too little data the bank is persistence with a wide scale).
 //! Everything is plain `f64` in normalised units ([`Scale`]) on the calling thread. The formulas and
 //! constants were first measured in a numpy prototype; `tests/oracle.rs` keeps its numbers.
-//! Deliberately absent: tensors, randomness, stores, and physics templates.
+//! Deliberately absent: tensors, stores, and randomness that is not fixed by a constant.
 
 mod algebra;
 mod arx;
@@ -18,17 +18,20 @@ mod history;
 mod long;
 mod scale;
 mod season;
+pub mod study;
 mod team;
 
 pub use backtest::Trace;
 pub use blend::Outlook;
 pub use history::History;
 pub use scale::Scale;
+pub use study::{Studies, Study};
 pub use team::Expert;
 
 use backtest::Verdict;
-use blend::blend;
+use blend::{Weights, blend};
 use history::Context;
+use study::{STUDIED, Seen, Trial};
 use team::{Stand, Team};
 
 /// Samples that are looked at, the newest ones; older ones are ignored everywhere.
@@ -51,8 +54,15 @@ impl Bank {
     /// forecasts of `horizon` steps.
     #[must_use]
     pub fn fit(history: &History<'_>, horizon: usize) -> Self {
-        let context = Context::newest(history, CONTEXT);
-        let (team, verdict) = backtest::fit(&context, horizon);
+        Self::fit_with(history, horizon, CONTEXT, None)
+    }
+
+    /// Fits every expert on the newest `context` samples; what was learned from the whole past joins
+    /// them with the shares that it was taught.
+    #[must_use]
+    pub fn fit_with(history: &History<'_>, horizon: usize, context: usize, study: Option<&Seen>) -> Self {
+        let context = Context::newest(history, context.min(CONTEXT));
+        let (team, verdict) = backtest::fit(&context, horizon, study);
         Self { team, verdict, inputs: history.inputs.len(), horizon }
     }
 
@@ -76,10 +86,11 @@ impl Bank {
         self.prepare(recent).answers(future)
     }
 
-    /// The experts that were fitted and their weights, which sum to 1.
+    /// The experts that were fitted and their weights among themselves, which sum to 1; what a study
+    /// takes is not in them.
     #[must_use]
     pub fn weights(&self) -> &[(Expert, f64)] {
-        &self.verdict.weights
+        &self.verdict.weights.own
     }
 
     /// Root mean squared error of the blend in the back-test, normalised units.
@@ -125,7 +136,17 @@ impl Prepared<'_> {
         blend(&self.answers(future), &self.bank.verdict.weights)
     }
 
-    /// Every expert's own answer over `future`, persistence last.
+    /// The blend of the bank's own experts and the answers of a study's members, beside the truth that
+    /// came: what [`Studies::weigh`] learns from.
+    #[must_use]
+    pub fn trial(&self, future: &[Vec<f64>], truth: Vec<f64>) -> Trial {
+        let answers = self.answers(future);
+        let own = Weights { own: self.bank.verdict.weights.own.clone(), studied: Vec::new() };
+        let said = |expert: Expert| answers.iter().find(|(e, _)| *e == expert).map(|(_, answer)| answer.clone());
+        Trial { bank: blend(&answers, &own).mean, members: STUDIED.map(said), truth }
+    }
+
+    /// Every expert's own answer over `future`, persistence and a study's members last.
     #[must_use]
     pub fn answers(&self, future: &[Vec<f64>]) -> Vec<(Expert, Vec<f64>)> {
         let steps = future.iter().map(Vec::len).min();

@@ -13,7 +13,7 @@ const STILL_SHARE: f64 = 1e-3;
 const ROUNDING_SHARE: f64 = 1e-9;
 
 /// Mean and deviation of one signal, in its own unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scale {
     /// What becomes 0.
     pub mean: f64,

@@ -8,6 +8,7 @@ use super::direct::{Direct, DirectState};
 use super::history::Context;
 use super::long::{Long, LongState};
 use super::season::{Season, SeasonState};
+use super::study::{STUDIED, Seen, StudyState};
 
 /// A member of the bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,12 @@ pub enum Expert {
     Season,
     /// Ridge regression on 512 lags; only without inputs.
     Long,
+    /// Ridge regression on linear features, hinges and waves, learned from the whole past.
+    Curved,
+    /// Mean of ridge regressions on hundreds of lags, learned from all targets of the asset.
+    Pooled,
+    /// A physics template, fitted to the whole past.
+    Template,
     /// The last value holds.
     Persistence,
 }
@@ -36,6 +43,9 @@ impl Expert {
             Self::Direct => "direct",
             Self::Season => "season",
             Self::Long => "long",
+            Self::Curved => "curved",
+            Self::Pooled => "pooled",
+            Self::Template => "template",
             Self::Persistence => "persistence",
         }
     }
@@ -43,7 +53,7 @@ impl Expert {
     /// Whether its answer follows the inputs, where there are any.
     #[must_use]
     pub fn follows_inputs(self) -> bool {
-        matches!(self, Self::ArxShort | Self::ArxLong | Self::Direct)
+        matches!(self, Self::ArxShort | Self::ArxLong | Self::Direct | Self::Curved | Self::Template)
     }
 }
 
@@ -55,11 +65,14 @@ pub(super) struct Team {
     direct: Option<Direct>,
     season: Option<Season>,
     long: Option<Long>,
+    /// Is the same at every end: it was learned once.
+    study: Option<Seen>,
 }
 
 impl Team {
-    /// One team per end: the experts as fitted when the context ended there (ascending).
-    pub(super) fn fit(context: &Context<'_>, ends: &[usize], horizon: usize) -> Vec<Self> {
+    /// One team per end: the experts as fitted when the context ended there (ascending), and what
+    /// was learned before.
+    pub(super) fn fit(context: &Context<'_>, ends: &[usize], horizon: usize, study: Option<&Seen>) -> Vec<Self> {
         let long_order = if context.inputs.is_empty() { arx::LONG_ALONE } else { arx::LONG };
         let mut arx_short = Arx::fit(arx::SHORT, context, ends).into_iter();
         let mut arx_long = Arx::fit(long_order, context, ends).into_iter();
@@ -73,11 +86,12 @@ impl Team {
                 direct: direct.next().flatten(),
                 season: season.next().flatten(),
                 long: long.next().flatten(),
+                study: study.cloned(),
             })
             .collect()
     }
 
-    /// The members, persistence last.
+    /// The members that the bank weights itself, persistence last.
     pub(super) fn members(&self) -> Vec<Expert> {
         [
             self.arx_short.as_ref().map(|_| Expert::ArxShort),
@@ -100,6 +114,7 @@ impl Team {
             direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             season: self.season.and_then(|e| e.stand(context)),
             long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
+            study: self.study.as_ref().map(|study| (study, study.stand(context))),
             last: context.target.last().copied().unwrap_or(0.0),
         }
     }
@@ -113,12 +128,13 @@ pub(super) struct Stand<'t> {
     direct: Option<(&'t Direct, DirectState)>,
     season: Option<SeasonState>,
     long: Option<(&'t Long, LongState)>,
+    study: Option<(&'t Seen, StudyState)>,
     last: f64,
 }
 
 impl Stand<'_> {
     /// Every member's answer for `steps` over `future` (one row per input, at least `steps` long),
-    /// in the order of [`Team::members`].
+    /// in the order of [`Team::members`], then those of the study.
     pub(super) fn answers(&self, future: &[Vec<f64>], steps: usize) -> Vec<(Expert, Vec<f64>)> {
         let arx = |stand: &Option<(&Arx, ArxState)>| {
             stand.as_ref().map(|(expert, state)| expert.answer(state, future, steps))
@@ -126,16 +142,18 @@ impl Stand<'_> {
         let direct = self.direct.as_ref().map(|(e, s)| e.answer(s, future, steps));
         let season = self.season.as_ref().map(|s| s.answer(steps));
         let long = self.long.as_ref().map(|(e, s)| e.answer(s, steps));
-        [
+        let studied = self.study.as_ref().map(|(study, state)| study.answers(state, future, steps));
+        let own = [
             (Expert::ArxShort, arx(&self.arx_short)),
             (Expert::ArxLong, arx(&self.arx_long)),
             (Expert::Direct, direct),
             (Expert::Season, season),
             (Expert::Long, long),
             (Expert::Persistence, Some(vec![self.last; steps])),
-        ]
-        .into_iter()
-        .filter_map(|(expert, answer)| answer.map(|a| (expert, a)))
-        .collect()
+        ];
+        own.into_iter()
+            .chain(STUDIED.into_iter().zip(studied.unwrap_or_default()))
+            .filter_map(|(expert, answer)| answer.map(|a| (expert, a)))
+            .collect()
     }
 }

@@ -1,8 +1,11 @@
 //! Windows with what came after them: what fine-tuning learns from and is judged on.
 
-use super::{Fit, Grid, Layout};
+use std::sync::Arc;
+
+use super::{Banks, Fit, Grid, Known, Layout, Setup};
 use crate::asset::AssetType;
 use crate::expert::Scale;
+use crate::expert::study::Studies;
 use crate::model::trainee::Example;
 
 /// Steps between two fits of the bank while examples are made: as old as they may be in serving.
@@ -32,6 +35,55 @@ pub struct TargetExamples {
     pub origins: Vec<usize>,
 }
 
+/// Visits the origins of a split's windows in the order of time, each with a fit as old as it may be
+/// in serving. A window sees everything before its origin and does not reach over a gap.
+#[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
+fn visit(
+    asset_type: &AssetType,
+    grid: &Grid,
+    layout: &Layout,
+    target: usize,
+    split: Split,
+    steps: usize,
+    banks: &Banks,
+    mut at: impl FnMut(usize, &Fit),
+) {
+    let first = split.from.max(super::fit::FEWEST);
+    let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return };
+    let stride = ((last - first) / split.windows.max(1)).max(1);
+    let mut kept: Option<(usize, Setup, Fit)> = None;
+    for origin in (first..=last).step_by(stride) {
+        let spans_gap = grid.starts.iter().any(|start| (origin..origin + steps).contains(start) && *start > origin);
+        if spans_gap {
+            continue;
+        }
+        let setup = banks.at(origin);
+        let fresh = kept.take().filter(|(fitted, with, _)| {
+            let restarted = grid.starts.iter().any(|start| (fitted + 1..=origin).contains(start));
+            origin - fitted < REFIT && !restarted && with.is(&setup)
+        });
+        let current = fresh.unwrap_or_else(|| {
+            let fit = Fit::new(asset_type, grid, layout, target, origin, steps, &setup);
+            (origin, setup, fit)
+        });
+        at(origin, &current.2);
+        kept = Some(current);
+    }
+}
+
+/// What the inputs of a layout did in `origin..origin + steps`.
+fn inputs_after(grid: &Grid, layout: &Layout, origin: usize, steps: usize) -> Vec<Vec<f64>> {
+    layout.inputs.iter().map(|input| grid.values[*input][origin..origin + steps].to_vec()).collect()
+}
+
+/// What was measured of a target in `origin..origin + steps`, in the units of `scale`; NaN where
+/// nothing was.
+fn truth_after(grid: &Grid, target: usize, origin: usize, steps: usize, scale: Scale) -> Vec<f64> {
+    (origin..origin + steps)
+        .map(|step| if grid.measured[target][step] { scale.target(grid.values[target][step]) } else { f64::NAN })
+        .collect()
+}
+
 /// Takes windows of `steps` from a split for one target. A window sees everything before its
 /// origin and is judged on measured values alone.
 #[must_use]
@@ -42,31 +94,13 @@ pub fn examples(
     target: usize,
     split: Split,
     steps: usize,
+    banks: &Banks,
 ) -> TargetExamples {
     let mut made = TargetExamples { target, examples: Vec::new(), scales: Vec::new(), origins: Vec::new() };
-    let first = split.from.max(super::fit::FEWEST);
-    let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return made };
-    let stride = ((last - first) / split.windows.max(1)).max(1);
-    let mut fit: Option<(usize, Fit)> = None;
-    for origin in (first..=last).step_by(stride) {
-        let spans_gap = grid.starts.iter().any(|start| (origin..origin + steps).contains(start) && *start > origin);
-        if spans_gap {
-            continue;
-        }
-        let kept = fit.take().filter(|(at, _)| {
-            origin - at < REFIT && !grid.starts.iter().any(|start| (at + 1..=origin).contains(start))
-        });
-        let (at, current) = kept.unwrap_or_else(|| (origin, Fit::new(asset_type, grid, layout, target, origin, steps)));
-        let future: Vec<Vec<f64>> =
-            layout.inputs.iter().map(|input| grid.values[*input][origin..origin + steps].to_vec()).collect();
-        let mut windows = current.windows(grid, origin, &[future], steps);
-        let scale = current.scale();
-        let truth: Vec<f32> =
-            (origin..origin + steps)
-                .map(|step| {
-                    if grid.measured[target][step] { scale.target(grid.values[target][step]) as f32 } else { f32::NAN }
-                })
-                .collect();
+    visit(asset_type, grid, layout, target, split, steps, banks, |origin, fit| {
+        let mut windows = fit.windows(grid, origin, &[inputs_after(grid, layout, origin, steps)], steps);
+        let scale = fit.scale();
+        let truth: Vec<f32> = truth_after(grid, target, origin, steps, scale).into_iter().map(|v| v as f32).collect();
         if let Some(window) = windows.pop()
             && window.is_finite()
             && truth.iter().any(|value| value.is_finite())
@@ -75,7 +109,33 @@ pub fn examples(
             made.scales.push(scale);
             made.origins.push(origin);
         }
-        fit = Some((at, current));
-    }
+    });
     made
+}
+
+/// Teaches how far the members of a target's studies are trusted beside the bank, on the windows of a
+/// split (the validation part) that is answered by the study blind to it.
+#[must_use]
+#[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
+pub fn weigh(
+    studies: Studies,
+    asset_type: &AssetType,
+    grid: &Grid,
+    layout: &Layout,
+    target: usize,
+    split: Split,
+    steps: usize,
+    context: Option<usize>,
+) -> Studies {
+    let blind = Arc::new(studies);
+    let banks = Banks { context, study: Known::Blind(blind.clone()) };
+    let mut trials = Vec::new();
+    visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
+        let truth = truth_after(grid, target, origin, steps, fit.scale());
+        trials.push(fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth));
+    });
+    drop(banks);
+    let mut studies = Arc::unwrap_or_clone(blind);
+    studies.weigh(&trials);
+    studies
 }

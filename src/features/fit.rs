@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::Grid;
+use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
+use crate::expert::study::Trial;
 use crate::expert::{Bank, History, Scale};
 use crate::ids::AssetId;
 use crate::model::window::{CONTEXT, SLOTS, Window};
@@ -15,6 +16,8 @@ use crate::model::window::{CONTEXT, SLOTS, Window};
 pub const FRESH: usize = 48;
 /// Samples that the bank is fitted on at most.
 const BANK_CONTEXT: usize = crate::expert::CONTEXT;
+/// Other outputs that a study of one looks back on at most.
+const OTHERS: usize = 4;
 /// With fewer steps than this there is no fit, only persistence.
 pub const FEWEST: usize = 64;
 /// Fits kept in memory; one is about 100 kB.
@@ -42,6 +45,12 @@ impl Layout {
         inputs.truncate(SLOTS);
         Self { targets: role(Role::Output), inputs }
     }
+
+    /// The other outputs that an answer for `target` may look back on; nobody knows their future.
+    #[must_use]
+    pub fn others(&self, target: usize) -> Vec<usize> {
+        self.targets.iter().copied().filter(|other| *other != target).take(OTHERS).collect()
+    }
 }
 
 /// A bank for one target, with the scales it was fitted in.
@@ -50,8 +59,8 @@ pub struct Fit {
     bank: Bank,
     target: usize,
     layout: Layout,
-    target_scale: Scale,
-    input_scales: Vec<Scale>,
+    scales: Scales,
+    setup: Setup,
     steps: usize,
     step_s: f64,
     /// Instant of the last step that it knows.
@@ -68,25 +77,26 @@ impl Fit {
         target: usize,
         until: usize,
         steps: usize,
+        setup: &Setup,
     ) -> Self {
         let start = until.saturating_sub(BANK_CONTEXT);
-        let range = |signal: usize| {
-            let signal = &asset_type.document.signals[signal];
-            signal.min.zip(signal.max)
-        };
-        let target_scale = Scale::of(&grid.values[target][start..until], range(target));
-        let input_scales: Vec<Scale> =
-            layout.inputs.iter().map(|input| Scale::of(&grid.values[*input][start..until], range(*input))).collect();
-        let stretch = Stretch::new(grid, layout, target, &target_scale, &input_scales, start, until);
+        let scales = Scales::of(asset_type, grid, layout, target, start, until);
+        let stretch = Stretch::new(grid, layout, target, &scales, start, until);
+        let newest = grid.instants[until - 1];
+        let study = setup.study.as_ref().and_then(|study| {
+            let tested = until.saturating_sub(2 * steps);
+            let knows = setup.learned_until.is_some_and(|learned| grid.instants[tested] < learned);
+            study.seen(scales.target, &scales.inputs, &scales.others, knows)
+        });
         Self {
-            bank: Bank::fit(&stretch.history(), steps),
+            bank: Bank::fit_with(&stretch.history(), steps, setup.context, study.as_ref()),
             target,
             layout: layout.clone(),
-            target_scale,
-            input_scales,
+            scales,
+            setup: setup.clone(),
             steps,
             step_s: grid.step_s,
-            end: grid.instants[until - 1],
+            end: newest,
         }
     }
 
@@ -99,7 +109,7 @@ impl Fit {
     /// Mean and deviation of the target: undoes the network's units.
     #[must_use]
     pub fn scale(&self) -> Scale {
-        self.target_scale
+        self.scales.target
     }
 
     /// The bank.
@@ -113,8 +123,7 @@ impl Fit {
     #[must_use]
     pub fn windows(&self, grid: &Grid, until: usize, futures: &[Vec<Vec<f64>>], steps: usize) -> Vec<Window> {
         let start = until.saturating_sub(BANK_CONTEXT);
-        let stretch =
-            Stretch::new(grid, &self.layout, self.target, &self.target_scale, &self.input_scales, start, until);
+        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, until);
         let history = stretch.history();
         let prepared = self.bank.prepare(&history);
         let since_fit = self.age(grid, until).unwrap_or(0);
@@ -123,13 +132,27 @@ impl Fit {
             .map(|future| {
                 let scaled: Vec<Vec<f64>> = future
                     .iter()
-                    .zip(&self.input_scales)
+                    .zip(&self.scales.inputs)
                     .map(|(row, scale)| row[..steps].iter().map(|value| scale.input(*value)).collect())
                     .collect();
                 let outlook = prepared.forecast(&scaled);
                 Window::new(&self.bank, &outlook, &history, since_fit, &scaled, CONTEXT)
             })
             .collect()
+    }
+
+    /// What the bank alone and each member of its study say of the steps from `origin` on, beside the
+    /// `truth` (in the units of the fit); a study whose shares are not yet known leaves the bank alone.
+    #[must_use]
+    pub fn trial(&self, grid: &Grid, origin: usize, future: &[Vec<f64>], truth: Vec<f64>) -> Trial {
+        let start = origin.saturating_sub(BANK_CONTEXT);
+        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, origin);
+        let scaled: Vec<Vec<f64>> = future
+            .iter()
+            .zip(&self.scales.inputs)
+            .map(|(row, scale)| row.iter().map(|value| scale.input(*value)).collect())
+            .collect();
+        self.bank.prepare(&stretch.history()).trial(&scaled, truth)
     }
 
     /// Steps of the grid between the fit and step `until - 1`; `None` when the grid no longer
@@ -147,12 +170,35 @@ impl Fit {
         Some(until - at.max(1))
     }
 
-    fn serves(&self, grid: &Grid, layout: &Layout, steps: usize) -> bool {
+    fn serves(&self, grid: &Grid, layout: &Layout, steps: usize, setup: &Setup) -> bool {
         let until = grid.len();
         // Without inputs the experts answer the horizon they were fitted for.
         let long_enough = if layout.inputs.is_empty() { self.steps == steps } else { self.steps >= steps.min(64) };
         let new_segment = grid.starts.last().is_some_and(|start| grid.instants[*start] > self.end);
-        self.layout == *layout && long_enough && !new_segment && self.age(grid, until).is_some_and(|age| age <= FRESH)
+        let same = self.layout == *layout && self.setup.is(setup);
+        same && long_enough && !new_segment && self.age(grid, until).is_some_and(|age| age <= FRESH)
+    }
+}
+
+/// What undoes the units of a fit.
+#[derive(Clone, Debug)]
+struct Scales {
+    target: Scale,
+    inputs: Vec<Scale>,
+    others: Vec<Scale>,
+}
+
+impl Scales {
+    fn of(asset_type: &AssetType, grid: &Grid, layout: &Layout, target: usize, start: usize, until: usize) -> Self {
+        let of = |signal: usize| {
+            let declared = &asset_type.document.signals[signal];
+            Scale::of(&grid.values[signal][start..until], declared.min.zip(declared.max))
+        };
+        Self {
+            target: of(target),
+            inputs: layout.inputs.iter().map(|input| of(*input)).collect(),
+            others: layout.others(target).into_iter().map(of).collect(),
+        }
     }
 }
 
@@ -160,29 +206,22 @@ impl Fit {
 struct Stretch {
     target: Vec<f64>,
     inputs: Vec<Vec<f64>>,
+    others: Vec<Vec<f64>>,
     starts: Vec<usize>,
 }
 
 impl Stretch {
-    fn new(
-        grid: &Grid,
-        layout: &Layout,
-        target: usize,
-        target_scale: &Scale,
-        input_scales: &[Scale],
-        start: usize,
-        until: usize,
-    ) -> Self {
+    fn new(grid: &Grid, layout: &Layout, target: usize, scales: &Scales, start: usize, until: usize) -> Self {
+        let rows = |signals: &[usize], scales: &[Scale]| -> Vec<Vec<f64>> {
+            let row = |(signal, scale): (&usize, &Scale)| {
+                grid.values[*signal][start..until].iter().map(|value| scale.input(*value)).collect()
+            };
+            signals.iter().zip(scales).map(row).collect()
+        };
         Self {
-            target: grid.values[target][start..until].iter().map(|value| target_scale.target(*value)).collect(),
-            inputs: layout
-                .inputs
-                .iter()
-                .zip(input_scales)
-                .map(|(input, scale)| {
-                    grid.values[*input][start..until].iter().map(|value| scale.input(*value)).collect()
-                })
-                .collect(),
+            target: grid.values[target][start..until].iter().map(|value| scales.target.target(*value)).collect(),
+            inputs: rows(&layout.inputs, &scales.inputs),
+            others: rows(&layout.others(target), &scales.others),
             starts: std::iter::once(0)
                 .chain(grid.starts.iter().filter(|first| (start + 1..until).contains(first)).map(|first| first - start))
                 .collect(),
@@ -190,7 +229,7 @@ impl Stretch {
     }
 
     fn history(&self) -> History<'_> {
-        History { target: &self.target, inputs: &self.inputs, starts: &self.starts }
+        History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts }
     }
 }
 
@@ -213,13 +252,14 @@ impl Fits {
         layout: &Layout,
         target: usize,
         steps: usize,
+        setup: &Setup,
     ) -> Arc<Fit> {
         let key = (asset, target, steps > 64);
         let kept = self.lock().get(&key).cloned();
-        if let Some(fit) = kept.filter(|fit| fit.serves(grid, layout, steps)) {
+        if let Some(fit) = kept.filter(|fit| fit.serves(grid, layout, steps, setup)) {
             return fit;
         }
-        let fit = Arc::new(Fit::new(asset_type, grid, layout, target, grid.len(), steps));
+        let fit = Arc::new(Fit::new(asset_type, grid, layout, target, grid.len(), steps, setup));
         let mut fits = self.lock();
         if fits.len() >= KEPT {
             let oldest = fits.iter().min_by_key(|(_, fit)| fit.end).map(|(key, _)| *key);

@@ -7,7 +7,9 @@
 mod examples;
 mod fit;
 mod grid;
+mod setup;
 
-pub use examples::{Split, TargetExamples, examples};
+pub use examples::{Split, TargetExamples, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
+pub use setup::{Banks, Known, Setup, Setups, study};

@@ -36,7 +36,6 @@ use crate::features::Fits;
 use crate::ids::PredictionId;
 use crate::model::{Engine, EngineError};
 use crate::reading::{ReadingError, Readings};
-use crate::twin::{TwinError, Twins};
 
 /// The farthest that anything is predicted, in steps.
 pub const MAX_HORIZON: usize = 512;
@@ -69,9 +68,6 @@ pub enum ForecastError {
     /// The readings could not be had.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// The state could not be had.
-    #[error(transparent)]
-    Twin(#[from] TwinError),
     /// The asset has no reading at all, at or before the instant asked for.
     #[error("the asset has no readings to start from")]
     NoReadings,
@@ -99,7 +95,6 @@ pub struct Forecasts {
     clock: Clock,
     assets: Assets,
     readings: Readings,
-    twins: Twins,
     engine: Engine,
     fits: Fits,
     grids: Grids,
@@ -134,19 +129,11 @@ pub enum Cause {
 impl Forecasts {
     /// Puts the room together.
     #[must_use]
-    pub fn new(
-        db: PgPool,
-        clock: Clock,
-        assets: Assets,
-        readings: Readings,
-        twins: Twins,
-        engine: Engine,
-        config: Config,
-    ) -> Self {
+    pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, engine: Engine, config: Config) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
         let keeping = Arc::new(Semaphore::new(KEEPING));
         let grids = Grids::default();
-        Self { db, clock, assets, readings, twins, engine, fits, grids, keeping, versions, config: Arc::new(config) }
+        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, config: Arc::new(config) }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

@@ -34,7 +34,6 @@ impl From<ForecastError> for Problem {
         match error {
             ForecastError::Asset(error) => error.into(),
             ForecastError::Reading(error) => error.into(),
-            ForecastError::Twin(error) => error.into(),
             ForecastError::Database(error) => error.into(),
             ForecastError::NoReadings | ForecastError::NoOutputs => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())

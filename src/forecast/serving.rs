@@ -9,6 +9,7 @@ use sqlx::PgPool;
 
 use super::calibration::Calibration;
 use crate::clock::Clock;
+use crate::features::Setups;
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
@@ -41,6 +42,8 @@ pub(super) struct Version {
     pub(super) calibration: Calibration,
     /// What its evaluation found.
     pub(super) skill: Option<Skill>,
+    /// How the banks of its targets are built.
+    pub(super) setups: Setups,
 }
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
@@ -55,13 +58,12 @@ pub(super) struct Versions {
 type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<Skill>)>;
 
 impl Versions {
-    /// The asset's champion; `None` when the base model serves.
-    pub(super) async fn champion(&self, db: &PgPool, asset: AssetId) -> Result<Option<Arc<Version>>, WeightsError> {
-        let Some(row) = store::champion(db, asset).await? else { return Ok(None) };
-        if let Some(version) = self.lock().get(&row.model_id) {
+    /// A version, loaded; `None` when it is gone or belongs to another base model.
+    pub(super) async fn load(&self, db: &PgPool, id: ModelId) -> Result<Option<Arc<Version>>, WeightsError> {
+        if let Some(version) = self.lock().get(&id) {
             return Ok(Some(version.clone()));
         }
-        let Some(model) = store::weights(db, row.model_id).await? else { return Ok(None) };
+        let Some(model) = store::weights(db, id).await? else { return Ok(None) };
         if model.base != MODEL_CARD_NAME {
             tracing::warn!(model.version = model.version, model.base, "version belongs to another base model");
             return Ok(None);
@@ -75,6 +77,7 @@ impl Versions {
             number: model.version,
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
             skill: skill(&model.scores, "candidate"),
+            setups: Setups::attached_to(&model.weights),
         });
         let mut kept = self.lock();
         if kept.len() >= KEPT {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
 use super::naive::persistence;
 use super::serving::{Skill, Version};
-use super::{ForecastError, Forecasts, MAX_HORIZON};
+use super::{ForecastError, Forecasts, MAX_HORIZON, store};
 use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
 use crate::features::{FEWEST, Fit, Grid, Layout};
@@ -211,8 +211,13 @@ impl Forecasts {
             return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
         }
         let asset = self.assets.find(key).await?;
-        let (twin, version) = tokio::join!(self.twins.get(asset.id), self.versions.champion(&self.db, asset.id));
-        let twin = twin?.filter(|twin| twin.observed_at.is_some()).ok_or(ForecastError::NoReadings)?;
+        let served = store::served(&self.db, asset.id).await?;
+        let (twin, champion) =
+            served.filter(|(twin, _)| twin.observed_at.is_some()).ok_or(ForecastError::NoReadings)?;
+        let version = match champion {
+            Some(model) => self.versions.load(&self.db, model).await,
+            None => Ok(None),
+        };
         // Damaged weights must not stop the answer: the base model serves, and the log says why.
         let version = version.unwrap_or_else(|error| {
             tracing::error!(asset.key = key, error = &error as &dyn std::error::Error, "champion could not be loaded");
@@ -244,10 +249,12 @@ impl Forecasts {
             }
             let steps = future_steps(horizon);
             let fit = |target: &usize| {
+                let name = &asset.asset_type.document.signals[*target].name;
+                let setup = version.as_ref().map(|version| version.setups.of(name)).unwrap_or_default();
                 if past {
-                    Arc::new(Fit::new(&asset.asset_type, &grid, &layout, *target, grid.len(), steps))
+                    Arc::new(Fit::new(&asset.asset_type, &grid, &layout, *target, grid.len(), steps, &setup))
                 } else {
-                    fits.fresh(asset.id, &asset.asset_type, &grid, &layout, *target, steps)
+                    fits.fresh(asset.id, &asset.asset_type, &grid, &layout, *target, steps, &setup)
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };

@@ -1,11 +1,12 @@
 //! SQL of the vintages.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
 use sqlx::types::Json;
+use sqlx::{PgExecutor, Row as _};
 
 use super::{Cause, Prediction};
 use crate::ids::{AssetId, ModelId, PredictionId};
+use crate::twin::{self, Twin};
 
 /// Keeps a prediction as it was served.
 ///
@@ -36,6 +37,21 @@ pub async fn keep(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What a prediction starts from, in one round trip: the asset's twin, and the version that serves it
+/// (`None`: the base model does).
+pub async fn served(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<(Twin, Option<ModelId>)>> {
+    let row = sqlx::query(
+        "select t.seq, t.observed_at, t.received_at, t.reported, t.reported_at, t.readings, t.desired, t.forecast_seq,
+                t.updated_at, c.model_id
+         from twin t left join champion c on c.asset_id = t.asset_id
+         where t.asset_id = $1",
+    )
+    .bind(asset)
+    .fetch_optional(db)
+    .await?;
+    row.as_ref().map(|row| Ok((twin::store::twin(row)?, row.try_get(9)?))).transpose()
 }
 
 /// Vintages of an asset, newest first, older than `before`.

@@ -56,6 +56,22 @@ pub(super) fn save(stores: &[(&str, &VarStore)]) -> Vec<u8> {
     safetensors::serialize(views, None).expect("shapes match the bytes")
 }
 
+/// An artefact with other bytes beside the variables, under a name of their own: one document, one
+/// digest.
+pub fn attach(artefact: &[u8], name: &str, bytes: &[u8]) -> Result<Vec<u8>, ArtefactError> {
+    let document = SafeTensors::deserialize(artefact).map_err(|_| ArtefactError::Format)?;
+    let mut views = document.tensors();
+    let attached = TensorView::new(Dtype::U8, vec![bytes.len()], bytes).map_err(|_| ArtefactError::Format)?;
+    views.push((name.to_owned(), attached));
+    safetensors::serialize(views, None).map_err(|_| ArtefactError::Format)
+}
+
+/// The bytes that were attached to an artefact under a name.
+#[must_use]
+pub fn attached<'a>(artefact: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    SafeTensors::deserialize(artefact).ok()?.tensor(name).ok().map(|view| view.data())
+}
+
 /// Fills the stores from an artefact. On an error some variables may have been changed: load into
 /// fresh stores, then swap.
 pub(super) fn load(bytes: &[u8], stores: &mut [(&str, &mut VarStore)]) -> Result<(), ArtefactError> {

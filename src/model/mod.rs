@@ -17,7 +17,7 @@ pub mod trainee;
 mod tests;
 pub mod window;
 
-pub use artefact::{ArtefactError, digest};
+pub use artefact::{ArtefactError, attach, attached, digest};
 pub use base::{Base, BaseCard, FamilyFigures, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN};

@@ -96,7 +96,6 @@ impl Rooms {
             clock.clone(),
             assets.clone(),
             readings.clone(),
-            twins.clone(),
             engine,
             config.forecast.clone(),
         );

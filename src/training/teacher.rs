@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::Asset;
-use crate::features::{FEWEST, Grid, Layout, Split, TargetExamples, examples};
+use crate::features::{Banks, FEWEST, Grid, Layout, Split, TargetExamples, examples};
 use crate::forecast::calibration::Calibration;
 use crate::forecast::naive::persistence;
 use crate::model::trainee::{self, Example, Lesson, TraineeError};
@@ -124,7 +124,7 @@ fn prepare(asset: &Asset, grid: &Grid, layout: &Layout, signs: &mut Signs<'_>) -
         stride: ((n - validated - STEPS) / part(0, 0, WINDOWS.2).windows).max(1),
     };
     for (index, target) in layout.targets.iter().enumerate() {
-        let take = |split| examples(&asset.asset_type, grid, layout, *target, split, STEPS);
+        let take = |split| examples(&asset.asset_type, grid, layout, *target, split, STEPS, &Banks::default());
         material.train.push(take(part(FEWEST, learned, WINDOWS.0)));
         signs.at(Stage::Preparing, 0.3 * (index as f64 + 0.6) / targets as f64)?;
         material.validation.push(take(part(learned, validated, WINDOWS.1)));

@@ -45,7 +45,8 @@ pub async fn changed_since(db: impl PgExecutor<'_>, at: DateTime<Utc>, limit: i6
         .collect()
 }
 
-fn twin(row: &PgRow) -> Result<Twin, sqlx::Error> {
+/// A twin from the first nine columns of a row, in the order of [`find`].
+pub fn twin(row: &PgRow) -> Result<Twin, sqlx::Error> {
     Ok(Twin {
         seq: row.try_get(0)?,
         observed_at: row.try_get(1)?,

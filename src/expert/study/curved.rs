@@ -1,0 +1,186 @@
+//! The curved expert: all horizons by one regression on linear features, hinges and waves.
+//!
+//! Which of the groups are used, and the ridge, are chosen on the newest part of the past; only then
+//! are the weights found on all of it. All of that comes from sums of outer products ([`Gram`]), one
+//! for each part of the past, so that leaving a part out costs a subtraction, not another pass.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::algebra::Gram;
+use super::super::history::Context;
+use super::Parts;
+use super::basis::{Basis, Uses};
+use super::drive::{Drive, Held, Known};
+
+/// The groups that compete beside the linear features.
+const VARIANTS: [Uses; 4] = [
+    Uses { hinges: false, waves: false },
+    Uses { hinges: true, waves: false },
+    Uses { hinges: false, waves: true },
+    Uses { hinges: true, waves: true },
+];
+/// The ridges that compete.
+const RIDGES: [f64; 5] = [1e-3, 1e-1, 3.0, 30.0, 300.0];
+/// Rows at most, over all parts.
+const ROWS: usize = 24_000;
+/// Fewer rows in the part that teaches or in the part that chooses say too little.
+const LEAST_ROWS: (usize, usize) = (400, 100);
+/// Horizons that are fitted, spread geometrically.
+const HORIZONS: usize = 10;
+/// Samples of a segment before its first origin.
+const WARM_UP: usize = 6;
+/// Samples of the newest segment that the memory is built from: the slowest average has a time
+/// constant of 128 steps.
+const REMEMBERED: usize = 640;
+/// Answers stay within this many deviations.
+const LIMIT: f64 = 12.0;
+/// Rows collected before they are added to the sums.
+const BLOCK: usize = 256;
+
+/// A fitted regression, in the units of the study.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Curved {
+    basis: Arc<Basis>,
+    uses: Uses,
+    /// Rounded to `f32`, so that what is stored is what was judged.
+    #[serde(with = "super::single")]
+    weights: Vec<f64>,
+}
+
+/// The regressions of one target: each knows other parts of the past.
+pub(super) struct Curves {
+    /// Without the first half of the part that teaches, without the second, without the part that
+    /// chooses, and of everything.
+    pub(super) by_span: [Curved; 4],
+    /// How many times larger the squared error is on a part that was not learned from.
+    pub(super) optimism: f64,
+}
+
+/// What a roll-out from the end of a context needs of it.
+#[derive(Clone, Debug)]
+pub(super) struct CurvedState {
+    drive: Drive,
+    held: Held,
+}
+
+impl Curved {
+    fn new(basis: Arc<Basis>, uses: Uses, weights: &[f64]) -> Self {
+        Self { basis, uses, weights: weights.iter().map(|w| f64::from(*w as f32)).collect() }
+    }
+
+    /// Learns from a context whose `parts` are kept apart; `None` where there are no inputs or too
+    /// few rows.
+    pub(super) fn learn(context: &Context<'_>, parts: &Parts, horizon: usize) -> Option<Curves> {
+        if context.inputs.is_empty() {
+            return None;
+        }
+        let basis = Arc::new(Basis::of(&context.until(parts.validation), horizon));
+        let grams = sums(&basis, context, parts, horizon);
+        let [early, late, newest] = &grams;
+        let mut taught = early.clone();
+        taught.merge(late);
+        if taught.rows() < LEAST_ROWS.0 || newest.rows() < LEAST_ROWS.1 {
+            return None;
+        }
+        let free = basis.groups().intercept;
+        let mut best: Option<(f64, Uses, f64, Vec<f64>)> = None;
+        for uses in VARIANTS {
+            let columns = basis.columns(uses);
+            for ridge in RIDGES {
+                let Some(weights) = taught.solve_with(&columns, free, ridge) else { continue };
+                let error = newest.error(&weights);
+                if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
+                    best = Some((error, uses, ridge, weights));
+                }
+            }
+        }
+        let (error, uses, ridge, chosen) = best?;
+        let optimism = (error / taught.error(&chosen).max(1e-9)).clamp(1.0, super::MOST_OPTIMISM);
+        let columns = basis.columns(uses);
+        let fit = |gram: &Gram| gram.solve_with(&columns, free, ridge).unwrap_or_else(|| chosen.clone());
+        let mut all = taught.clone();
+        all.merge(newest);
+        let half = |gram: &Gram| if gram.rows() < LEAST_ROWS.0 { chosen.clone() } else { fit(gram) };
+        let of = |weights: &[f64]| Curved::new(basis.clone(), uses, weights);
+        Some(Curves { by_span: [of(&half(late)), of(&half(early)), of(&chosen), of(&fit(&all))], optimism })
+    }
+
+    /// What a roll-out from the end of `context` remembers of it; `None` in an empty context.
+    pub(super) fn stand(&self, context: &Context<'_>) -> Option<CurvedState> {
+        let start = context.last_start().max(context.len().saturating_sub(REMEMBERED));
+        context.target.get(start)?;
+        let mut drive = Drive::begin(&self.basis, |input| context.inputs[input][start]);
+        let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
+        for t in start + 1..context.len() {
+            drive.step(&self.basis, |input| context.inputs[input][t]);
+            known.step(&self.basis, context.target[t], context.others.iter().map(|row| row[t]));
+        }
+        let held = known.hold(&drive);
+        Some(CurvedState { drive, held })
+    }
+
+    /// The answers for `steps` over `future` (one row per input, at least `steps` long).
+    pub(super) fn answer(&self, state: &CurvedState, future: &[Vec<f64>], steps: usize) -> Vec<f64> {
+        let mut drive = state.drive.clone();
+        (0..steps)
+            .map(|t| {
+                drive.step(&self.basis, |input| future[input][t]);
+                let value = self.basis.weighted(&self.weights, self.uses, &drive, &state.held, t + 1);
+                value.clamp(-LIMIT, LIMIT)
+            })
+            .collect()
+    }
+}
+
+/// The horizons that are fitted: geometric from 1, rounded, without repeats.
+fn horizons(horizon: usize) -> Vec<usize> {
+    let last = (horizon.max(2) as f64).ln();
+    let mut steps: Vec<usize> =
+        (0..HORIZONS).map(|i| (last * i as f64 / (HORIZONS - 1) as f64).exp().round() as usize).collect();
+    steps.dedup();
+    steps
+}
+
+/// The sums over the regression rows of each part. A row belongs to the part that holds its instant,
+/// and counts only if its origin does not lie in an earlier part.
+fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> [Gram; 3] {
+    let width = basis.groups().width + 1;
+    let steps = horizons(horizon);
+    let stride = (context.len() * steps.len()).div_ceil(ROWS).max(1);
+    let mut grams = [Gram::new(width), Gram::new(width), Gram::new(width)];
+    let mut rows: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(BLOCK * width));
+    for &(start, end) in &context.segments {
+        let first = start + WARM_UP;
+        let mut drive = Drive::begin(basis, |input| context.inputs[input][start]);
+        let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
+        let mut origins: Vec<Held> = Vec::new();
+        for t in start..end {
+            if t > start {
+                drive.step(basis, |input| context.inputs[input][t]);
+                known.step(basis, context.target[t], context.others.iter().map(|row| row[t]));
+            }
+            for &h in steps.iter().take_while(|&&h| t >= first + h) {
+                let origin = t - h;
+                let Some(span) = parts.holding(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
+                    continue;
+                };
+                let part = &mut rows[span as usize];
+                basis.features(&drive, &origins[(origin - first) / stride], h, part);
+                part.push(context.target[t]);
+                if part.len() >= BLOCK * width {
+                    grams[span as usize].add(part);
+                    part.clear();
+                }
+            }
+            if t >= first && (t - first).is_multiple_of(stride) {
+                origins.push(known.hold(&drive));
+            }
+        }
+    }
+    for (gram, rest) in grams.iter_mut().zip(&rows) {
+        gram.add(rest);
+    }
+    grams
+}

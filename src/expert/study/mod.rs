@@ -1,0 +1,336 @@
+//! What is learned once from an asset's whole past, beside what the bank learns anew from its newest
+//! samples: a curved response to the inputs, a map from hundreds of lags, a physics template.
+//!
+//! Such experts need more samples than a context holds, so they are fitted by a fine-tune job and
+//! stored with the version that came of it. Always true: a study has a scale of its own and is seen
+//! through the scale of a bank ([`Seen`]); for every stretch of the past there is a twin that did not
+//! learn from it ([`Studies::blind_to`]), so that nothing is judged on what it knows by heart; how far
+//! each member is trusted is learned on such a stretch too ([`Studies::weigh`]).
+
+mod basis;
+mod curved;
+mod drive;
+mod pooled;
+mod stack;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::Context;
+use super::team::Expert;
+use super::{History, Scale};
+use curved::{Curved, CurvedState};
+use pooled::Pooled;
+use stack::Shares;
+pub use stack::Trial;
+
+/// The members of a study in their order.
+pub const STUDIED: [Expert; MEMBERS] = [Expert::Curved, Expert::Pooled, Expert::Template];
+/// How many those are.
+pub const MEMBERS: usize = 3;
+/// A study that errs this many times more on new data than on old was fitted to noise; more than
+/// this is not believed of the measure itself.
+const MOST_OPTIMISM: f64 = 25.0;
+/// Answers stay within this many deviations of a bank, as its own experts' do.
+const LIMIT: f64 = 12.0;
+
+/// Stretches of the past that are left out in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Span {
+    /// First half of what teaches.
+    Early,
+    /// Second half of what teaches.
+    Late,
+    /// What chooses and validates.
+    Newest,
+}
+
+impl Span {
+    const ALL: [Self; 3] = [Self::Early, Self::Late, Self::Newest];
+}
+
+/// Where the stretches begin and end.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    half: usize,
+    validation: usize,
+    end: usize,
+}
+
+impl Parts {
+    fn range(&self, span: Span) -> (usize, usize) {
+        match span {
+            Span::Early => (0, self.half),
+            Span::Late => (self.half, self.validation),
+            Span::Newest => (self.validation, self.end),
+        }
+    }
+
+    /// The stretch that holds all of `from..=to`.
+    fn holding(&self, from: usize, to: usize) -> Option<Span> {
+        Span::ALL.into_iter().find(|span| {
+            let (start, end) = self.range(*span);
+            (start..end).contains(&from) && (start..end).contains(&to)
+        })
+    }
+}
+
+/// Stores numbers that are rounded to `f32` as such.
+mod single {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(|value| *value as f32))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<f32>::deserialize(from)?.into_iter().map(f64::from).collect())
+    }
+}
+
+/// What to learn a study for.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim {
+    /// Steps ahead.
+    pub horizon: usize,
+    /// Where the part begins that chooses and validates; everything before it teaches.
+    pub validation: usize,
+}
+
+/// What was learned of one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Study {
+    target: Scale,
+    inputs: Vec<Scale>,
+    others: Vec<Scale>,
+    curved: Option<Curved>,
+    pooled: Option<Pooled>,
+    shares: Shares,
+    /// How many times larger each member's squared error is on what it did not learn from.
+    optimism: [f64; MEMBERS],
+}
+
+/// Studies of one target that know other stretches of its past.
+#[derive(Clone, Debug)]
+pub struct Studies {
+    by_span: [Arc<Study>; 4],
+    parts: Parts,
+}
+
+impl Studies {
+    /// Learns one for every target; the histories are in the signals' units, on one grid, and hold
+    /// what may be learned from, the validation part included. `None` where nothing can be learned.
+    #[must_use]
+    pub fn learn(histories: &[History<'_>], aim: &Aim) -> Vec<Option<Self>> {
+        let Some(end) = histories.first().map(|history| history.target.len()) else { return Vec::new() };
+        let parts = Parts { half: aim.validation / 2, validation: aim.validation.min(end), end };
+        let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
+        let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
+        let mut pooled = pooled::learn(&contexts, &parts, aim.horizon).unwrap_or_default().into_iter();
+        scaled
+            .iter()
+            .zip(&contexts)
+            .map(|(scaled, context)| {
+                let curves = Curved::learn(context, &parts, aim.horizon);
+                let pooled = pooled.next();
+                let mut optimism = [1.0; MEMBERS];
+                if let Some(curves) = &curves {
+                    optimism[0] = curves.optimism;
+                }
+                (curves.is_some() || pooled.is_some()).then(|| Self {
+                    by_span: std::array::from_fn(|span| {
+                        Arc::new(Study {
+                            target: scaled.scales.0,
+                            inputs: scaled.scales.1.clone(),
+                            others: scaled.scales.2.clone(),
+                            curved: curves.as_ref().map(|curves| curves.by_span[span].clone()),
+                            pooled: pooled.as_ref().map(|pooled| pooled[span].clone()),
+                            shares: Shares::default(),
+                            optimism,
+                        })
+                    }),
+                    parts,
+                })
+            })
+            .collect()
+    }
+
+    /// The study that did not learn from the stretch in which `step` lies; beyond what was learned
+    /// from, the one that knows everything.
+    #[must_use]
+    pub fn blind_to(&self, step: usize) -> &Arc<Study> {
+        let known = self.parts.holding(step, step);
+        &self.by_span[known.map_or(3, |span| span as usize)]
+    }
+
+    /// The study that knows everything.
+    #[must_use]
+    pub fn whole(&self) -> &Arc<Study> {
+        &self.by_span[3]
+    }
+
+    /// Decides how far each member is trusted beside the bank: `trials` are from the validation
+    /// stretch, answered by the studies that are blind to it.
+    pub fn weigh(&mut self, trials: &[Trial]) {
+        let shares = Shares::stack(trials);
+        for study in &mut self.by_span {
+            Arc::make_mut(study).shares = shares.clone();
+        }
+    }
+}
+
+/// A history in the units of a study.
+struct Scaled {
+    scales: (Scale, Vec<Scale>, Vec<Scale>),
+    target: Vec<f64>,
+    inputs: Vec<Vec<f64>>,
+    others: Vec<Vec<f64>>,
+    starts: Vec<usize>,
+}
+
+impl Scaled {
+    fn of(history: &History<'_>) -> Self {
+        let scale = |row: &[f64]| Scale::of(row, None);
+        let scales = (
+            scale(history.target),
+            history.inputs.iter().map(|row| scale(&row[..history.target.len()])).collect::<Vec<_>>(),
+            history.others.iter().map(|row| scale(row)).collect::<Vec<_>>(),
+        );
+        let apply = |rows: &[Vec<f64>], scales: &[Scale]| -> Vec<Vec<f64>> {
+            rows.iter().zip(scales).map(|(row, scale)| row.iter().map(|v| scale.input(*v)).collect()).collect()
+        };
+        Self {
+            target: history.target.iter().map(|v| scales.0.target(*v)).collect(),
+            inputs: apply(history.inputs, &scales.1),
+            others: apply(history.others, &scales.2),
+            starts: history.starts.to_vec(),
+            scales,
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        let history =
+            History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts };
+        Context::newest(&history, self.target.len())
+    }
+}
+
+/// From one scale to another: `gain x value + offset`.
+#[derive(Clone, Copy, Debug)]
+struct Lens {
+    gain: f64,
+    offset: f64,
+}
+
+impl Lens {
+    fn between(from: Scale, to: Scale) -> Self {
+        Self { gain: from.deviation / to.deviation, offset: (from.mean - to.mean) / to.deviation }
+    }
+
+    fn through(self, value: f64) -> f64 {
+        (self.gain * value + self.offset).clamp(-2.0 * LIMIT, 2.0 * LIMIT)
+    }
+
+    fn back(self, value: f64) -> f64 {
+        ((value - self.offset) / self.gain).clamp(-LIMIT, LIMIT)
+    }
+}
+
+/// A study seen through the units of a bank.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    study: Arc<Study>,
+    target: Lens,
+    inputs: Vec<Lens>,
+    others: Vec<Lens>,
+    /// Whether the newest samples are among what it learned from.
+    knows: bool,
+}
+
+/// What the members of a study remember of a context, to answer from its end.
+#[derive(Clone, Debug)]
+pub(super) struct StudyState {
+    curved: Option<CurvedState>,
+    newest: Option<Vec<f64>>,
+}
+
+impl Study {
+    /// The study in the units of a bank whose signals have these scales; `None` when it was learned
+    /// for other signals. `knows` tells whether the newest samples of the bank's history are among
+    /// those that it learned from: a back-test on them flatters it.
+    #[must_use]
+    pub fn seen(self: &Arc<Self>, target: Scale, inputs: &[Scale], others: &[Scale], knows: bool) -> Option<Seen> {
+        let lenses =
+            |from: &[Scale], to: &[Scale]| from.iter().zip(to).map(|(from, to)| Lens::between(*from, *to)).collect();
+        (inputs.len() == self.inputs.len() && others.len() == self.others.len()).then(|| Seen {
+            study: self.clone(),
+            target: Lens::between(target, self.target),
+            inputs: lenses(inputs, &self.inputs),
+            others: lenses(others, &self.others),
+            knows,
+        })
+    }
+
+    /// Mean share of each member in the blend, by [`STUDIED`].
+    #[must_use]
+    pub fn shares(&self) -> [f64; MEMBERS] {
+        self.shares.mean()
+    }
+}
+
+impl Seen {
+    /// The members' shares at a step ahead, the first being 0.
+    pub(super) fn shares(&self, step: usize) -> [f64; MEMBERS] {
+        self.study.shares.at(step)
+    }
+
+    /// How many times larger each member's squared error is than a back-test on the newest samples
+    /// says.
+    pub(super) fn optimism(&self) -> [f64; MEMBERS] {
+        if self.knows { self.study.optimism } else { [1.0; MEMBERS] }
+    }
+
+    /// What the members remember of `context`, which is in the units of the bank.
+    pub(super) fn stand(&self, context: &Context<'_>) -> StudyState {
+        let from = context.len().saturating_sub(Self::REMEMBERED);
+        let recent = context.within(from, context.len());
+        let scaled = |rows: &[&[f64]], lenses: &[Lens]| -> Vec<Vec<f64>> {
+            rows.iter().zip(lenses).map(|(row, lens)| row.iter().map(|v| lens.through(*v)).collect()).collect()
+        };
+        let target: Vec<f64> = recent.target.iter().map(|v| self.target.through(*v)).collect();
+        let (inputs, others) = (scaled(&recent.inputs, &self.inputs), scaled(&recent.others, &self.others));
+        let seen = Context {
+            target: &target,
+            inputs: inputs.iter().map(Vec::as_slice).collect(),
+            others: others.iter().map(Vec::as_slice).collect(),
+            segments: recent.segments.clone(),
+        };
+        let newest = self.study.pooled.as_ref().and_then(|pooled| {
+            let segment = &target[seen.last_start()..];
+            segment.len().checked_sub(pooled.lags()).map(|start| segment[start..].to_vec())
+        });
+        StudyState { curved: self.study.curved.as_ref().and_then(|curved| curved.stand(&seen)), newest }
+    }
+
+    /// Samples that the slowest member looks back on.
+    const REMEMBERED: usize = 640;
+
+    /// The members' answers for `steps` over `future`, in the units of the bank, by [`STUDIED`].
+    pub(super) fn answers(&self, state: &StudyState, future: &[Vec<f64>], steps: usize) -> [Option<Vec<f64>>; MEMBERS] {
+        let ahead: Vec<Vec<f64>> = future
+            .iter()
+            .zip(&self.inputs)
+            .map(|(row, lens)| row[..steps].iter().map(|v| lens.through(*v)).collect())
+            .collect();
+        let back = |answer: Vec<f64>| answer.into_iter().map(|v| self.target.back(v)).collect();
+        let Study { curved, pooled, .. } = &*self.study;
+        let curved =
+            curved.as_ref().zip(state.curved.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
+        let pooled = pooled.as_ref().zip(state.newest.as_ref()).map(|(expert, newest)| expert.answer(newest, steps));
+        [curved.map(back), pooled.map(back), None]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! How far each expert of a study is trusted beside the bank: stacked regression.
+//!
+//! The shares minimise the squared error of the weighted mean on windows that no expert learned
+//! from, none negative, all together 1 with the bank's (Breiman 1996). One set of shares for each
+//! block of 16 steps: near the origin the bank knows more, further out the study does.
+
+use faer::Mat;
+use serde::{Deserialize, Serialize};
+
+use super::super::algebra::{factorise, substitute};
+use super::super::backtest::BLOCK;
+use super::MEMBERS;
+
+/// Candidates: the bank, then the members of a study.
+const CANDIDATES: usize = 1 + MEMBERS;
+/// Share of the errors over all steps that joins those of each block, so that neighbours agree.
+const COMMON: f64 = 0.25;
+/// Added to each candidate's squared error, as a share of the mean one: equals share.
+const EQUAL: f64 = 1e-2;
+
+/// What candidates said over one window beside the truth, in any one unit.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The bank's blend without the study.
+    pub bank: Vec<f64>,
+    /// The study's members in their order; `None` where one is absent or cannot answer.
+    pub members: [Option<Vec<f64>>; MEMBERS],
+    /// What came; NaN where nothing was measured.
+    pub truth: Vec<f64>,
+}
+
+/// Shares of the members for each block of the horizon; the bank holds the rest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Shares {
+    blocks: Vec<[f64; MEMBERS]>,
+}
+
+impl Shares {
+    /// Stacks on trials of one length; members that are absent in any trial get nothing.
+    pub(super) fn stack(trials: &[Trial]) -> Self {
+        let steps = trials.first().map_or(0, |trial| trial.bank.len());
+        let present: Vec<usize> = std::iter::once(0)
+            .chain((1..CANDIDATES).filter(|k| trials.iter().all(|trial| trial.members[k - 1].is_some())))
+            .collect();
+        if present.len() == 1 {
+            return Self::default();
+        }
+        let by_block: Vec<Products> = (0..steps.div_ceil(BLOCK))
+            .map(|block| {
+                let span = block * BLOCK..((block + 1) * BLOCK).min(steps);
+                let mut products = Products::default();
+                trials.iter().for_each(|trial| products.add(trial, span.clone(), &present));
+                products
+            })
+            .collect();
+        let mut common = Products::default();
+        by_block.iter().for_each(|products| common.merge(products, 1.0));
+        let blocks = by_block
+            .into_iter()
+            .map(|mut products| {
+                let share = COMMON * products.count / f64::max(common.count, 1.0);
+                products.merge(&common, share);
+                products.best(&present)
+            })
+            .collect();
+        Self { blocks }
+    }
+
+    /// The same shares for so many blocks.
+    #[cfg(test)]
+    pub(super) fn of(shares: [f64; MEMBERS], blocks: usize) -> Self {
+        Self { blocks: vec![shares; blocks] }
+    }
+
+    /// The members' shares at a step ahead (the first is 0), between the centres of two blocks.
+    pub(super) fn at(&self, step: usize) -> [f64; MEMBERS] {
+        let Some(last) = self.blocks.len().checked_sub(1) else { return [0.0; MEMBERS] };
+        let place = ((step as f64 + 0.5) / BLOCK as f64 - 0.5).clamp(0.0, last as f64);
+        let (low, part) = (place as usize, place.fract());
+        let (one, other) = (self.blocks[low], self.blocks[(low + 1).min(last)]);
+        std::array::from_fn(|k| (1.0 - part) * one[k] + part * other[k])
+    }
+
+    /// Mean share of each member.
+    pub(super) fn mean(&self) -> [f64; MEMBERS] {
+        let count = self.blocks.len().max(1) as f64;
+        std::array::from_fn(|k| self.blocks.iter().map(|block| block[k]).sum::<f64>() / count)
+    }
+}
+
+/// Mean products of the candidates' errors.
+#[derive(Clone, Default)]
+struct Products {
+    sums: [[f64; CANDIDATES]; CANDIDATES],
+    count: f64,
+}
+
+impl Products {
+    fn add(&mut self, trial: &Trial, span: std::ops::Range<usize>, present: &[usize]) {
+        for step in span {
+            let truth = trial.truth[step];
+            if !truth.is_finite() {
+                continue;
+            }
+            let mut errors = [0.0; CANDIDATES];
+            for &k in present {
+                let said = if k == 0 { Some(&trial.bank) } else { trial.members[k - 1].as_ref() };
+                errors[k] = said.map_or(0.0, |said| said[step] - truth);
+            }
+            for (row, one) in self.sums.iter_mut().zip(errors) {
+                for (sum, other) in row.iter_mut().zip(errors) {
+                    *sum += one * other;
+                }
+            }
+            self.count += 1.0;
+        }
+    }
+
+    fn merge(&mut self, other: &Self, share: f64) {
+        for (row, more) in self.sums.iter_mut().zip(&other.sums) {
+            for (sum, value) in row.iter_mut().zip(more) {
+                *sum += share * value;
+            }
+        }
+        self.count += share * other.count;
+    }
+
+    /// The shares with the least squared error: of every set of candidates the unconstrained best
+    /// whose shares are positive; few candidates make trying all sets the simplest exact way.
+    fn best(&self, present: &[usize]) -> [f64; MEMBERS] {
+        let mean = present.iter().map(|&k| self.sums[k][k]).sum::<f64>() / present.len() as f64;
+        let product = |a: usize, b: usize| self.sums[a][b] + if a == b { EQUAL * mean } else { 0.0 };
+        let mut best = (f64::INFINITY, [0.0; CANDIDATES]);
+        for set in 1..1_usize << present.len() {
+            let chosen: Vec<usize> =
+                present.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, &k)| k).collect();
+            let mut factor = Mat::from_fn(chosen.len(), chosen.len(), |i, j| product(chosen[i], chosen[j]));
+            let mut shares = vec![1.0; chosen.len()];
+            if factorise(&mut factor).is_none() {
+                continue;
+            }
+            substitute(&factor, &mut shares);
+            let total: f64 = shares.iter().sum();
+            let mut all = [0.0; CANDIDATES];
+            for (&k, share) in chosen.iter().zip(&shares) {
+                all[k] = share / total;
+            }
+            if all.iter().any(|share| !share.is_finite() || *share < 0.0) {
+                continue;
+            }
+            let error: f64 = present
+                .iter()
+                .flat_map(|&a| present.iter().map(move |&b| (a, b)))
+                .map(|(a, b)| all[a] * all[b] * product(a, b))
+                .sum();
+            if error < best.0 {
+                best = (error, all);
+            }
+        }
+        std::array::from_fn(|k| best.1[k + 1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(bank: f64, member: f64) -> Trial {
+        let truth: Vec<f64> = (0..32).map(|t| (0.4 * f64::from(t)).sin()).collect();
+        let wrong =
+            |by: f64, rate: f64| truth.iter().enumerate().map(|(t, v)| v + by * (rate * t as f64).cos()).collect();
+        Trial { bank: wrong(bank, 0.9), members: [Some(wrong(member, 2.3)), None, None], truth }
+    }
+
+    #[test]
+    fn the_better_one_is_trusted_and_equals_share() {
+        let clear = Shares::stack(&[trial(1.0, 0.1)]);
+        assert!(clear.at(4)[0] > 0.9, "{clear:?}");
+        let equal = Shares::stack(&[trial(0.5, 0.5)]);
+        assert!((equal.at(20)[0] - 0.5).abs() < 0.1, "{equal:?}");
+        let hopeless = Shares::stack(&[trial(0.05, 2.0)]);
+        assert!(hopeless.at(0)[0] < 0.05, "{hopeless:?}");
+    }
+
+    #[test]
+    fn absent_members_and_gaps_count_for_nothing() {
+        let mut gap = trial(1.0, 0.1);
+        gap.truth[3] = f64::NAN;
+        let shares = Shares::stack(&[gap]).at(0);
+        assert!(shares[0] > 0.8 && shares[1] == 0.0 && shares[2] == 0.0, "{shares:?}");
+        assert_eq!(Shares::stack(&[]).at(5), [0.0; MEMBERS]);
+    }
+}

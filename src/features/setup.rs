@@ -1,0 +1,166 @@
+//! How the bank of a target is built: on how much context, and with which study.
+//!
+//! A version of a model carries a setup for each target beside its head; the base model has the
+//! default one. Training builds the same banks through [`Banks`], which sees to it that no window is
+//! answered by a study that knows the window's own future.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Grid, Layout};
+use crate::expert::study::{Aim, Studies, Study};
+use crate::expert::{CONTEXT, History};
+use crate::model::{ArtefactError, attach, attached};
+
+/// Steps that teach a study at least.
+const LEAST_TAUGHT: usize = 240;
+
+/// How the bank of one target is built.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// Newest samples that the bank is fitted on, at most.
+    pub context: usize,
+    /// What was learned from the whole past.
+    pub study: Option<Arc<Study>>,
+    /// Instant of the newest sample that the study learned from; `None` when none of the samples that
+    /// the bank sees is among them.
+    pub learned_until: Option<DateTime<Utc>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { context: CONTEXT, study: None, learned_until: None }
+    }
+}
+
+impl Setup {
+    /// Whether both are one setup: the same study in memory, not merely an equal one.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same_study = match (&self.study, &other.study) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_study && self.context == other.context
+    }
+}
+
+/// Setups by the name of their target; a target without one has the default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Setups(BTreeMap<String, Setup>);
+
+/// Name of the setups beside a head's variables.
+const NAME: &str = "setups";
+/// First byte of stored setups: how the rest is to be read.
+const FORMAT: u8 = 1;
+
+impl Setups {
+    /// Sets the setup of a target.
+    pub fn insert(&mut self, target: &str, setup: Setup) {
+        self.0.insert(target.to_owned(), setup);
+    }
+
+    /// The setup of a target.
+    #[must_use]
+    pub fn of(&self, target: &str) -> Setup {
+        self.0.get(target).cloned().unwrap_or_default()
+    }
+
+    /// A version's artefact with the setups attached.
+    pub fn attach_to(&self, artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
+        attach(artefact, NAME, &self.to_bytes())
+    }
+
+    /// The setups attached to a version's artefact; a version without any has the default ones.
+    #[must_use]
+    pub fn attached_to(artefact: &[u8]) -> Self {
+        attached(artefact, NAME).and_then(Self::from_bytes).unwrap_or_default()
+    }
+
+    /// As they are stored with a version.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes = postcard::to_extend(&self.0, vec![FORMAT]);
+        bytes.expect("numbers, names and instants can always be written")
+    }
+
+    /// Reads what [`Setups::to_bytes`] wrote; `None` when it is something else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (format, rest) = bytes.split_first()?;
+        (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten().map(Self)
+    }
+}
+
+/// How the banks of the windows of one target are built.
+#[derive(Clone, Debug, Default)]
+pub struct Banks {
+    /// Newest samples that a bank is fitted on, at most; all that it may where there is none.
+    pub context: Option<usize>,
+    /// Decides which study answers a window.
+    pub study: Known,
+}
+
+/// What the banks know beside their context.
+#[derive(Clone, Debug, Default)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// For each window, the study that did not learn from its stretch of the past.
+    Blind(Arc<Studies>),
+    /// What a version knows, wherever the window lies.
+    Version(Setup),
+}
+
+impl Banks {
+    /// Banks as a version builds them.
+    #[must_use]
+    pub fn of(setup: Setup) -> Self {
+        Self { context: Some(setup.context), study: Known::Version(setup) }
+    }
+
+    /// The setup for a window whose origin is `step`.
+    #[must_use]
+    pub fn at(&self, step: usize) -> Setup {
+        let context = self.context.unwrap_or(CONTEXT);
+        match &self.study {
+            Known::Nothing => Setup { context, ..Setup::default() },
+            Known::Blind(studies) => {
+                Setup { context, study: Some(studies.blind_to(step).clone()), learned_until: None }
+            }
+            Known::Version(setup) => setup.clone(),
+        }
+    }
+}
+
+/// Learns a study for every target from the first `until` steps of a grid, of which those from
+/// `validation` on choose and validate; `None` where nothing can be learned. Costs seconds.
+#[must_use]
+pub fn study(grid: &Grid, layout: &Layout, validation: usize, until: usize, steps: usize) -> Vec<Option<Studies>> {
+    let none = || layout.targets.iter().map(|_| None).collect();
+    if validation < LEAST_TAUGHT || until <= validation || until > grid.len() {
+        return none();
+    }
+    let row = |signal: usize| grid.values[signal][..until].to_vec();
+    let inputs: Vec<Vec<f64>> = layout.inputs.iter().map(|input| row(*input)).collect();
+    let others: Vec<Vec<Vec<f64>>> =
+        layout.targets.iter().map(|target| layout.others(*target).into_iter().map(row).collect()).collect();
+    let starts: Vec<usize> = grid.starts.iter().copied().filter(|start| *start < until).collect();
+    let histories: Vec<History<'_>> = layout
+        .targets
+        .iter()
+        .zip(&others)
+        .map(|(target, others)| History {
+            target: &grid.values[*target][..until],
+            inputs: &inputs,
+            others,
+            starts: &starts,
+        })
+        .collect();
+    Studies::learn(&histories, &Aim { horizon: steps, validation })
+}

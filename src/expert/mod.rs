@@ -6,7 +6,8 @@
 //! fitting never fails (with too little data the bank is persistence with a wide scale).
 //! Everything is plain `f64` in normalised units ([`Scale`]) on the calling thread. The formulas and
 //! constants were first measured in a numpy prototype; `tests/oracle.rs` keeps its numbers.
-//! Deliberately absent: tensors, randomness, stores, and physics templates.
+//! Physics templates ([`template`]) work beside it in raw units, where the asset type names one.
+//! Deliberately absent: tensors, randomness, and stores.
 
 mod algebra;
 mod arx;
@@ -19,6 +20,7 @@ mod long;
 mod scale;
 mod season;
 mod team;
+pub mod template;
 
 pub use backtest::Trace;
 pub use blend::Outlook;

@@ -1,0 +1,160 @@
+//! One to three tanks in series: gravity outflow `k x^e` (Torricelli: e = 1/2), overflow of an upper
+//! tank partly into the next one, and a level sensor with an offset on the last.
+//!
+//! Contents are counted in the level of the last tank, so what leaves one tank arrives in the
+//! next undiminished and areas need no parameters. Source of the overflow: the Cascaded Tanks benchmark.
+
+use super::coordinate::Parameter;
+use super::evidence::Evidence;
+use super::law::{Hidden, Law, ORDER};
+
+/// Explicit steps per sample.
+const SUBSTEPS: u32 = 2;
+
+const OUTFLOW: [&str; ORDER] = ["outflow_1", "outflow_2", "outflow_3"];
+const EXPONENT: [&str; ORDER] = ["exponent_1", "exponent_2", "exponent_3"];
+const CAPACITY: [&str; ORDER] = ["capacity_1", "capacity_2", "capacity_3"];
+/// Parameters that are there once.
+const SINGLE: usize = 3;
+/// Parameters that each tank has.
+const PER_TANK: usize = 3;
+
+/// Tanks in series with their parameters set.
+#[derive(Debug)]
+pub(super) struct Tanks {
+    count: usize,
+    outflow: Hidden,
+    exponent: Hidden,
+    capacity: Hidden,
+    share: f64,
+    offset: f64,
+    base: f64,
+    gains: Vec<f64>,
+}
+
+impl Tanks {
+    /// The names of the parameters that are not gains.
+    pub(super) fn names(count: usize) -> impl Iterator<Item = &'static str> {
+        let per_tank = [OUTFLOW, EXPONENT, CAPACITY].into_iter().flat_map(move |names| names.into_iter().take(count));
+        per_tank.chain(["overflow_share", "offset", "base_inflow"])
+    }
+
+    /// First guesses: `pace` is the time constant of one tank in samples, `room` the capacity of the upper
+    /// tanks as a multiple of the highest content of the last.
+    pub(super) fn guesses(count: usize, evidence: &Evidence, pace: f64, room: f64) -> Vec<Parameter> {
+        let target = evidence.target_statistics();
+        let span = target.high - target.low;
+        let offset = if target.low >= 0.0 && target.low < 0.5 * target.high { 0.0 } else { target.low - 0.1 * span };
+        let content = (target.mean - offset).max(0.05 * span);
+        let outflow = content.sqrt() / (0.5 * pace);
+        let throughput = outflow * content.sqrt();
+        let highest = target.high - offset;
+        let mut guesses: Vec<Parameter> = Vec::new();
+        guesses.extend((0..count).map(|_| Parameter::positive(outflow)));
+        guesses.extend((0..count).map(|_| Parameter::between(0.2, 0.9, 0.5)));
+        guesses.extend((1..count).map(|_| Parameter::positive(room * highest)));
+        guesses.push(Parameter::positive(1.06 * highest));
+        guesses.push(Parameter::between(0.0, 1.0, 0.5));
+        guesses.push(Parameter::signed(offset, 0.3 * span));
+        guesses.push(Parameter::signed(0.0, throughput));
+        let inputs = evidence.input_statistics();
+        let fair = throughput / inputs.len().max(1) as f64;
+        guesses.extend(inputs.iter().map(|input| {
+            let step = fair / input.deviation.max(0.2 * input.mean.abs());
+            let guess = if input.mean.abs() > 0.2 * input.deviation { fair / input.mean } else { 0.2 * step };
+            Parameter::signed(guess, step)
+        }));
+        guesses
+    }
+
+    /// The law with these parameters, in the order of [`Self::guesses`].
+    pub(super) fn new(count: usize, values: &[f64]) -> Self {
+        let part = |k: usize| {
+            let mut part = [0.0; ORDER];
+            part[..count].copy_from_slice(&values[k * count..(k + 1) * count]);
+            part
+        };
+        let rest = &values[PER_TANK * count..];
+        Self {
+            count,
+            outflow: part(0),
+            exponent: part(1),
+            capacity: part(2),
+            share: rest[0],
+            offset: rest[1],
+            base: rest[2],
+            gains: rest[SINGLE..].to_vec(),
+        }
+    }
+}
+
+impl Law for Tanks {
+    fn order(&self) -> usize {
+        self.count
+    }
+
+    fn advance(&self, state: &mut Hidden, inputs: &[f64]) {
+        let driven: f64 = self.gains.iter().zip(inputs).map(|(gain, input)| gain * input).sum();
+        let part = 1.0 / f64::from(SUBSTEPS);
+        let inflow = (self.base + driven).max(0.0) * part;
+        for _ in 0..SUBSTEPS {
+            let mut into = inflow;
+            for i in 0..self.count {
+                let held = state[i].clamp(0.0, self.capacity[i]);
+                let out = (self.outflow[i] * held.powf(self.exponent[i]) * part).min(held + into);
+                let filled = held + into - out;
+                state[i] = filled.min(self.capacity[i]);
+                into = out + self.share * (filled - state[i]);
+            }
+        }
+    }
+
+    fn shown(&self) -> usize {
+        self.count - 1
+    }
+
+    fn read(&self, state: &Hidden) -> f64 {
+        state[self.count - 1] + self.offset
+    }
+
+    fn rest(&self, reading: f64) -> Hidden {
+        let last = self.count - 1;
+        let mut state = [0.0; ORDER];
+        state[last] = (reading - self.offset).clamp(0.0, self.capacity[last]);
+        let flow = self.outflow[last] * state[last].powf(self.exponent[last]);
+        for i in 0..last {
+            state[i] = (flow / self.outflow[i]).powf(1.0 / self.exponent[i]).min(self.capacity[i]);
+        }
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Tanks {
+        Tanks::new(2, &[0.2, 0.3, 0.5, 0.5, 4.0, 9.0, 0.5, 1.0, 0.0, 0.1])
+    }
+
+    #[test]
+    fn at_rest_nothing_moves() {
+        let tanks = two();
+        let mut state = tanks.rest(2.5);
+        let flow = 0.3 * 1.5_f64.sqrt();
+        assert!((tanks.read(&state) - 2.5).abs() < 1e-12);
+        tanks.advance(&mut state, &[flow / 0.1]);
+        assert!((tanks.read(&state) - 2.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_overflows_goes_on_by_its_share() {
+        let tanks = two();
+        let mut state = [4.0, 1.0, 0.0];
+        let leaves = 0.2 * 2.0;
+        tanks.advance(&mut state, &[(leaves + 1.0) / 0.1]);
+        assert!((state[0] - 4.0).abs() < 1e-12);
+        let expected = 1.0 + leaves + 0.5 - 0.3 * 1.2_f64;
+        assert!((state[1] - expected).abs() < 0.05, "{state:?}");
+    }
+}

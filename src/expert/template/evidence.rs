@@ -13,10 +13,11 @@ const RUN: usize = 1_200;
 const RUNS: usize = 24;
 /// A run with fewer measured samples teaches nothing.
 const LEAST_MEASURED: usize = 8;
-/// Values beyond this are taken for missing: their squares would overflow.
-const HUGE: f64 = 1e100;
-/// A signal that moves less than this share of its mean stands still.
+/// Values beyond this are taken for missing: products of a few of them would overflow.
+const HUGE: f64 = 1e30;
+/// A signal that moves less than this share of its mean, or than this, stands still.
 const ROUNDING: f64 = 1e-9;
+const TINY: f64 = 1e-30;
 /// Share of its span within which a reading counts as pinned to an end.
 const PINNED: f64 = 2e-3;
 /// Share of the readings, and their least number, at an end that make it a limit of the sensor.
@@ -43,13 +44,13 @@ impl Statistics {
         let deviation = (values.clone().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
         let low = values.clone().fold(f64::INFINITY, f64::min);
         let high = values.fold(f64::NEG_INFINITY, f64::max);
-        let still = deviation <= ROUNDING * mean.abs().max(1e-90);
+        let still = deviation <= (ROUNDING * mean.abs()).max(TINY);
         Some(Self { mean, deviation: if still { mean.abs().max(1.0) } else { deviation }, low, high })
     }
 
     /// Whether the signal moved at all.
     pub(super) fn moves(&self) -> bool {
-        self.high - self.low > ROUNDING * self.mean.abs().max(1e-90)
+        self.high - self.low > (ROUNDING * self.mean.abs()).max(TINY)
     }
 }
 

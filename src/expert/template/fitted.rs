@@ -24,7 +24,6 @@ pub struct Fitted {
     reach: Vec<(f64, f64)>,
     sensor: Sensor,
     observer: Observer,
-    error: f64,
 }
 
 /// Where an asset stands: its hidden state, a reading error that fades, what the inputs were.
@@ -60,14 +59,7 @@ impl Fitted {
             let far = REACH * (input.high - input.low).max(input.deviation);
             (input.low - far, input.high + far)
         });
-        Some(Self {
-            template,
-            reach: reach.collect(),
-            sensor,
-            observer,
-            error: found.error.sqrt() * statistics.deviation,
-            values: found.values,
-        })
+        Some(Self { template, reach: reach.collect(), sensor, observer, values: found.values })
     }
 
     /// Which template was fitted.
@@ -86,7 +78,7 @@ impl Fitted {
     /// Root mean squared error of the simulation of the record it was fitted to, in raw units.
     #[must_use]
     pub fn error(&self) -> f64 {
-        self.error
+        self.observer.error
     }
 
     /// Where the asset stands at the end of `recent` (the same inputs as fitted). From no readings at

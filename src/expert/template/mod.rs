@@ -96,7 +96,7 @@ impl Template {
             a.iter().flat_map(|&a| b.iter().map(move |&b| guess(a, b))).collect()
         };
         let tanks = |count: usize| {
-            let rooms: &[f64] = if count > 1 { &[0.8, 2.0] } else { &[1.0] };
+            let rooms: &[f64] = if count > 1 { &[0.8, 3.0] } else { &[1.0] };
             grid(&[8.0, 30.0, 120.0], rooms, &|pace, room| Tanks::guesses(count, evidence, pace, room))
         };
         match self {

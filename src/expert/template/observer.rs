@@ -23,6 +23,10 @@ const STRIDE: usize = 16;
 const QUIET: f64 = 2e-3;
 /// The least doubt about an initial state, in spreads.
 const LEAST_DOUBT: f64 = 0.3;
+/// Readings within so many deviations of their noise are at the end of the scale.
+const PINNED: f64 = 3.0;
+/// Differences beyond so many of the expected ones are cut off.
+const BELIEVABLE: f64 = 4.0;
 /// Step of a state for a difference quotient, in its deviations.
 const NUDGE: f64 = 1e-4;
 
@@ -55,6 +59,8 @@ pub(super) struct Observer {
     scales: Hidden,
     /// Deviation of a reading's noise.
     noise: f64,
+    /// Root mean squared error of the simulated record.
+    pub(super) error: f64,
     /// Noise of the states per sample, in their deviations.
     restless: f64,
     /// Share of the reading error that is left after a sample, and its noise in deviations.
@@ -88,6 +94,7 @@ impl Observer {
             doubt,
             scales: scales(law, found, evidence),
             noise: noise(evidence).max(QUIET * statistics.deviation),
+            error: found.error.sqrt() * statistics.deviation,
             restless: RESTLESS[0],
             keep: 0.0,
             wander: 0.0,
@@ -210,14 +217,17 @@ impl Observer {
 
     fn correct(&self, law: &dyn Law, sensor: Sensor, belief: &mut Belief, measured: f64) {
         let expected = law.read(&belief.hidden) + belief.bias;
+        let shown = sensor.show(expected);
         // A reading at the end of the scale says nothing to a state beyond it.
-        if measured.is_nan() || (sensor.show(measured) == sensor.show(expected) && measured != expected) {
+        if measured.is_nan() || (shown != expected && (measured - shown).abs() <= PINNED * self.noise) {
             return;
         }
-        let shown = law.shown();
-        let toward: [f64; SIZE] = std::array::from_fn(|i| belief.variance[i][shown] + belief.variance[i][BIAS]);
-        let doubt = toward[shown] + toward[BIAS] + self.noise * self.noise;
-        let missed = measured - expected;
+        let seen = law.shown();
+        let toward: [f64; SIZE] = std::array::from_fn(|i| belief.variance[i][seen] + belief.variance[i][BIAS]);
+        let doubt = toward[seen] + toward[BIAS] + self.noise * self.noise;
+        // What lies further off than the law ever was is a fault of the reading, mostly.
+        let believable = BELIEVABLE * (doubt.sqrt() + self.error);
+        let missed = (measured - expected).clamp(-believable, believable);
         let moved: [f64; SIZE] = std::array::from_fn(|i| toward[i] / doubt * missed);
         if !moved.iter().all(|m| m.is_finite()) {
             return;

@@ -22,7 +22,7 @@ const READINGS_PER_PARAMETER: usize = 2;
 /// Step of a coordinate for a difference quotient.
 const NUDGE: f64 = 1e-4;
 /// Weight of the distance of a coordinate from its start: keeps what the readings do not show.
-const COORDINATE_WEIGHT: f64 = 1e-2;
+const COORDINATE_WEIGHT: f64 = 0.1;
 /// Weight of the distance of an initial state from rest.
 const OFFSET_WEIGHT: f64 = 0.1;
 

@@ -11,11 +11,13 @@ use super::law::{Hidden, Law, ORDER};
 /// Explicit steps per sample.
 const SUBSTEPS: u32 = 2;
 
+/// First guess of the last tank's capacity, as a multiple of the highest content: where readings
+/// pile up at the highest value, and where nothing shows an end.
+const BRIM: f64 = 1.06;
+const UNSEEN: f64 = 3.0;
 const OUTFLOW: [&str; ORDER] = ["outflow_1", "outflow_2", "outflow_3"];
 const EXPONENT: [&str; ORDER] = ["exponent_1", "exponent_2", "exponent_3"];
 const CAPACITY: [&str; ORDER] = ["capacity_1", "capacity_2", "capacity_3"];
-/// Parameters that are there once.
-const SINGLE: usize = 3;
 /// Parameters that each tank has.
 const PER_TANK: usize = 3;
 
@@ -36,7 +38,8 @@ impl Tanks {
     /// The names of the parameters that are not gains.
     pub(super) fn names(count: usize) -> impl Iterator<Item = &'static str> {
         let per_tank = [OUTFLOW, EXPONENT, CAPACITY].into_iter().flat_map(move |names| names.into_iter().take(count));
-        per_tank.chain(["overflow_share", "offset", "base_inflow"])
+        let share = (count > 1).then_some("overflow_share");
+        per_tank.chain(share).chain(["offset", "base_inflow"])
     }
 
     /// First guesses: `pace` is the time constant of one tank in samples, `room` the capacity of the upper
@@ -53,8 +56,11 @@ impl Tanks {
         guesses.extend((0..count).map(|_| Parameter::positive(outflow)));
         guesses.extend((0..count).map(|_| Parameter::between(0.2, 0.9, 0.5)));
         guesses.extend((1..count).map(|_| Parameter::positive(room * highest)));
-        guesses.push(Parameter::positive(1.06 * highest));
-        guesses.push(Parameter::between(0.0, 1.0, 0.5));
+        let full = if evidence.limits().1.is_some() { BRIM } else { UNSEEN };
+        guesses.push(Parameter::positive(full * highest));
+        if count > 1 {
+            guesses.push(Parameter::between(0.0, 1.0, 0.5));
+        }
         guesses.push(Parameter::signed(offset, 0.3 * span));
         guesses.push(Parameter::signed(0.0, throughput));
         let inputs = evidence.input_statistics();
@@ -74,16 +80,17 @@ impl Tanks {
             part[..count].copy_from_slice(&values[k * count..(k + 1) * count]);
             part
         };
-        let rest = &values[PER_TANK * count..];
+        // A tank alone has no next one that an overflow could share in.
+        let (share, rest) = values[PER_TANK * count..].split_at(usize::from(count > 1));
         Self {
             count,
             outflow: part(0),
             exponent: part(1),
             capacity: part(2),
-            share: rest[0],
-            offset: rest[1],
-            base: rest[2],
-            gains: rest[SINGLE..].to_vec(),
+            share: share.first().copied().unwrap_or(0.0),
+            offset: rest[0],
+            base: rest[1],
+            gains: rest[2..].to_vec(),
         }
     }
 }

@@ -232,8 +232,8 @@ impl Observer {
         if !moved.iter().all(|m| m.is_finite()) {
             return;
         }
-        for i in 0..law.order() {
-            belief.hidden[i] += moved[i];
+        for (state, step) in belief.hidden.iter_mut().zip(&moved[..law.order()]) {
+            *state += step;
         }
         belief.bias += moved[BIAS];
         for i in 0..SIZE {

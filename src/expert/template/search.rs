@@ -4,6 +4,7 @@
 //! Always true: a missing reading has no say; the work is bounded by the length of the evidence;
 //! equal evidence gives equal parameters.
 
+use super::super::algebra::dot;
 use super::Template;
 use super::coordinate::Parameter;
 use super::evidence::Evidence;
@@ -103,10 +104,20 @@ impl Trial<'_> {
                 offset
             })
             .collect();
-        Found { values, offsets, error: solution.error / self.evidence.measured() as f64 }
+        Found { values, offsets, error: self.misfit(&solution.place) / self.evidence.measured() as f64 }
     }
 
-    /// Appends the rows of one run.
+    /// Sum of squared residuals of the readings alone.
+    fn misfit(&self, place: &[f64]) -> f64 {
+        let law = self.law(place);
+        let mut rows = Vec::with_capacity(self.evidence.target.len());
+        for (&run, offset) in self.evidence.runs.iter().zip(place[self.parameters.len()..].chunks(law.order())) {
+            self.simulate(law.as_ref(), run, offset, &mut rows);
+        }
+        dot(&rows, &rows)
+    }
+
+    /// Appends the residuals of one run's readings.
     fn simulate(&self, law: &dyn Law, run: (usize, usize), offset: &[f64], rows: &mut Vec<f64>) {
         let (start, end) = run;
         let target = &self.evidence.target;
@@ -114,15 +125,14 @@ impl Trial<'_> {
         let mut state = initial(law, target[start], deviation, offset);
         let arrivals = Arrivals::new(&self.evidence.inputs, start, law.delay());
         let mut inputs = vec![0.0; self.evidence.inputs.len()];
-        for t in start..end {
+        for (t, measured) in (start..end).zip(&target[start..end]) {
             if t > start {
                 arrivals.at(t, &mut inputs);
                 law.advance(&mut state, &inputs);
             }
-            let missed = (self.sensor.show(law.read(&state)) - target[t]) / deviation;
-            rows.push(if target[t].is_nan() { 0.0 } else { missed });
+            let missed = (self.sensor.show(law.read(&state)) - measured) / deviation;
+            rows.push(if measured.is_nan() { 0.0 } else { missed });
         }
-        rows.extend(offset.iter().map(|o| OFFSET_WEIGHT * o));
     }
 }
 
@@ -133,6 +143,7 @@ impl Problem for Trial<'_> {
         let mut rows = Vec::with_capacity(self.evidence.target.len() + place.len());
         for (&run, offset) in self.evidence.runs.iter().zip(offsets.chunks(law.order())) {
             self.simulate(law.as_ref(), run, offset, &mut rows);
+            rows.extend(offset.iter().map(|o| OFFSET_WEIGHT * o));
         }
         rows.extend(self.parameters.iter().zip(coordinates).map(|(p, x)| COORDINATE_WEIGHT * (x - p.start())));
         rows

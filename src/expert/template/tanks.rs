@@ -21,13 +21,30 @@ const CAPACITY: [&str; ORDER] = ["capacity_1", "capacity_2", "capacity_3"];
 /// Parameters that each tank has.
 const PER_TANK: usize = 3;
 
+/// One tank.
+#[derive(Clone, Copy, Debug)]
+struct Tank {
+    outflow: f64,
+    exponent: f64,
+    capacity: f64,
+}
+
+impl Tank {
+    /// What leaves in one sample at this content.
+    fn leaving(&self, content: f64) -> f64 {
+        self.outflow * content.powf(self.exponent)
+    }
+
+    /// The content at which so much leaves.
+    fn content(&self, leaving: f64) -> f64 {
+        (leaving / self.outflow).powf(1.0 / self.exponent).min(self.capacity)
+    }
+}
+
 /// Tanks in series with their parameters set.
 #[derive(Debug)]
 pub(super) struct Tanks {
-    count: usize,
-    outflow: Hidden,
-    exponent: Hidden,
-    capacity: Hidden,
+    line: Vec<Tank>,
     share: f64,
     offset: f64,
     base: f64,
@@ -75,18 +92,11 @@ impl Tanks {
 
     /// The law with these parameters, in the order of [`Self::guesses`].
     pub(super) fn new(count: usize, values: &[f64]) -> Self {
-        let part = |k: usize| {
-            let mut part = [0.0; ORDER];
-            part[..count].copy_from_slice(&values[k * count..(k + 1) * count]);
-            part
-        };
+        let tank = |i: usize| Tank { outflow: values[i], exponent: values[count + i], capacity: values[2 * count + i] };
         // A tank alone has no next one that an overflow could share in.
         let (share, rest) = values[PER_TANK * count..].split_at(usize::from(count > 1));
         Self {
-            count,
-            outflow: part(0),
-            exponent: part(1),
-            capacity: part(2),
+            line: (0..count).map(tank).collect(),
             share: share.first().copied().unwrap_or(0.0),
             offset: rest[0],
             base: rest[1],
@@ -97,7 +107,7 @@ impl Tanks {
 
 impl Law for Tanks {
     fn order(&self) -> usize {
-        self.count
+        self.line.len()
     }
 
     fn advance(&self, state: &mut Hidden, inputs: &[f64]) {
@@ -106,32 +116,34 @@ impl Law for Tanks {
         let inflow = (self.base + driven).max(0.0) * part;
         for _ in 0..SUBSTEPS {
             let mut into = inflow;
-            for i in 0..self.count {
-                let held = state[i].clamp(0.0, self.capacity[i]);
-                let out = (self.outflow[i] * held.powf(self.exponent[i]) * part).min(held + into);
+            for (tank, content) in self.line.iter().zip(state.iter_mut()) {
+                let held = content.clamp(0.0, tank.capacity);
+                let out = (tank.leaving(held) * part).min(held + into);
                 let filled = held + into - out;
-                state[i] = filled.min(self.capacity[i]);
-                into = out + self.share * (filled - state[i]);
+                *content = filled.min(tank.capacity);
+                into = out + self.share * (filled - *content);
             }
         }
     }
 
     fn shown(&self) -> usize {
-        self.count - 1
+        self.line.len() - 1
     }
 
     fn read(&self, state: &Hidden) -> f64 {
-        state[self.count - 1] + self.offset
+        state[self.shown()] + self.offset
     }
 
     fn rest(&self, reading: f64) -> Hidden {
-        let last = self.count - 1;
+        let shown = self.shown();
+        let last = self.line[shown];
+        let content = (reading - self.offset).clamp(0.0, last.capacity);
+        let flow = last.leaving(content);
         let mut state = [0.0; ORDER];
-        state[last] = (reading - self.offset).clamp(0.0, self.capacity[last]);
-        let flow = self.outflow[last] * state[last].powf(self.exponent[last]);
-        for i in 0..last {
-            state[i] = (flow / self.outflow[i]).powf(1.0 / self.exponent[i]).min(self.capacity[i]);
+        for (content, tank) in state.iter_mut().zip(&self.line) {
+            *content = tank.content(flow);
         }
+        state[shown] = content;
         state
     }
 }

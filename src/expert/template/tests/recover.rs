@@ -39,7 +39,7 @@ fn two_tanks_are_recovered_with_their_overflow() {
 
 #[test]
 fn three_tanks_are_followed() {
-    let inputs = [Dice(4).steps(500, 40.0, 0.5, 5.0)];
+    let inputs = [Dice(4).steps(300, 25.0, 0.5, 5.0)];
     let truth = [0.12, 0.1, 0.11, 0.5, 0.5, 0.5, 20.0, 20.0, 20.0, 0.5, 0.0, 0.0, 0.05];
     let target = readings(Template::Tanks3, &truth, &inputs, 3.0, 0.01);
     let fitted = fitted(Template::Tanks3, &target, &inputs);

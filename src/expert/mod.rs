@@ -6,6 +6,8 @@
 //! fitting never fails (with too little data the bank is persistence with a wide scale).
 //! Everything is plain `f64` in normalised units ([`Scale`]) on the calling thread. The formulas and
 //! constants were first measured in a numpy prototype; `tests/oracle.rs` keeps its numbers.
+//! What needs more past than a context holds joins from a [`study`]: a curved response, a map from
+//! hundreds of lags, a physics [`template`].
 //! Deliberately absent: tensors, stores, and randomness that is not fixed by a constant.
 
 mod algebra;
@@ -20,6 +22,7 @@ mod scale;
 mod season;
 pub mod study;
 mod team;
+pub mod template;
 
 pub use backtest::Trace;
 pub use blend::Outlook;

@@ -162,5 +162,5 @@ pub fn study(grid: &Grid, layout: &Layout, validation: usize, until: usize, step
             starts: &starts,
         })
         .collect();
-    Studies::learn(&histories, &Aim { horizon: steps, validation })
+    Studies::learn(&histories, &Aim { horizon: steps, validation, template: None })
 }

@@ -10,6 +10,7 @@
 mod basis;
 mod curved;
 mod drive;
+mod physics;
 mod pooled;
 mod stack;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Context;
 use super::team::Expert;
+use super::template::{Fitted, Record, State, Template};
 use super::{History, Scale};
 use curved::{Curved, CurvedState};
 use pooled::Pooled;
@@ -89,6 +91,9 @@ mod single {
     }
 }
 
+/// Place of the study that knows everything, after those that are blind to a stretch.
+const WHOLE: usize = 3;
+
 /// What to learn a study for.
 #[derive(Clone, Copy, Debug)]
 pub struct Aim {
@@ -96,6 +101,8 @@ pub struct Aim {
     pub horizon: usize,
     /// Where the part begins that chooses and validates; everything before it teaches.
     pub validation: usize,
+    /// The kind of plant, where it is known.
+    pub template: Option<Template>,
 }
 
 /// What was learned of one target.
@@ -106,6 +113,7 @@ pub struct Study {
     others: Vec<Scale>,
     curved: Option<Curved>,
     pooled: Option<Pooled>,
+    template: Option<Fitted>,
     shares: Shares,
     /// How many times larger each member's squared error is on what it did not learn from.
     optimism: [f64; MEMBERS],
@@ -128,17 +136,17 @@ impl Studies {
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
         let mut pooled = pooled::learn(&contexts, &parts, aim.horizon).unwrap_or_default().into_iter();
-        scaled
-            .iter()
-            .zip(&contexts)
-            .map(|(scaled, context)| {
+        let known = histories.iter().zip(scaled.iter().zip(&contexts));
+        known
+            .map(|(history, (scaled, context))| {
+                let physics = physics::learn(history, &parts, aim.horizon, aim.template);
                 let curves = Curved::learn(context, &parts, aim.horizon);
                 let pooled = pooled.next();
                 let mut optimism = [1.0; MEMBERS];
                 if let Some(curves) = &curves {
                     optimism[0] = curves.optimism;
                 }
-                (curves.is_some() || pooled.is_some()).then(|| Self {
+                (curves.is_some() || pooled.is_some() || physics.is_some()).then(|| Self {
                     by_span: std::array::from_fn(|span| {
                         Arc::new(Study {
                             target: scaled.scales.0,
@@ -146,6 +154,10 @@ impl Studies {
                             others: scaled.scales.2.clone(),
                             curved: curves.as_ref().map(|curves| curves.by_span[span].clone()),
                             pooled: pooled.as_ref().map(|pooled| pooled[span].clone()),
+                            template: physics.as_ref().map(|fits| {
+                                // a handful of parameters does not know the past by heart
+                                if span == WHOLE { fits.whole.clone() } else { fits.blind.clone() }
+                            }),
                             shares: Shares::default(),
                             optimism,
                         })
@@ -161,13 +173,13 @@ impl Studies {
     #[must_use]
     pub fn blind_to(&self, step: usize) -> &Arc<Study> {
         let known = self.parts.holding(step, step);
-        &self.by_span[known.map_or(3, |span| span as usize)]
+        &self.by_span[known.map_or(WHOLE, |span| span as usize)]
     }
 
     /// The study that knows everything.
     #[must_use]
     pub fn whole(&self) -> &Arc<Study> {
-        &self.by_span[3]
+        &self.by_span[WHOLE]
     }
 
     /// Decides how far each member is trusted beside the bank: `trials` are from the validation
@@ -244,6 +256,8 @@ pub struct Seen {
     target: Lens,
     inputs: Vec<Lens>,
     others: Vec<Lens>,
+    /// The scales of the bank, for what thinks in the signals' units.
+    units: (Scale, Vec<Scale>),
     /// Whether the newest samples are among what it learned from.
     knows: bool,
 }
@@ -253,6 +267,7 @@ pub struct Seen {
 pub(super) struct StudyState {
     curved: Option<CurvedState>,
     newest: Option<Vec<f64>>,
+    template: Option<State>,
 }
 
 impl Study {
@@ -268,6 +283,7 @@ impl Study {
             target: Lens::between(target, self.target),
             inputs: lenses(inputs, &self.inputs),
             others: lenses(others, &self.others),
+            units: (target, inputs.to_vec()),
             knows,
         })
     }
@@ -310,7 +326,16 @@ impl Seen {
             let segment = &target[seen.last_start()..];
             segment.len().checked_sub(pooled.lags()).map(|start| segment[start..].to_vec())
         });
-        StudyState { curved: self.study.curved.as_ref().and_then(|curved| curved.stand(&seen)), newest }
+        let curved = self.study.curved.as_ref().and_then(|curved| curved.stand(&seen));
+        let template = self.study.template.as_ref().map(|fitted| {
+            let undo = |row: &[f64], scale: &Scale| -> Vec<f64> { row.iter().map(|v| scale.undo(*v)).collect() };
+            let inputs: Vec<Vec<f64>> =
+                recent.inputs.iter().zip(&self.units.1).map(|(row, scale)| undo(row, scale)).collect();
+            let starts: Vec<usize> = recent.segments.iter().map(|(start, _)| *start).collect();
+            let target = undo(recent.target, &self.units.0);
+            fitted.stand(&Record { target: &target, inputs: &inputs, starts: &starts, range: None })
+        });
+        StudyState { curved, newest, template }
     }
 
     /// Samples that the slowest member looks back on.
@@ -324,11 +349,20 @@ impl Seen {
             .map(|(row, lens)| row[..steps].iter().map(|v| lens.through(*v)).collect())
             .collect();
         let back = |answer: Vec<f64>| answer.into_iter().map(|v| self.target.back(v)).collect();
-        let Study { curved, pooled, .. } = &*self.study;
+        let Study { curved, pooled, template, .. } = &*self.study;
         let curved =
             curved.as_ref().zip(state.curved.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
         let pooled = pooled.as_ref().zip(state.newest.as_ref()).map(|(expert, newest)| expert.answer(newest, steps));
-        [curved.map(back), pooled.map(back), None]
+        let template = template.as_ref().zip(state.template.as_ref()).map(|(fitted, state)| {
+            let undone: Vec<Vec<f64>> = future
+                .iter()
+                .zip(&self.units.1)
+                .map(|(row, scale)| row[..steps].iter().map(|v| scale.undo(*v)).collect())
+                .collect();
+            let answer = fitted.answer(state, &undone, steps);
+            answer.into_iter().map(|v| self.units.0.target(v)).collect()
+        });
+        [curved.map(back), pooled.map(back), template]
     }
 }
 

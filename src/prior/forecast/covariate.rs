@@ -68,8 +68,7 @@ mod tests {
     #[test]
     fn heating_and_cooling_both_cost_and_mild_days_do_not() {
         let at = |temperature: f64| {
-            let mut covariate =
-                Covariate { action: Action::Degrees(-0.5, 0.5), gain: 1.0, filter: Filter::lag(2.0) };
+            let mut covariate = Covariate { action: Action::Degrees(-0.5, 0.5), gain: 1.0, filter: Filter::lag(2.0) };
             (0..200).fold(0.0, |_, _| covariate.step(temperature))
         };
         assert!(at(0.0).abs() < 1e-9);

@@ -184,8 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_noise_of_a_load_grows_with_the_load() {
-        // Within one step of the day, large days scatter more than small ones: the model multiplies.
+    fn a_level_is_positive_and_a_profile_averages_to_one() {
         let mut draw = Draw::new(4, 0, 0, Purpose::System);
         let calendar = Calendar::draw(&mut draw, STEPS);
         let profiles = Profiles::draw(&mut draw, calendar.day);

@@ -35,11 +35,21 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// The variables of the stores as one safetensors document, each name behind its store's prefix.
 pub(super) fn save(stores: &[(&str, &VarStore)]) -> Vec<u8> {
-    let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = stores
-        .iter()
-        .flat_map(|(prefix, store)| {
-            store.variables().into_iter().map(move |(name, value)| (format!("{prefix}.{name}"), value))
-        })
+    document(named(stores), None)
+}
+
+/// The variables of the stores, each name behind its store's prefix.
+pub(super) fn named(stores: &[(&str, &VarStore)]) -> Vec<(String, Tensor)> {
+    let variables = stores.iter().flat_map(|(prefix, store)| {
+        store.variables().into_iter().map(move |(name, value)| (format!("{prefix}.{name}"), value))
+    });
+    variables.collect()
+}
+
+/// Named tensors as one safetensors document, perhaps with a note: a key and a text.
+pub(super) fn document(tensors: Vec<(String, Tensor)>, note: Option<(&str, String)>) -> Vec<u8> {
+    let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
         .map(|(name, value)| {
             let shape = value.size().iter().map(|side| *side as usize).collect();
             let numbers =
@@ -53,7 +63,14 @@ pub(super) fn save(stores: &[(&str, &VarStore)]) -> Vec<u8> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("four bytes a number");
         (name.as_str(), view)
     });
-    safetensors::serialize(views, None).expect("shapes match the bytes")
+    let notes = note.map(|(key, text)| HashMap::from([(key.to_owned(), text)]));
+    safetensors::serialize(views, notes).expect("shapes match the bytes")
+}
+
+/// The note of a document behind a key.
+pub(super) fn note(bytes: &[u8], key: &str) -> Result<Option<String>, ArtefactError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|_| ArtefactError::Format)?;
+    Ok(header.metadata().as_ref().and_then(|notes| notes.get(key).cloned()))
 }
 
 /// An artefact with other bytes beside the variables, under a name of their own: one document, one
@@ -75,23 +92,25 @@ pub fn attached<'a>(artefact: &'a [u8], name: &str) -> Option<&'a [u8]> {
 /// Fills the stores from an artefact. On an error some variables may have been changed: load into
 /// fresh stores, then swap.
 pub(super) fn load(bytes: &[u8], stores: &mut [(&str, &mut VarStore)]) -> Result<(), ArtefactError> {
+    let stores: Vec<(&str, &VarStore)> = stores.iter().map(|(prefix, store)| (*prefix, &**store)).collect();
+    fill(bytes, named(&stores))
+}
+
+/// Fills named tensors from a document. On an error some may have been changed.
+pub(super) fn fill(bytes: &[u8], tensors: Vec<(String, Tensor)>) -> Result<(), ArtefactError> {
     let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;
-    for (prefix, store) in stores {
-        let variables: HashMap<String, Tensor> = store.variables();
-        for (name, mut variable) in variables {
-            let full = format!("{prefix}.{name}");
-            let view = document.tensor(&full).map_err(|_| ArtefactError::Shape(full.clone()))?;
-            let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
-            if view.dtype() != Dtype::F32 || shape != variable.size() {
-                return Err(ArtefactError::Shape(full));
-            }
-            let numbers: Vec<f32> =
-                view.data().chunks_exact(4).map(|raw| f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]])).collect();
-            if numbers.iter().any(|number| !number.is_finite()) {
-                return Err(ArtefactError::NotFinite(full));
-            }
-            tch::no_grad(|| variable.copy_(&Tensor::from_slice(&numbers).view(shape.as_slice())));
+    for (name, mut variable) in tensors {
+        let view = document.tensor(&name).map_err(|_| ArtefactError::Shape(name.clone()))?;
+        let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
+        if view.dtype() != Dtype::F32 || shape != variable.size() {
+            return Err(ArtefactError::Shape(name));
         }
+        let numbers: Vec<f32> =
+            view.data().chunks_exact(4).map(|raw| f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]])).collect();
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err(ArtefactError::NotFinite(name));
+        }
+        tch::no_grad(|| variable.copy_(&Tensor::from_slice(&numbers).view(shape.as_slice())));
     }
     Ok(())
 }

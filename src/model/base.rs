@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::artefact::{self, ArtefactError};
-use super::network::{Backbone, Head};
+use super::network::{Backbone, Head, Size};
+use crate::prior::Mix;
 
 /// Weights of the backbone and of the head that every asset starts from.
-const WEIGHTS: &[u8] = include_bytes!("base/small.safetensors");
+pub(super) const WEIGHTS: &[u8] = include_bytes!("base/small.safetensors");
+/// Key of the size among the notes of an artefact.
+pub(super) const SIZE: &str = "size";
 const CARD: &str = include_str!("base/small.json");
 
 /// What is known of a base model: written by `counterpart pretrain`, never by hand.
@@ -16,6 +19,9 @@ pub struct BaseCard {
     pub name: String,
     /// SHA-256 of the weights, in hexadecimal.
     pub sha256: String,
+    /// Dimensions of the network.
+    #[serde(default)]
+    pub size: Size,
     /// Trainable numbers, backbone and head.
     pub parameters: i64,
     /// Of these in the head, which fine-tuning trains.
@@ -32,8 +38,33 @@ pub struct BaseCard {
     pub cpu_seconds: f64,
     /// Revision of the source that trained it, where it was known.
     pub commit: Option<String>,
+    /// How it was trained, where that is more than seed, windows, steps and batch.
+    #[serde(default)]
+    pub recipe: Option<PretrainRecipe>,
+    /// What the synthetic plants are like, counted on the first of them.
+    #[serde(default)]
+    pub mix: Option<Mix>,
     /// On plants that it did not see, per family.
     pub validation: Vec<FamilyFigures>,
+}
+
+/// What a pretraining run was told: the same recipe and source give the same weights on one platform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PretrainRecipe {
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up before the cosine.
+    pub warm_up: f64,
+    /// Decay of the weights (not of biases and norms) per unit of learning rate.
+    pub weight_decay: f64,
+    /// Share of the head's channels that is dropped.
+    pub dropout: f64,
+    /// Weight of the loss on the difference of two futures of one plant.
+    pub paired: f64,
+    /// Weight of the penalty on corrections.
+    pub abstain: f64,
+    /// Windows that batches are drawn from at a time.
+    pub pool: usize,
 }
 
 /// How the base model does on unseen plants of one family of the prior.
@@ -79,7 +110,12 @@ impl Base {
 
     /// Loads weights that came with a card.
     pub fn from_bytes(weights: &[u8], card: BaseCard) -> Result<Self, ArtefactError> {
-        let (mut backbone, mut head) = (Backbone::new(), Head::new());
+        let size = artefact::note(weights, SIZE)?.map(|text| serde_json::from_str::<Size>(&text));
+        // The first base model was written without its size.
+        if size.is_some_and(|size| !size.is_ok_and(|size| size == card.size)) {
+            return Err(ArtefactError::Shape(SIZE.to_owned()));
+        }
+        let (mut backbone, mut head) = (Backbone::new(card.size), Head::new(card.size));
         artefact::load(weights, &mut [("backbone", backbone.store_mut()), ("head", head.store_mut())])?;
         backbone.store_mut().freeze();
         Ok(Self { card, backbone, head })
@@ -87,10 +123,17 @@ impl Base {
 
     /// A new head with the base's weights.
     pub(super) fn fresh_head(&self) -> Head {
-        let mut head = Head::new();
+        let mut head = Head::new(self.card.size);
         head.store_mut().copy(self.head.store()).expect("heads have one shape");
         head
     }
+}
+
+/// The weights of a base model as they ship, with their size.
+pub(super) fn document(size: Size, backbone: &Backbone, head: &Head) -> Vec<u8> {
+    let tensors = artefact::named(&[("backbone", backbone.store()), ("head", head.store())]);
+    let size = serde_json::to_string(&size).expect("a size is a handful of numbers");
+    artefact::document(tensors, Some((SIZE, size)))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -225,7 +225,7 @@ impl Worker {
             loaded.used = self.age;
             return Ok(());
         }
-        let mut head = Head::new();
+        let mut head = Head::new(self.base.card.size);
         artefact::load_checked(&artefact.weights, &artefact.sha256, &mut [("head", head.store_mut())])?;
         if self.heads.len() >= HEADS_KEPT {
             let oldest = self.heads.iter().min_by_key(|(_, loaded)| loaded.used).map(|(id, _)| *id);

@@ -18,9 +18,9 @@ mod tests;
 pub mod window;
 
 pub use artefact::{ArtefactError, attach, attached, digest};
-pub use base::{Base, BaseCard, FamilyFigures, shipped_card};
+pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
-pub use network::{LEVELS, MEDIAN};
+pub use network::{LEVELS, MEDIAN, Size};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.

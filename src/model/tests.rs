@@ -43,6 +43,11 @@ fn the_shipped_weights_match_their_card() {
     let base = base();
     assert_eq!(base.card.sha256, shipped_card().sha256);
     assert_eq!(base.card.name, super::MODEL_CARD_NAME);
+    let again = artefact::document(
+        artefact::named(&[("backbone", base.backbone.store()), ("head", base.head.store())]),
+        artefact::note(super::base::WEIGHTS, super::base::SIZE).unwrap().map(|size| (super::base::SIZE, size)),
+    );
+    assert_eq!(super::base::hex(&digest(&again)), base.card.sha256, "every bit has been loaded");
     assert!(base.card.validation.iter().any(|row| row.family == "all" && row.network_pinball < row.bank_pinball));
 }
 
@@ -94,7 +99,7 @@ fn damaged_weights_are_refused() {
     let weights = artefact::save(&[("head", base.fresh_head().store())]);
     let sha = digest(&weights);
     let check = |bytes: &[u8]| {
-        let mut head = super::network::Head::new();
+        let mut head = super::network::Head::new(base.card.size);
         artefact::load_checked(bytes, &sha, &mut [("head", head.store_mut())])
     };
     assert_eq!(check(&weights), Ok(()));
@@ -104,7 +109,7 @@ fn damaged_weights_are_refused() {
     assert_eq!(check(&flipped), Err(ArtefactError::Damaged));
     let mut poisoned = weights.clone();
     poisoned[last - 3..].copy_from_slice(&f32::NAN.to_le_bytes());
-    let mut head = super::network::Head::new();
+    let mut head = super::network::Head::new(base.card.size);
     let refusal = artefact::load(&poisoned, &mut [("head", head.store_mut())]);
     assert!(matches!(refusal, Err(ArtefactError::NotFinite(_))), "{refusal:?}");
     for broken in [&weights[..weights.len() / 2], &[0xff; 64][..], &[]] {

@@ -5,6 +5,7 @@
 //! recipe's seed. One bad number makes all weights non-finite in one step and clipping does not
 //! stop it, so inputs, loss and weights are checked.
 
+use std::borrow::Borrow;
 use std::ops::ControlFlow;
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -16,7 +17,7 @@ use super::artefact::{self, ArtefactError};
 use super::base::Base;
 use super::engine::{EngineError, Quantiles, forward};
 use super::loss::{masked_mean, pinball};
-use super::network::{Features, Head, dropout_shape};
+use super::network::{Features, Head};
 use super::recipe::{Optimizer, Recipe};
 use super::window::{Batch, Window};
 
@@ -131,9 +132,9 @@ impl Material {
 }
 
 /// Truths with 0 in the gaps, and flags: both `[n, future]`.
-pub(super) fn truths(examples: &[Example]) -> (Tensor, Tensor) {
-    let future = examples.first().map_or(0, |example| example.window.future);
-    let flat: Vec<f32> = examples.iter().flat_map(|example| &example.truth).copied().collect();
+pub(super) fn truths<E: Borrow<Example>>(examples: &[E]) -> (Tensor, Tensor) {
+    let future = examples.first().map_or(0, |example| example.borrow().window.future);
+    let flat: Vec<f32> = examples.iter().flat_map(|example| &example.borrow().truth).copied().collect();
     let known: Vec<f32> = flat.iter().map(|value| f32::from(value.is_finite())).collect();
     let filled: Vec<f32> = flat.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
     let shape = [examples.len() as i64, future as i64];
@@ -170,7 +171,7 @@ pub fn learn(
         optimizer.set_lr(recipe.learning_rate * schedule(step, recipe.max_steps));
         let size = (recipe.batch as usize).min(train.count);
         let rows: Vec<i64> = (0..size).map(|_| draw.random_range(0..train.count) as i64).collect();
-        let mask = dropout_mask(&mut draw, recipe.dropout, size, train.batch.future as usize);
+        let mask = dropout_mask(&mut draw, recipe.dropout, head.dropout_shape(size, train.batch.future as usize));
         let loss = train.loss(&head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
         let value = f64::try_from(loss.detach())?;
         if !value.is_finite() {
@@ -211,13 +212,13 @@ pub fn learn(
 /// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
 pub fn answer(base: &Base, weights: Option<&[u8]>, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
     match weights {
-        Some(bytes) => forward(base, &load_head(bytes)?, windows),
+        Some(bytes) => forward(base, &load_head(base, bytes)?, windows),
         None => forward(base, &base.head, windows),
     }
 }
 
-fn load_head(bytes: &[u8]) -> Result<Head, ArtefactError> {
-    let mut head = Head::new();
+fn load_head(base: &Base, bytes: &[u8]) -> Result<Head, ArtefactError> {
+    let mut head = Head::new(base.card.size);
     artefact::load(bytes, &mut [("head", head.store_mut())])?;
     Ok(head)
 }
@@ -265,11 +266,10 @@ fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)]) -> Tensor {
     sum
 }
 
-pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, windows: usize, future: usize) -> Option<Tensor> {
+pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) -> Option<Tensor> {
     if rate <= 0.0 {
         return None;
     }
-    let shape = dropout_shape(windows, future);
     let kept = (1.0 / (1.0 - rate)) as f32;
     let threshold = (rate * f64::from(u32::MAX)) as u32;
     let count = shape.iter().product::<i64>();

@@ -66,6 +66,12 @@ impl DeadTime {
         Self(VecDeque::from(vec![0.0; steps]))
     }
 
+    /// How long it takes.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        self.0.len()
+    }
+
     /// The input of `steps` steps ago.
     pub(super) fn step(&mut self, input: f64) -> f64 {
         self.0.push_back(input);
@@ -168,6 +174,21 @@ mod tests {
         let out: Vec<f64> = (1..=5).map(|v| delay.step(f64::from(v))).collect();
         assert_eq!(out, [0.0, 0.0, 0.0, 1.0, 2.0]);
         assert!((DeadTime::new(0).step(7.0) - 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_reversal_within_the_play_is_not_passed_on() {
+        let mut gear = Backlash::new(0.2);
+        let forth = gear.step(1.0);
+        assert!((forth - 0.8).abs() < 1e-12);
+        assert_eq!(gear.step(0.7), forth, "0.3 back are within a play of 0.4");
+        assert!((gear.step(0.5) - 0.7).abs() < 1e-12, "0.5 back are not");
+    }
+
+    #[test]
+    fn nothing_passes_a_dead_zone_that_is_smaller() {
+        assert_eq!(dead_zone(0.3, 0.4).abs(), 0.0);
+        assert!((dead_zone(-1.0, 0.4) + 0.6).abs() < 1e-12);
     }
 
     #[test]

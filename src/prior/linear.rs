@@ -139,3 +139,31 @@ fn draw_filter(draw: &mut Draw, alone: bool) -> Filter {
         Filter::resonance(draw.log_uniform(6.0, 300.0), draw.uniform(0.05, 0.9))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::*;
+
+    #[test]
+    fn nothing_answers_before_its_dead_time_and_everything_settles() {
+        let mut delayed = 0;
+        for index in 0..200 {
+            let mut draw = Draw::new(21, index, 0, Purpose::System);
+            let input: Vec<f64> = (0..600).map(|_| draw.normal()).collect();
+            let branch = Branch::draw(&mut draw, &input);
+            let wait = branch.dead_time.steps();
+            let (mut still, mut moved) = (branch.clone(), branch);
+            let gaps: Vec<f64> = (0..3_000)
+                .map(|t| {
+                    let input = if t == 0 { 0.0 } else { 0.8 };
+                    (still.step(0.0) - moved.step(input)).abs()
+                })
+                .collect();
+            assert!(gaps[..=wait].iter().all(|gap| *gap == 0.0), "branch {index} answers too early");
+            assert!((gaps[2_999] - gaps[2_900]).abs() < 1e-3, "branch {index} does not settle");
+            delayed += usize::from(wait > 0);
+        }
+        assert!((40..110).contains(&delayed), "{delayed} of 200 have a dead time");
+    }
+}

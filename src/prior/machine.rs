@@ -251,3 +251,107 @@ impl System for Cell {
         self.drop = self.resistance * stiff * current;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::*;
+
+    fn weather() -> Draw {
+        Draw::new(24, 0, 0, Purpose::Weather)
+    }
+
+    fn spring() -> Drive {
+        Drive {
+            motor: false,
+            frequency: 0.2,
+            damping: 0.7,
+            cubic: 0.0,
+            friction: 0.0,
+            dead_zone: 0.0,
+            backlash: Backlash::new(0.0),
+            time_constant: 20.0,
+            second_input: 0.0,
+            unsigned: false,
+            substeps: 2,
+            position: 0.0,
+            speed: 0.0,
+        }
+    }
+
+    fn settled<S: System>(mut system: S, input: f64) -> f64 {
+        let step = [input, 0.0, 0.0, 0.0];
+        (0..3_000).for_each(|_| system.advance(&step, Condition::NEW, &mut weather()));
+        system.output()
+    }
+
+    #[test]
+    fn a_straight_spring_follows_its_force_and_a_cubic_one_stiffens() {
+        assert!((settled(spring(), 0.5) - 0.5).abs() < 1e-6);
+        let cubic = |force| settled(Drive { cubic: 1.0, ..spring() }, force);
+        // x + x^3 = force.
+        assert!((cubic(2.0) - 1.0).abs() < 1e-3 && (cubic(10.0) - 2.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn friction_holds_a_motor_that_is_pushed_too_little() {
+        let motor = |force| settled(Drive { motor: true, friction: 0.4, ..spring() }, force);
+        assert!(motor(0.3) < 0.05, "it creeps at most");
+        assert!((motor(1.0) - 0.6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_dead_zone_and_slack_swallow_small_forces() {
+        assert!(settled(Drive { dead_zone: 0.5, ..spring() }, 0.4).abs() < 1e-9);
+        assert!(settled(Drive { backlash: Backlash::new(0.5), ..spring() }, 0.4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn equal_steps_of_the_valve_multiply_the_flow_equally() {
+        let line = |resistance: f64, opening: f64| {
+            let line = ValveLine {
+                range: 50.0,
+                line_resistance: resistance,
+                actuator: 0.2,
+                slack: Backlash::new(0.0),
+                flow_lag: 0.2,
+                vessel: None,
+                stem: 0.5,
+                flow: 0.0,
+                level: 0.5,
+                pumped: false,
+            };
+            settled(line, opening)
+        };
+        let ratio = |resistance, from: f64| line(resistance, from + 0.2) / line(resistance, from);
+        assert!((ratio(0.0, 0.2) - 50.0_f64.powf(0.2)).abs() < 1e-3);
+        assert!((ratio(0.0, 0.6) - ratio(0.0, 0.2)).abs() < 1e-3);
+        // In a long line the open valve has no say any more.
+        assert!(ratio(3.0, 0.8) < 0.75 * ratio(3.0, 0.2));
+    }
+
+    #[test]
+    fn a_cell_drops_under_load_recovers_and_ends_when_empty() {
+        let cell = Cell {
+            capacity: 400.0,
+            resistance: 0.1,
+            pairs: [(0.05, 0.8), (0.05, 0.99)],
+            cold: 0.3,
+            charge: 0.6,
+            over_voltage: [0.0; 2],
+            drop: 0.0,
+        };
+        let rest = cell.output();
+        let mut loaded = cell.clone();
+        let mut run = |current: f64, steps: usize| {
+            (0..steps).for_each(|_| loaded.advance(&[current, 0.0, 0.0, 0.0], Condition::NEW, &mut weather()));
+            loaded.output()
+        };
+        let (first, later) = (run(-1.0, 1), run(-1.0, 40));
+        assert!(first < rest - 0.09 && later < first - 0.02, "{rest} {first} {later}");
+        let (at_once, rested) = (run(0.0, 1), run(0.0, 400));
+        assert!(at_once > later + 0.09 && rested > at_once + 0.02);
+        run(-1.0, 2_000);
+        assert!(loaded.charge.abs() < 1e-9 && loaded.drop == 0.0, "the protection has opened");
+    }
+}

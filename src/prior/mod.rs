@@ -7,12 +7,14 @@
 //! Deliberately absent: tensors, windows, normalisation by context, slot permutation. Who trains
 //! does these.
 
+pub mod command;
 mod draw;
 mod feedback;
 mod filters;
 mod forecast;
 mod linear;
 mod machine;
+mod mix;
 mod neural;
 mod operator;
 mod pair;
@@ -20,6 +22,7 @@ mod plant;
 mod process;
 mod run;
 mod sensor;
+mod sheet;
 mod signals;
 mod simulate;
 mod wear;
@@ -27,6 +30,7 @@ mod wear;
 #[cfg(test)]
 mod tests;
 
+pub use mix::Mix;
 pub use operator::Operator;
 pub use pair::{Pair, pair, pair_of};
 pub use plant::{Controls, HEATER_LIMIT, Plant, STEP_MINUTES, Sample, TANK_HEIGHT};
@@ -65,7 +69,7 @@ pub enum Family {
 impl Family {
     /// Every family, in the order of the mix.
     #[must_use]
-    pub fn all() -> &'static [Self] {
+    pub const fn all() -> &'static [Self] {
         &[
             Self::WienerHammerstein,
             Self::NeuralOde,
@@ -98,13 +102,13 @@ impl Family {
     /// Percentage of all records; the sum is 100.
     fn share(self) -> usize {
         match self {
-            Self::WienerHammerstein | Self::NeuralOde => 18,
-            Self::Tanks => 12,
-            Self::Thermal | Self::Mechanical => 10,
-            Self::Bilinear => 7,
-            Self::Valve => 5,
-            Self::Battery => 4,
-            Self::Forecast => 16,
+            Self::WienerHammerstein | Self::NeuralOde => 16,
+            Self::Tanks => 11,
+            Self::Thermal => 10,
+            Self::Mechanical => 9,
+            Self::Bilinear => 6,
+            Self::Valve | Self::Battery => 4,
+            Self::Forecast => 24,
         }
     }
 
@@ -143,6 +147,21 @@ pub struct Record {
     pub health: Option<Vec<u8>>,
     /// [`Fault`] labels, where the sensor fails.
     pub fault: Option<Vec<u8>>,
+    /// What no value of the record tells by itself.
+    pub conditions: Conditions,
+}
+
+/// Under what conditions a record was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// Deviation of the sensor's noise, in deviations of the truth; 0 for none.
+    pub noise: f64,
+    /// What readings are rounded to, in deviations of the truth.
+    pub quantum: Option<f64>,
+    /// Something slow acts on the input or the output and is not measured.
+    pub disturbed: bool,
+    /// The last input has no effect.
+    pub decoy: bool,
 }
 
 /// The record with this index, of `steps` steps; at least 16 are simulated.

@@ -88,3 +88,33 @@ impl System for NeuralOde {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::super::signals::moments;
+    use super::*;
+
+    #[test]
+    fn states_stay_bounded_and_most_plants_answer_their_input() {
+        let mut answering = 0;
+        for index in 0..60 {
+            let mut draw = Draw::new(22, index, 0, Purpose::System);
+            let plant = NeuralOde::draw(&mut draw, 1);
+            let weather = Draw::new(22, index, 0, Purpose::Weather);
+            let settle = |input: f64| {
+                let (mut plant, mut weather) = (plant.clone(), weather.clone());
+                let outputs: Vec<f64> = (0..1_500)
+                    .map(|_| {
+                        plant.advance(&[input, 0.0, 0.0, 0.0], Condition::NEW, &mut weather);
+                        assert!(plant.state.iter().all(|x| x.abs() < 30.0), "plant {index}");
+                        plant.output()
+                    })
+                    .collect();
+                moments(&outputs[1_000..]).0
+            };
+            answering += usize::from((settle(1.5) - settle(-1.5)).abs() > 0.1);
+        }
+        assert!(answering > 45, "{answering} of 60");
+    }
+}

@@ -212,3 +212,108 @@ impl System for Exchanger {
         self.cell[2] += (self.cell[1] - self.cell[2]) * lag;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::*;
+
+    const NONE: Step = [0.0; 4];
+
+    fn weather() -> Draw {
+        Draw::new(23, 0, 0, Purpose::Weather)
+    }
+
+    fn tanks() -> Tanks {
+        Tanks {
+            outflow: [0.05; CELLS],
+            inflow: 0.05,
+            height: [1.0, 3.0, 3.0],
+            overflow: 1.0,
+            leak: 0.0,
+            valve: None,
+            measured: 1,
+            sensor_limit: 9.0,
+            level: [0.0; CELLS],
+        }
+    }
+
+    fn filled(mut tanks: Tanks, pump: f64) -> Tanks {
+        let step = [pump, 0.0, 0.0, 0.0];
+        (0..2_000).for_each(|_| tanks.advance(&step, Condition::NEW, &mut weather()));
+        tanks
+    }
+
+    #[test]
+    fn an_empty_tank_stays_empty_and_a_full_one_overflows_into_the_next() {
+        let empty = filled(tanks(), 0.0);
+        assert!(empty.level.iter().all(|level| level.abs() < 1e-6));
+        let full = filled(tanks(), 1.5);
+        assert!((full.level[0] - 1.0).abs() < 1e-9, "the rim is at 1");
+        let dry = filled(Tanks { overflow: 0.0, ..tanks() }, 1.5);
+        assert!(full.level[1] > dry.level[1] + 0.5, "{full:?}");
+    }
+
+    #[test]
+    fn a_level_settles_at_the_square_of_the_inflow() {
+        let at = |pump| filled(tanks(), pump).level[1];
+        assert!((at(0.4) - 0.16).abs() < 1e-3 && (at(0.8) - 0.64).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_closed_valve_and_a_leak_move_the_level_the_right_way() {
+        let valve = |opening: f64| {
+            let mut tanks = Tanks { valve: Some(1), ..tanks() };
+            let step = [0.6, opening, 0.0, 0.0];
+            (0..2_000).for_each(|_| tanks.advance(&step, Condition::NEW, &mut weather()));
+            tanks.level[1]
+        };
+        assert!(valve(-1.0) > valve(1.0) + 0.3);
+        let mut leaking = filled(tanks(), 0.8);
+        let before = leaking.level[1];
+        let leak = Condition { leak: 0.5, ..Condition::NEW };
+        (0..500).for_each(|_| leaking.advance(&[0.8, 0.0, 0.0, 0.0], leak, &mut weather()));
+        assert!(leaking.level[1] < before - 0.1);
+    }
+
+    #[test]
+    fn walls_hold_the_heat_that_the_air_forgets() {
+        let mut zone = Zone {
+            air_capacity: 3.0,
+            wall_capacity: 60.0,
+            wall_coupling: 1.0,
+            ambient_coupling: 0.5,
+            heater: 2.0,
+            occupancy: 0.0,
+            air: 0.0,
+            wall: 0.0,
+        };
+        (0..3_000).for_each(|_| zone.advance(&[1.0, 0.0, 0.0, 0.0], Condition::NEW, &mut weather()));
+        let hot = zone.air;
+        // At rest the heater's 2 leave through the ambient coupling of 0.5.
+        assert!((hot - 4.0).abs() < 1e-3, "{hot}");
+        (0..10).for_each(|_| zone.advance(&NONE, Condition::NEW, &mut weather()));
+        assert!(zone.air < 0.8 * hot && zone.wall > 0.9 * hot, "{zone:?}");
+    }
+
+    #[test]
+    fn a_faster_stream_answers_sooner_and_stronger() {
+        let warm = |flow: f64, steps: usize| {
+            let mut exchanger = Exchanger {
+                loss: 0.5,
+                sensitivity: 1.0,
+                time_constant: 40.0,
+                sign: 1.0,
+                driven: true,
+                measured: 0,
+                cell: [0.0; CELLS],
+            };
+            let step = [flow, 1.0, 0.0, 0.0];
+            (0..steps).for_each(|_| exchanger.advance(&step, Condition::NEW, &mut weather()));
+            exchanger.output()
+        };
+        let (slow, fast) = (warm(-1.0, 3_000), warm(2.0, 3_000));
+        assert!(fast > slow + 0.2, "gain: {slow} and {fast}");
+        assert!(warm(2.0, 15) / fast > warm(-1.0, 15) / slow + 0.1, "speed");
+    }
+}

@@ -50,6 +50,11 @@ impl Row {
         Self { values: signal(draw, steps), limits: (f64::NEG_INFINITY, f64::INFINITY), controlled: true }
     }
 
+    /// An input that nobody can set.
+    pub(super) fn given(values: Vec<f64>) -> Self {
+        Self { values, limits: (f64::NEG_INFINITY, f64::INFINITY), controlled: false }
+    }
+
     /// A controlled input around `middle` with deviation `spread`, clipped to `limits`.
     pub(super) fn within(draw: &mut Draw, steps: usize, middle: f64, spread: f64, limits: (f64, f64)) -> Self {
         let mut row = Self::free(draw, steps);

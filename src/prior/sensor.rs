@@ -38,6 +38,7 @@ pub(super) struct Sensor {
     /// Added to the truth in deviations: disturbance first, then noise.
     disturbance: Vec<f64>,
     noise: Vec<f64>,
+    noise_size: f64,
     quantum: Option<f64>,
     fault: Option<FaultPlan>,
 }
@@ -45,7 +46,7 @@ pub(super) struct Sensor {
 /// What a record asks of its sensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
-    /// Noise and quantisation; a series to forecast brings its own.
+    /// Noise; a series to forecast brings its own.
     pub(super) noisy: bool,
     /// A slow unmeasured disturbance on the output.
     pub(super) disturbed: bool,
@@ -64,15 +65,12 @@ impl Sensor {
         } else {
             vec![0.0; steps]
         };
-        let noise = if order.noisy && draw.chance(NOISY) {
-            let size = draw.log_uniform(0.001, 0.15);
-            (0..steps).map(|_| size * draw.normal()).collect()
-        } else {
-            vec![0.0; steps]
-        };
-        let quantum = (order.noisy && draw.chance(QUANTISED)).then(|| draw.log_uniform(0.005, 0.1));
+        let noise_size = if order.noisy && draw.chance(NOISY) { draw.log_uniform(0.001, 0.15) } else { 0.0 };
+        let noise =
+            if noise_size > 0.0 { (0..steps).map(|_| noise_size * draw.normal()).collect() } else { vec![0.0; steps] };
+        let quantum = draw.chance(QUANTISED).then(|| draw.log_uniform(0.005, 0.1));
         let fault = order.faulty.then(|| FaultPlan::draw(draw, steps));
-        Self { mean, scale: 1.0 / deviation.max(1e-9), disturbance, noise, quantum, fault }
+        Self { mean, scale: 1.0 / deviation.max(1e-9), disturbance, noise, noise_size, quantum, fault }
     }
 
     /// Whether an output is worth recording: finite, within bounds, and still moving in its second
@@ -104,6 +102,16 @@ impl Sensor {
         }
         let narrow = |x: Vec<f64>| x.into_iter().map(|v| v as f32).collect();
         (narrow(readings), narrow(truth))
+    }
+
+    /// Deviation of the noise, in deviations of the truth.
+    pub(super) fn noise(&self) -> f64 {
+        self.noise_size
+    }
+
+    /// What readings are rounded to, in deviations of the truth.
+    pub(super) fn quantum(&self) -> Option<f64> {
+        self.quantum
     }
 
     /// One label per step, where there is a fault at all.
@@ -170,5 +178,50 @@ impl FaultPlan {
             }
         }
         labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::draw::Purpose;
+    use super::*;
+
+    #[test]
+    fn readings_are_the_truth_with_the_noise_and_the_steps_that_are_named() {
+        let output: Vec<f64> = (0..4_000).map(|t| (f64::from(t) / 40.0).sin()).collect();
+        let order = Order { noisy: true, disturbed: false, faulty: false };
+        for index in 0..60 {
+            let sensor = Sensor::draw(&mut Draw::new(25, index, 0, Purpose::Sensor), &output, order);
+            let (readings, truth) = sensor.read(&output);
+            let errors: Vec<f64> = readings.iter().zip(&truth).map(|(r, t)| f64::from(r - t)).collect();
+            let (_, deviation) = moments(&errors);
+            // Rounding adds a twelfth of the step's square (less where steps dwarf the noise).
+            let rounding = sensor.quantum().unwrap_or(0.0).powi(2) / 12.0;
+            let wanted = (sensor.noise().powi(2) + rounding).sqrt();
+            assert!((deviation - wanted).abs() < 0.1 * wanted + 1e-6, "{index}: {deviation} for {wanted}");
+            assert!(sensor.noise() == 0.0 || (0.001..0.15).contains(&sensor.noise()));
+            if let Some(quantum) = sensor.quantum() {
+                let whole = |v: &f32| (f64::from(*v) / quantum - (f64::from(*v) / quantum).round()).abs() < 1e-3;
+                assert!(readings.iter().all(whole), "{index}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_fault_does_what_its_label_says() {
+        let clean: Vec<f64> = (0..200).map(f64::from).collect();
+        let shown = |kind| {
+            let mut readings = clean.clone();
+            FaultPlan { kind, steps: 200, spans: vec![(50, 20, 3.0)] }.apply(&mut readings);
+            assert_eq!(readings[..50], clean[..50]);
+            assert_eq!(readings[70..], clean[70..]);
+            readings
+        };
+        for kind in [Fault::Stuck, Fault::Missing] {
+            assert!(shown(kind)[50..70].iter().all(|v| *v == 49.0), "the last good one is repeated");
+        }
+        let drifting = shown(Fault::Drifting);
+        assert!(drifting[50] < clean[50] + 0.2 && (drifting[69] - clean[69] - 3.0).abs() < 1e-9);
+        assert!((shown(Fault::Spike)[50] - clean[50] - 3.0).abs() < 1e-9);
     }
 }

@@ -14,7 +14,7 @@ use super::run::{Course, Fork, Row, Run, SLOTS, System, run};
 use super::sensor::{Order, Sensor};
 use super::signals::{coloured, moments};
 use super::wear::Wear;
-use super::{Family, Record};
+use super::{Conditions, Family, Record};
 
 /// Attempts per record before a poor one is taken.
 pub(super) const ATTEMPTS: u64 = 8;
@@ -134,7 +134,8 @@ impl Scene {
         let loaded = disturbed && !rows.is_empty() && draw.chance(0.5);
         let mut course = self.course(&system, &rows, loaded, &mut draw);
         course.used = rows.len();
-        if !rows.is_empty() && rows.len() < SLOTS && draw.chance(DECOYED) {
+        let decoy = !rows.is_empty() && rows.len() < SLOTS && draw.chance(DECOYED);
+        if decoy {
             rows.push(Row::free(&mut signals, self.warm + self.steps));
         }
         let order = Order {
@@ -159,7 +160,13 @@ impl Scene {
         if !self.last && !runs.iter().all(|run| sensor.accepts(&run.output)) {
             return None;
         }
-        let record = |run: &Run| self.record(run, &course, &sensor);
+        let conditions = Conditions {
+            noise: sensor.noise(),
+            quantum: sensor.quantum(),
+            disturbed: order.disturbed || !course.load.is_empty(),
+            decoy,
+        };
+        let record = |run: &Run| self.record(run, &course, &sensor, conditions);
         Some(runs.iter().map(record).collect())
     }
 
@@ -219,7 +226,7 @@ impl Scene {
         })
     }
 
-    fn record(self, run: &Run, course: &Course, sensor: &Sensor) -> Record {
+    fn record(self, run: &Run, course: &Course, sensor: &Sensor, conditions: Conditions) -> Record {
         let (target, truth) = sensor.read(&run.output);
         let narrow = |row: &Vec<f64>| row.iter().map(|v| v.clamp(-30.0, 30.0) as f32).collect();
         let label = |wear: &Wear| {
@@ -236,6 +243,7 @@ impl Scene {
             truth,
             health: course.wear.as_ref().map(label),
             fault: sensor.labels(),
+            conditions,
         }
     }
 }

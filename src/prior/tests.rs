@@ -58,11 +58,29 @@ fn the_mix_has_the_odds_it_promises() {
     assert!((share(|r| r.released.is_some()) - 0.40).abs() < 0.05);
     assert!((share(|r| r.health.is_some()) - 0.12).abs() < 0.03);
     assert!((share(|r| r.fault.is_some()) - 0.08).abs() < 0.03);
+    assert!((share(|r| r.conditions.disturbed) - 0.25).abs() < 0.04);
+    assert!((share(|r| r.conditions.quantum.is_some()) - 0.15).abs() < 0.03);
+    assert!((share(|r| r.conditions.noise > 0.0) - 0.85).abs() < 0.03);
     assert_eq!(Family::all().iter().map(|f| f.share()).sum::<usize>(), 100);
     for family in Family::all() {
         let found = all.iter().filter(|r| r.family == *family).count() as f64 / 20.0;
         assert!((found - family.share() as f64).abs() < 3.0, "{family:?}");
     }
+}
+
+#[test]
+fn the_statistics_count_what_the_records_say() {
+    let mix = Mix::draw(1, 600, 64);
+    let all: Vec<Record> = (0..600).map(|index| record(1, index, 64)).collect();
+    let share = |test: fn(&Record) -> bool| all.iter().filter(|r| test(r)).count() as f64 / 600.0;
+    assert_eq!(mix.records, 600);
+    assert_eq!(mix.inputs[1], share(|r| r.inputs.len() == 1));
+    assert_eq!(mix.quantised, share(|r| r.conditions.quantum.is_some()));
+    assert!((mix.inputs.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!((mix.families.iter().map(|f| f.share).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!(mix.noise.is_sorted() && mix.noise[0] >= 0.001 && mix.noise[2] <= 0.15);
+    let plants = 1.0 - share(|r| r.family == Family::Forecast);
+    assert!((mix.restarted - share(|r| r.restart.is_some()) / plants).abs() < 1e-9);
 }
 
 #[test]
@@ -124,7 +142,7 @@ fn known_records_keep_their_numbers() {
         (Family::Bilinear, [-0.7651, 0.9702, -1.9802]),
         (Family::Valve, [-0.2102, -0.5625, 1.8555]),
         (Family::Battery, [-0.3213, -0.8356, 2.3373]),
-        (Family::Forecast, [-0.0899, -1.1163, 0.8599]),
+        (Family::Forecast, [2.6193, -1.5022, -0.8657]),
     ];
     for (family, wanted) in known {
         let target = record_of(family, 1, 2, 64).target;

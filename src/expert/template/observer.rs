@@ -224,7 +224,11 @@ impl Observer {
         }
         let seen = law.shown();
         let toward: [f64; SIZE] = std::array::from_fn(|i| belief.variance[i][seen] + belief.variance[i][BIAS]);
-        let doubt = toward[seen] + toward[BIAS] + self.noise * self.noise;
+        // Rounding may leave a variance that is nearly nothing below nothing.
+        let doubt = (toward[seen] + toward[BIAS]).max(0.0) + self.noise * self.noise;
+        if doubt.is_nan() || doubt <= 0.0 {
+            return;
+        }
         // What lies further off than the law ever was is a fault of the reading, mostly.
         let believable = BELIEVABLE * (doubt.sqrt() + self.error);
         let missed = (measured - expected).clamp(-believable, believable);

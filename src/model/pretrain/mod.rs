@@ -1,41 +1,55 @@
 //! Pretraining: the base model learns from synthetic plants how a bank's answer is to be corrected.
 //!
 //! Reproducible: plants, windows, weights and batches come from one seed, and the card says which.
-//! Runs as `counterpart pretrain`, on its own; nothing of it is used while serving.
+//! A run that is interrupted is taken up from its checkpoint and ends with the same weights, bit for
+//! bit. Runs as `counterpart pretrain`, on its own; nothing of it is used while serving.
 
-mod pool;
+mod adam;
+mod checkpoint;
+mod figures;
+mod loss;
 mod show;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod windows;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use tch::nn::{self, OptimizerConfig as _};
-use tch::{Kind, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::nn;
 
-use self::pool::{Item, Pool};
+use self::adam::Adam;
+use self::figures::{Unseen, figures};
+use self::loss::loss;
 pub use self::show::show;
-use super::artefact;
-use super::base::{BaseCard, FamilyFigures, hex};
-use super::loss::{masked_mean, pinball};
-use super::network::{Backbone, Head, LEVELS, MEDIAN, quantiles};
-use super::trainee::{Example, dropout_mask, truths};
-use super::window::{Batch, SLOTS, Window};
+use self::stream::{CHUNK, Course, Stream};
+use super::artefact::{self, ArtefactError};
+use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
+use super::network::{Backbone, Head, Named, Size, redraw};
+use crate::prior::Mix;
 
 /// Settings of a pretraining run; the defaults are the shipped recipe.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Config {
-    /// Folder that receives NAME.safetensors and NAME.json.
+    /// Folder that receives NAME.safetensors and NAME.json, and NAME.checkpoint meanwhile.
     #[arg(long, default_value = "src/model/base")]
     pub out: PathBuf,
-    /// Name of the base model.
-    #[arg(long, default_value = "small")]
-    pub name: String,
+    /// Name of the base model; its size, if not said.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How large the network is.
+    #[arg(long, value_enum, default_value = "small")]
+    pub size: Named,
     /// Windows to draw from synthetic plants.
     #[arg(long, default_value_t = 160_000)]
     pub windows: usize,
+    /// Windows held in memory at a time, 15 kB each; batches are drawn from these.
+    #[arg(long, default_value_t = 40_000)]
+    pub pool: usize,
     /// Optimiser steps.
     #[arg(long, default_value_t = 8_000)]
     pub steps: usize,
@@ -48,29 +62,72 @@ pub struct Config {
     /// Seed of everything.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Threads for data and for libtorch. Sums of more threads round otherwise, so the shipped
-    /// recipe has one.
+    /// Threads that draw windows, beside the one that learns. Their number changes no weight.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// Steps between two checkpoints.
+    #[arg(long, default_value_t = 500)]
+    pub checkpoint_every: usize,
+    /// Take up the run whose checkpoint lies in the folder, if there is one.
+    #[arg(long)]
+    pub resume: bool,
     /// Revision of the source, for the card.
     #[arg(long, env = "COUNTERPART_PRETRAIN_COMMIT", hide = true)]
     pub commit: Option<String>,
 }
 
-/// Share of dropped channels while pretraining.
-const DROPOUT: f64 = 0.05;
-/// Weight of the loss on the difference of two futures from one state.
-const PAIRED: f64 = 0.5;
-/// Weight of the penalty on corrections, so that an excellent bank is left alone.
-const ABSTAIN: f64 = 1e-3;
-const WEIGHT_DECAY: f64 = 0.03;
+impl Config {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.size.name())
+    }
+
+    fn path(&self, ending: &str) -> PathBuf {
+        self.out.join(format!("{}.{ending}", self.name()))
+    }
+
+    /// What decides the weights; the rest of the settings does not.
+    fn plan(&self) -> Plan {
+        Plan {
+            size: self.size.size(),
+            seed: self.seed,
+            windows: self.windows,
+            pool: self.pool,
+            steps: self.steps,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+        }
+    }
+}
+
+/// The settings that decide the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plan {
+    size: Size,
+    seed: u64,
+    windows: usize,
+    pool: usize,
+    steps: usize,
+    batch: usize,
+    learning_rate: f64,
+}
+
+/// Steps of linear warm-up.
 const WARM_UP: f64 = 50.0;
+/// Steps between two pieces of news.
+const NEWS_EVERY: usize = 50;
+/// Validations of a run, the last one included; more often than this many steps would be a waste.
+const VALIDATIONS: usize = 8;
+const VALIDATION_EVERY: usize = 1_000;
+/// Records that the card's statistics of the mix are counted on.
+const COUNTED: usize = 2_000;
 
 /// What a run tells while it goes on.
 #[derive(Debug)]
 pub enum News<'a> {
-    /// So many windows have been made of so many.
+    /// Of the windows that the first step waits for, so many have been drawn of so many.
     Windows(usize, usize),
+    /// A checkpoint was taken up after so many steps.
+    Resumed(usize),
     /// Steps taken, steps in all, mean loss since the last news.
     Step(usize, usize, f64),
     /// Figures on plants it did not see.
@@ -86,105 +143,161 @@ pub enum PretrainError {
     /// The loss stopped being a finite number.
     #[error("the loss is not finite at step {0}")]
     NotFinite(usize),
+    /// The checkpoint was written by another run.
+    #[error("the checkpoint belongs to a run with other settings")]
+    Foreign,
+    /// The checkpoint is damaged.
+    #[error("the checkpoint cannot be loaded")]
+    Damaged(#[from] ArtefactError),
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
-    /// The files could not be written.
-    #[error("the model could not be written")]
-    Write(#[from] std::io::Error),
+    /// A file could not be read or written.
+    #[error("a file of the run could not be read or written")]
+    File(#[from] std::io::Error),
 }
 
 /// Draws the windows, trains, and writes weights and card; returns the card.
 pub fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, PretrainError> {
-    tch::set_num_threads(config.threads as i32);
-    tch::manual_seed(config.seed as i64);
-    let pool = Pool::draw(config.seed, config.windows, config.threads, news);
-    let unseen = Pool::draw(
-        config.seed.wrapping_add(1 << 32),
-        (config.windows / 20).clamp(64, 3_000),
-        config.threads,
-        &mut |_| {},
-    );
-    if pool.shapes().next().is_none() {
-        return Err(PretrainError::TooFew);
+    let mut run = Run::start(config, news)?;
+    while run.taken() < config.steps {
+        run.step(news)?;
+        if run.taken().is_multiple_of(config.checkpoint_every.max(1)) && run.taken() < config.steps {
+            run.keep()?;
+        }
     }
-    let (backbone, head) = (Backbone::new(), Head::new());
-    let adam = nn::AdamW { wd: WEIGHT_DECAY, beta2: 0.98, ..nn::AdamW::default() };
-    let mut optimizers =
-        [adam.build(backbone.store(), config.learning_rate)?, adam.build(head.store(), config.learning_rate)?];
-    let mut draw = ChaCha8Rng::seed_from_u64(config.seed);
-    let (mut sum, mut counted) = (0.0, 0);
-    for step in 1..=config.steps {
-        let rate = config.learning_rate * schedule(step, config.steps);
-        let items = pool.batch(&mut draw, config.batch);
-        let loss = loss(&backbone, &head, &items, &mut draw);
+    run.finish(news)
+}
+
+/// A run between two steps.
+struct Run<'a> {
+    config: &'a Config,
+    plan: Plan,
+    backbone: Backbone,
+    head: Head,
+    adam: Adam,
+    draw: ChaCha8Rng,
+    stream: Stream,
+    unseen: Unseen,
+    /// CPU seconds of the runs that this one takes up.
+    spent: f64,
+    /// Sum and count of the losses since the last news.
+    losses: (f64, usize),
+}
+
+impl<'a> Run<'a> {
+    fn start(config: &'a Config, news: &mut dyn FnMut(News<'_>)) -> Result<Self, PretrainError> {
+        // Sums of several threads round otherwise; what a second core is for is drawing windows.
+        tch::set_num_threads(1);
+        if config.windows < config.batch.max(1) {
+            return Err(PretrainError::TooFew);
+        }
+        std::fs::create_dir_all(&config.out)?;
+        let (plan, size) = (config.plan(), config.size.size());
+        let (backbone, head) = (Backbone::new(size), Head::new(size));
+        let mut draw = ChaCha8Rng::seed_from_u64(config.seed);
+        redraw(backbone.store(), &mut draw);
+        redraw(head.store(), &mut draw);
+        let mut adam = Adam::new(&[("backbone", backbone.store()), ("head", head.store())]);
+        let mut spent = 0.0;
+        let kept = config.path("checkpoint");
+        if config.resume && kept.exists() {
+            let state = checkpoint::read(&kept, &plan, &mut adam, &mut draw)?;
+            spent = state.cpu_seconds;
+            news(News::Resumed(state.step));
+        }
+        let next = adam.steps() as usize + 1;
+        let course = Course {
+            chunks: config.windows.div_ceil(CHUNK),
+            held: config.pool.div_ceil(CHUNK).max(1),
+            steps: config.steps,
+        };
+        let unseen = Unseen::draw(config.seed, (config.windows / 20).clamp(64, 3_000), config.threads + 1);
+        let mut stream = Stream::start(config.seed, course, next, config.threads);
+        let wanted = course.held(next).len() * CHUNK;
+        stream.advance(next, &mut |chunks| news(News::Windows(chunks.len() * CHUNK, wanted)));
+        Ok(Self { config, plan, backbone, head, adam, draw, stream, unseen, spent, losses: (0.0, 0) })
+    }
+
+    /// Steps taken.
+    fn taken(&self) -> usize {
+        self.adam.steps() as usize
+    }
+
+    fn step(&mut self, news: &mut dyn FnMut(News<'_>)) -> Result<(), PretrainError> {
+        let (step, steps) = (self.taken() + 1, self.config.steps);
+        self.stream.advance(step, &mut |_| {});
+        let items = self.stream.batch(&mut self.draw, self.config.batch);
+        let loss = loss(&self.backbone, &self.head, &items, &mut self.draw);
         let value = f64::try_from(loss.detach())?;
         if !value.is_finite() {
             return Err(PretrainError::NotFinite(step));
         }
-        for optimizer in &mut optimizers {
-            optimizer.set_lr(rate);
-            optimizer.zero_grad();
-        }
         loss.f_backward()?;
-        for optimizer in &mut optimizers {
-            optimizer.clip_grad_norm(1.0);
-            optimizer.step();
+        self.adam.step(self.config.learning_rate * schedule(step, steps));
+        self.losses.0 += value;
+        self.losses.1 += 1;
+        if step.is_multiple_of(NEWS_EVERY) || step == steps {
+            news(News::Step(step, steps, self.losses.0 / self.losses.1 as f64));
+            self.losses = (0.0, 0);
         }
-        sum += value;
-        counted += 1;
-        if step % 50 == 0 || step == config.steps {
-            news(News::Step(step, config.steps, sum / f64::from(counted)));
-            (sum, counted) = (0.0, 0);
+        if step.is_multiple_of((steps / VALIDATIONS).max(VALIDATION_EVERY)) && step < steps {
+            news(News::Validation(step, &figures(&self.backbone, &self.head, &self.unseen)));
         }
-        if step % 1_000 == 0 && step < config.steps {
-            news(News::Validation(step, &figures(&backbone, &head, &unseen)));
-            let card = card(config, &backbone, &head, &unseen);
-            write(config, &card.0, &card.1)?;
+        Ok(())
+    }
+
+    /// Writes a checkpoint.
+    fn keep(&self) -> Result<(), PretrainError> {
+        let spent = self.spent + cpu_seconds();
+        checkpoint::write(&self.config.path("checkpoint"), &self.plan, &self.adam, &self.draw, spent)
+    }
+
+    /// Writes weights and card, and forgets the checkpoint.
+    fn finish(self, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, PretrainError> {
+        let weights = base::document(self.plan.size, &self.backbone, &self.head);
+        let card = self.card(&weights);
+        news(News::Validation(self.config.steps, &card.validation));
+        let text = serde_json::to_vec_pretty(&card).map_err(std::io::Error::from)?;
+        checkpoint::replace(&self.config.path("safetensors"), &weights)?;
+        checkpoint::replace(&self.config.path("json"), &text)?;
+        match std::fs::remove_file(self.config.path("checkpoint")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(card),
         }
     }
-    let (card, weights) = card(config, &backbone, &head, &unseen);
-    news(News::Validation(config.steps, &card.validation));
-    write(config, &card, &weights)?;
-    Ok(card)
-}
 
-fn card(config: &Config, backbone: &Backbone, head: &Head, unseen: &Pool) -> (BaseCard, Vec<u8>) {
-    let weights = artefact::save(&[("backbone", backbone.store()), ("head", head.store())]);
-    let size = |store: &nn::VarStore| store.variables().values().map(|value| value.numel() as i64).sum::<i64>();
-    let (frozen, trained) = (size(backbone.store()), size(head.store()));
-    let card = BaseCard {
-        name: config.name.clone(),
-        sha256: hex(&artefact::digest(&weights)),
-        parameters: frozen + trained,
-        head_parameters: trained,
-        seed: config.seed,
-        windows: config.windows,
-        steps: config.steps,
-        batch: config.batch,
-        cpu_seconds: cpu_seconds(),
-        commit: config.commit.clone(),
-        validation: figures(backbone, head, unseen),
-    };
-    (card, weights)
-}
-
-/// Temporary file, sync, rename: a run that is killed leaves the old model whole.
-fn write(config: &Config, card: &BaseCard, weights: &[u8]) -> Result<(), PretrainError> {
-    use std::io::Write as _;
-    std::fs::create_dir_all(&config.out)?;
-    let text = serde_json::to_vec_pretty(card).map_err(std::io::Error::from)?;
-    for (ending, bytes) in [("safetensors", weights), ("json", &text)] {
-        let path = config.out.join(format!("{}.{ending}", config.name));
-        let partial = path.with_extension("partial");
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(partial, path)?;
+    fn card(&self, weights: &[u8]) -> BaseCard {
+        let count = |store: &nn::VarStore| store.variables().values().map(|value| value.numel() as i64).sum::<i64>();
+        let (frozen, trained) = (count(self.backbone.store()), count(self.head.store()));
+        BaseCard {
+            name: self.config.name().to_owned(),
+            sha256: hex(&artefact::digest(weights)),
+            size: self.plan.size,
+            parameters: frozen + trained,
+            head_parameters: trained,
+            seed: self.config.seed,
+            windows: self.config.windows,
+            steps: self.config.steps,
+            batch: self.config.batch,
+            cpu_seconds: self.spent + cpu_seconds(),
+            commit: self.config.commit.clone(),
+            recipe: Some(PretrainRecipe {
+                learning_rate: self.config.learning_rate,
+                warm_up: WARM_UP,
+                weight_decay: adam::WEIGHT_DECAY,
+                dropout: loss::DROPOUT,
+                paired: loss::PAIRED,
+                abstain: loss::ABSTAIN,
+                pool: self.config.pool,
+            }),
+            mix: Some(Mix::draw(self.config.seed, COUNTED, windows::RECORD)),
+            validation: figures(&self.backbone, &self.head, &self.unseen),
+        }
     }
-    Ok(())
 }
 
+/// Linear warm-up, then a cosine down to 3 %.
 fn schedule(step: usize, steps: usize) -> f64 {
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
     (step as f64 / WARM_UP).min(1.0) * (0.97 * cosine + 0.03)
@@ -196,114 +309,4 @@ fn cpu_seconds() -> f64 {
         let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         seconds(usage.user_time()) + seconds(usage.system_time())
     })
-}
-
-/// Pinball loss over the future, the loss on paired differences, and the price of correcting.
-fn loss(backbone: &Backbone, head: &Head, items: &[&Item], draw: &mut ChaCha8Rng) -> Tensor {
-    let windows: Vec<&Window> = items.iter().map(|item| &item.example.window).collect();
-    let slots: Vec<[usize; SLOTS]> = items.iter().map(|_| permutation(draw)).collect();
-    let mut batch = Batch::stack(&windows, Some(&slots));
-    let mut targets: Vec<f32> = items.iter().map(|_| sign(draw)).collect();
-    let pairs: Vec<i64> =
-        (1..items.len()).filter(|row| items[row - 1].partner_next).map(|row| row as i64 - 1).collect();
-    for row in &pairs {
-        // Two futures of one plant are turned together, or their difference would mean nothing.
-        targets[*row as usize + 1] = targets[*row as usize];
-    }
-    let inputs: Vec<f32> = (0..items.len() * SLOTS).map(|_| sign(draw)).collect();
-    batch.flip(&targets, &inputs);
-    let examples: Vec<Example> = items.iter().map(|item| item.example.clone()).collect();
-    let (truth, known) = truths(&examples);
-    let truth = truth * Tensor::from_slice(&targets).unsqueeze(-1);
-    let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
-
-    let mask = dropout_mask(draw, DROPOUT, items.len(), batch.future as usize);
-    let corrections = head.corrections(&backbone.features(&batch), mask.as_ref());
-    let answer = quantiles(&batch, &corrections);
-    let mut loss = masked_mean(&pinball(&answer, &truth), &known, &unit);
-    let median = |answer: &Tensor| answer.select(-1, MEDIAN as i64);
-    loss += median(&corrections).square().mean(Kind::Float) * ABSTAIN;
-    if !pairs.is_empty() {
-        let (one, other) = (Tensor::from_slice(&pairs), Tensor::from_slice(&pairs) + 1);
-        let gap = |values: &Tensor| values.index_select(0, &other) - values.index_select(0, &one);
-        let both = known.index_select(0, &one) * known.index_select(0, &other);
-        let error = (gap(&median(&answer)) - gap(&truth)).abs();
-        loss += masked_mean(&error, &both, &unit.index_select(0, &one)) * PAIRED;
-    }
-    loss
-}
-
-fn sign(draw: &mut ChaCha8Rng) -> f32 {
-    if draw.next_u32().is_multiple_of(2) { 1.0 } else { -1.0 }
-}
-
-fn permutation(draw: &mut ChaCha8Rng) -> [usize; SLOTS] {
-    let mut slots = std::array::from_fn(|slot| slot);
-    for last in (1..SLOTS).rev() {
-        slots.swap(last, draw.random_range(0..=last));
-    }
-    slots
-}
-
-/// Loss and coverage per family on plants that were not trained on, bank beside network.
-fn figures(backbone: &Backbone, head: &Head, unseen: &Pool) -> Vec<FamilyFigures> {
-    #[derive(Default)]
-    struct Sums {
-        windows: usize,
-        bank: f64,
-        network: f64,
-        covered: f64,
-    }
-    let untrained = Head::new();
-    let mut families: BTreeMap<&'static str, Sums> = BTreeMap::new();
-    tch::no_grad(|| {
-        for shape in unseen.shapes() {
-            for items in shape.chunks(64) {
-                let windows: Vec<&Window> = items.iter().map(|item| &item.example.window).collect();
-                let batch = Batch::stack(&windows, None);
-                let features = backbone.features(&batch);
-                let examples: Vec<Example> = items.iter().map(|item| item.example.clone()).collect();
-                let (truth, known) = truths(&examples);
-                let judge = |head: &Head| {
-                    let (answer, _) = quantiles(&batch, &head.corrections(&features, None)).sort(-1, false);
-                    let count = known.sum_dim_intlist(-1, false, Kind::Float);
-                    let loss = (pinball(&answer, &truth) * &known).sum_dim_intlist(-1, false, Kind::Float) / &count;
-                    let inside = truth
-                        .ge_tensor(&answer.select(-1, level(0.1)))
-                        .logical_and(&truth.le_tensor(&answer.select(-1, level(0.9))));
-                    let covered =
-                        (inside.to_kind(Kind::Float) * &known).sum_dim_intlist(-1, false, Kind::Float) / count;
-                    (Vec::<f32>::try_from(loss).unwrap_or_default(), Vec::<f32>::try_from(covered).unwrap_or_default())
-                };
-                let ((bank, _), (network, covered)) = (judge(&untrained), judge(head));
-                for (row, item) in items.iter().enumerate() {
-                    let unit = f64::from(item.example.unit);
-                    for family in [item.family, "all"] {
-                        let sums = families.entry(family).or_default();
-                        sums.windows += 1;
-                        sums.bank += f64::from(bank[row]) / unit;
-                        sums.network += f64::from(network[row]) / unit;
-                        sums.covered += f64::from(covered[row]);
-                    }
-                }
-            }
-        }
-    });
-    families
-        .into_iter()
-        .map(|(family, sums)| {
-            let n = sums.windows as f64;
-            FamilyFigures {
-                family: family.to_owned(),
-                windows: sums.windows,
-                bank_pinball: sums.bank / n,
-                network_pinball: sums.network / n,
-                coverage_80: sums.covered / n,
-            }
-        })
-        .collect()
-}
-
-fn level(wanted: f64) -> i64 {
-    LEVELS.iter().position(|level| (level - wanted).abs() < 1e-9).unwrap_or(MEDIAN) as i64
 }

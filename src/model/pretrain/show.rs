@@ -1,28 +1,74 @@
-//! Pretraining as a person watches it.
+//! Pretraining as a person watches it: a bar on a terminal, lines elsewhere.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write as _;
+use std::time::Instant;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::{Config, FamilyFigures, News, PretrainError, run};
 
-/// [`run`] with a progress bar on a terminal, and the figures in the log.
+/// Steps between two lines where there is no terminal.
+const LINE_EVERY: usize = 500;
+
+/// [`run`] as a person watches it.
 pub fn show(config: &Config) -> Result<(), PretrainError> {
-    let style = ProgressStyle::with_template("{msg:>8} {wide_bar} {pos}/{len} {eta}")
+    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {pos}/{len}, {per_sec}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(config.windows as u64).with_style(style).with_message("windows");
+    let mut pace = Pace { from: 0, since: Instant::now() };
     let card = run(config, &mut |news| match news {
-        News::Windows(made, _) => bar.set_position(made as u64),
+        News::Windows(made, wanted) => {
+            bar.set_length(wanted as u64);
+            bar.set_position(made as u64);
+            if made == wanted {
+                pace.since = Instant::now();
+                bar.set_length(config.steps as u64);
+                bar.set_position(pace.from as u64);
+                bar.reset_eta();
+            }
+        }
+        News::Resumed(step) => {
+            pace.from = step;
+            say(&bar, &format!("taken up after {step} steps"));
+        }
         News::Step(step, steps, loss) => {
-            bar.set_length(steps as u64);
             bar.set_position(step as u64);
-            bar.set_message(format!("{loss:.4}"));
+            bar.set_message(format!("loss {loss:.4}"));
+            if bar.is_hidden() && (step.is_multiple_of(LINE_EVERY) || step == steps) {
+                say(&bar, &format!("step {step} of {steps}, loss {loss:.4}, {}", pace.at(step, steps, config.batch)));
+            }
         }
         News::Validation(step, figures) => {
-            bar.println(format!("after {step} steps, on plants it did not see:\n{}", table(figures)));
+            say(&bar, &format!("after {step} steps, on plants it did not see:\n{}", table(figures)));
         }
     })?;
     bar.finish_and_clear();
-    tracing::info!(sha256 = card.sha256, "base model written");
+    say(&bar, &format!("{} written, SHA-256 {}", card.name, card.sha256));
     Ok(())
+}
+
+/// How fast a run goes, counted from where it started.
+struct Pace {
+    from: usize,
+    since: Instant,
+}
+
+impl Pace {
+    fn at(&self, step: usize, steps: usize, batch: usize) -> String {
+        let rate = (step - self.from) as f64 / self.since.elapsed().as_secs_f64().max(1e-3);
+        let left = std::time::Duration::from_secs_f64((steps - step) as f64 / rate.max(1e-6));
+        format!("{rate:.2} steps/s, {:.0} windows/s, {} left", rate * batch as f64, HumanDuration(left))
+    }
+}
+
+/// Above the bar, or to standard error where there is no bar.
+fn say(bar: &ProgressBar, text: &str) {
+    if bar.is_hidden() {
+        // Nothing can be done about a standard error that is closed.
+        drop(writeln!(std::io::stderr(), "{text}"));
+    } else {
+        bar.println(text);
+    }
 }
 
 fn table(figures: &[FamilyFigures]) -> String {

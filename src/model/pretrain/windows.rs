@@ -1,105 +1,37 @@
-//! Windows drawn from the synthetic plants, the same for the same seed on any number of threads.
+//! Windows of the synthetic plants: which stretch of a record, how much history the bank is given,
+//! what came after.
+//!
+//! Always true: the windows of a record depend on (seed, index) alone.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::News;
 use crate::expert::{Bank, History, Scale};
 use crate::model::trainee::Example;
 use crate::model::window::{CONTEXT, Window};
 use crate::prior::{self, Record};
 
 /// Steps of a simulated record.
-const RECORD: usize = 2_048;
+pub(super) const RECORD: usize = 2_048;
 /// Windows taken from one record.
 const FROM_RECORD: usize = 3;
 /// Share of records that are drawn as two futures of one plant.
 const PAIRS: f64 = 0.2;
-/// Records made between two pieces of news.
-const CHUNK: usize = 400;
+/// Futures that windows have, with their shares in percent: the longer ones are rarer because they
+/// cost more.
+pub(super) const FUTURES: [(usize, usize); 4] = [(64, 65), (32, 15), (128, 15), (256, 5)];
 
 /// An example, and where it came from.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) example: Example,
     pub(super) family: &'static str,
-    /// The next item of the pool is another future of the same plant and origin.
+    /// The next item is another future of the same plant and origin.
     pub(super) partner_next: bool,
 }
 
-/// Items by shape: only windows of one shape can share a batch.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    shapes: Vec<Vec<Item>>,
-}
-
-impl Pool {
-    /// At least `windows` items.
-    pub(super) fn draw(seed: u64, windows: usize, threads: usize, news: &mut dyn FnMut(News<'_>)) -> Self {
-        let mut pool = Self::default();
-        let (mut made, mut next) = (0, 0_u64);
-        while made < windows {
-            let indices: Vec<u64> = (next..next + CHUNK as u64).collect();
-            next += CHUNK as u64;
-            let share = indices.len().div_ceil(threads.max(1));
-            let groups: Vec<Vec<Item>> = std::thread::scope(|scope| {
-                let workers: Vec<_> = indices
-                    .chunks(share)
-                    .map(|part| scope.spawn(move || part.iter().map(|index| items(seed, *index)).collect::<Vec<_>>()))
-                    .collect();
-                workers.into_iter().flat_map(|worker| worker.join().expect("drawing windows does not panic")).collect()
-            });
-            for group in groups {
-                made += group.len();
-                pool.add(group);
-            }
-            news(News::Windows(made.min(windows), windows));
-        }
-        pool
-    }
-
-    fn add(&mut self, group: Vec<Item>) {
-        for item in group {
-            let shape = item.example.window.shape();
-            match self.shapes.iter_mut().find(|items| items[0].example.window.shape() == shape) {
-                Some(items) => items.push(item),
-                None => self.shapes.push(vec![item]),
-            }
-        }
-    }
-
-    /// The items of each shape.
-    pub(super) fn shapes(&self) -> impl Iterator<Item = &Vec<Item>> {
-        self.shapes.iter()
-    }
-
-    /// Draws about `size` items of one shape; a partner comes with its item.
-    pub(super) fn batch(&self, draw: &mut ChaCha8Rng, size: usize) -> Vec<&Item> {
-        let total: usize = self.shapes.iter().map(Vec::len).sum();
-        let mut at = draw.random_range(0..total);
-        let items = self
-            .shapes
-            .iter()
-            .find(|items| {
-                let found = at < items.len();
-                at = at.saturating_sub(items.len());
-                found
-            })
-            .expect("the index lies in one of the shapes");
-        let mut batch = Vec::with_capacity(size + 1);
-        while batch.len() < size {
-            let index = draw.random_range(0..items.len());
-            batch.push(&items[index]);
-            if items[index].partner_next {
-                batch.push(&items[index + 1]);
-            }
-        }
-        batch
-    }
-}
-
 /// The windows of one record, or of one pair of records.
-fn items(seed: u64, index: u64) -> Vec<Item> {
+pub(super) fn items(seed: u64, index: u64) -> Vec<Item> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     if draw.random_bool(PAIRS)
         && let Some(pair) = prior::pair(seed, index, RECORD)
@@ -129,14 +61,15 @@ fn items(seed: u64, index: u64) -> Vec<Item> {
         .collect()
 }
 
-/// Context and future of a window; the longer futures are rarer because they cost more.
+/// Context and future of a window.
 fn shape(draw: &mut ChaCha8Rng) -> (usize, usize) {
-    match draw.random_range(0..100) {
-        0..65 => (CONTEXT, 64),
-        65..80 => (CONTEXT, 32),
-        80..95 => (CONTEXT, 128),
-        _ => (CONTEXT, 256),
-    }
+    let mut left = draw.random_range(0..100);
+    let chosen = FUTURES.iter().find(|(_, share)| {
+        let found = left < *share;
+        left = left.saturating_sub(*share);
+        found
+    });
+    (CONTEXT, chosen.map_or(FUTURES[0].0, |(future, _)| *future))
 }
 
 /// How much history the bank is given: mostly little, so that new assets are served well.

@@ -1,59 +1,15 @@
-//! Series to forecast rather than plants to steer: seasons with harmonics, trends, coloured noise,
-//! random walks, level shifts, events; perhaps with covariates that act through a lag.
-//!
-//! Always true: without covariates there is nothing to intervene on, and no restart.
+//! Seasons with harmonics, trends, coloured noise, random walks, level shifts and events (prototype
+//! `fam_fore`).
 
-use super::draw::Draw;
-use super::filters::Filter;
-use super::run::{Row, Step, System};
-use super::signals::{add_tone, coloured, standardise};
-use super::wear::Condition;
+use super::super::draw::Draw;
+use super::super::signals::{add_tone, coloured, standardise};
+use super::{add, walk};
 
-/// Periods in steps; the day of hourly data is the most frequent one (prototype `fam_fore`).
+/// Periods in steps; the day of hourly data is the most frequent one.
 const PERIODS: [usize; 11] = [24, 24, 24, 168, 12, 48, 96, 144, 288, 7, 30];
 
-/// A series that was written beforehand, plus what its covariates do.
-#[derive(Clone, Debug)]
-pub(super) struct Series {
-    written: Vec<f64>,
-    effects: Vec<(f64, Filter)>,
-    time: usize,
-    effect: f64,
-}
-
-impl Series {
-    /// A random series of `steps` samples with `inputs` covariates.
-    pub(super) fn draw(draw: &mut Draw, signals: &mut Draw, inputs: usize, steps: usize) -> (Self, Vec<Row>) {
-        let mut series =
-            Self { written: write(draw, steps), effects: Vec::with_capacity(inputs), time: 0, effect: 0.0 };
-        for _ in 0..inputs {
-            let filter = Filter::lag(draw.log_uniform(1.0, 30.0));
-            series.effects.push((0.7 * draw.normal(), filter));
-        }
-        let rows = (0..inputs).map(|_| Row::free(signals, steps)).collect();
-        (series, rows)
-    }
-}
-
-impl System for Series {
-    const SLOWS: bool = false;
-
-    fn restart(&mut self, _: &mut Draw) {}
-
-    fn output(&self) -> f64 {
-        let last = self.written.len().saturating_sub(1);
-        let written = self.written.get(self.time.min(last)).copied();
-        written.unwrap_or(0.0) + self.effect
-    }
-
-    fn advance(&mut self, inputs: &Step, _: Condition, _: &mut Draw) {
-        self.time += 1;
-        self.effect =
-            self.effects.iter_mut().zip(inputs).map(|((gain, filter), input)| *gain * filter.step(*input)).sum();
-    }
-}
-
-fn write(draw: &mut Draw, steps: usize) -> Vec<f64> {
+/// A random series of `steps` samples.
+pub(super) fn seasonal(draw: &mut Draw, steps: usize) -> Vec<f64> {
     let mut y = vec![0.0; steps];
     let mut used = Vec::new();
     for _ in 0..draw.whole(1, 4) {
@@ -72,15 +28,8 @@ fn write(draw: &mut Draw, steps: usize) -> Vec<f64> {
     let noise = coloured(draw, steps, memory);
     add(&mut y, &noise, draw.log_uniform(0.05, 1.5));
     if draw.chance(0.4) {
-        let mut level = 0.0;
-        let mut walk: Vec<f64> = (0..steps)
-            .map(|_| {
-                level += draw.normal();
-                level
-            })
-            .collect();
-        standardise(&mut walk);
-        add(&mut y, &walk, draw.log_uniform(0.1, 2.0));
+        let wander = walk(draw, steps);
+        add(&mut y, &wander, draw.log_uniform(0.1, 2.0));
     }
     if draw.chance(0.3) {
         let slope = draw.normal() * draw.log_uniform(0.1, 4.0) / steps.max(1) as f64;
@@ -109,7 +58,6 @@ fn write(draw: &mut Draw, steps: usize) -> Vec<f64> {
             *v = (0.6 * *v).clamp(-3.0, 3.0).exp();
         }
     }
-    standardise(&mut y);
     y
 }
 
@@ -159,8 +107,21 @@ fn season(draw: &mut Draw, steps: usize, period: usize) -> Vec<f64> {
     s
 }
 
-fn add(y: &mut [f64], other: &[f64], size: f64) {
-    for (v, o) in y.iter_mut().zip(other) {
-        *v += size * o;
+#[cfg(test)]
+mod tests {
+    use super::super::super::draw::Purpose;
+    use super::super::measure::{autocorrelation, median};
+    use super::*;
+
+    #[test]
+    fn a_season_repeats_after_its_period() {
+        for period in [24, 96, 168] {
+            let repeats = (0..60).map(|index| {
+                let y = season(&mut Draw::new(11, index, 0, Purpose::System), 2_048, period);
+                autocorrelation(&y, period) - autocorrelation(&y, period / 2 + 1)
+            });
+            let repeat = median(repeats.collect());
+            assert!(repeat > 0.3, "{period}: {repeat}");
+        }
     }
 }

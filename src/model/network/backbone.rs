@@ -1,0 +1,175 @@
+//! The causal transformer over patches: one state per patch of a window.
+//!
+//! Pre-normalised, with rotary positions and gated feed-forward layers; no dropout, since it is
+//! trained on far more windows than it has weights.
+
+use tch::nn::{self, Module as _};
+use tch::{Device, Kind, Tensor};
+
+use super::super::window::Batch;
+use super::{Features, P, S, SUMMARY, Size, TAPS};
+
+const ROTARY_BASE: f64 = 1000.0;
+
+/// Frozen in fine-tuning: turns a window into one state per patch.
+#[derive(Debug)]
+pub(in super::super) struct Backbone {
+    store: nn::VarStore,
+    inner: nn::Linear,
+    outer: nn::Linear,
+    skip: nn::Linear,
+    blocks: Vec<Block>,
+    norm: Tensor,
+    size: Size,
+}
+
+#[derive(Debug)]
+struct Block {
+    before_attention: Tensor,
+    qkv: nn::Linear,
+    merge: nn::Linear,
+    before_feed: Tensor,
+    gate: nn::Linear,
+    down: nn::Linear,
+    heads: i64,
+}
+
+impl Backbone {
+    /// A backbone with fresh random weights.
+    pub(in super::super) fn new(size: Size) -> Self {
+        let width = size.width;
+        let store = nn::VarStore::new(Device::Cpu);
+        let root = store.root();
+        let token = P * (4 + S) + S + 1 + SUMMARY;
+        let linear = |name: &str, from, to| nn::linear(&root / name, from, to, nn::LinearConfig::default());
+        Self {
+            inner: linear("inner", token, 2 * width),
+            outer: linear("outer", 2 * width, width),
+            skip: linear("skip", token, width),
+            blocks: (0..size.layers).map(|layer| Block::new(size, &(&root / "blocks" / layer))).collect(),
+            norm: root.ones("norm", &[width]),
+            store,
+            size,
+        }
+    }
+
+    /// Its variables.
+    pub(in super::super) fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// Its variables, for loading.
+    pub(in super::super) fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
+    /// The head's view of a batch.
+    pub(in super::super) fn features(&self, batch: &Batch) -> Features {
+        let size = batch.target.size();
+        let (b, t) = (size[0], size[1]);
+        let n = t / P;
+        let patches = |values: &Tensor| values.view([b, n, P]);
+        let has_bank = batch.spread.ge(0.0).to_kind(Kind::Float);
+        let bank = &batch.bank * &has_bank;
+        let inputs = batch.inputs.view([b, S, n, P]).permute([0, 2, 1, 3]).reshape([b, n, S * P]);
+        let token = Tensor::cat(
+            &[
+                patches(&batch.target),
+                patches(&batch.known),
+                patches(&bank),
+                patches(&batch.spread),
+                inputs,
+                batch.used.unsqueeze(1).expand([b, n, S], false),
+                patches(&batch.segment).mean_dim(-1, true, Kind::Float),
+                batch.summary.unsqueeze(1).expand([b, n, SUMMARY], false),
+            ],
+            -1,
+        );
+        let mut x = self.outer.forward(&self.inner.forward(&token).gelu("none")) + self.skip.forward(&token);
+        let (cos, sin) = rotary(self.size, n);
+        for block in &self.blocks {
+            x = block.forward(&x, &cos, &sin);
+        }
+        // The state after patch i - 1 speaks for patch i: nothing of patch i itself is in it.
+        let (first, count) = (batch.context / P, batch.future / P);
+        let state = rms_norm(&x, &self.norm).narrow(1, first - 1, count);
+
+        let reach = batch.future + TAPS - 1;
+        let from = batch.context - (TAPS - 1);
+        let tail = |values: &Tensor| values.narrow(-1, from, reach).unsqueeze(1);
+        let lagged = |values: &Tensor| values.narrow(-1, from - 1, reach).unsqueeze(1);
+        let steps = Tensor::cat(
+            &[
+                batch.inputs.narrow(-1, from, reach),
+                lagged(&batch.target),
+                lagged(&batch.known),
+                tail(&batch.segment),
+                tail(&bank),
+                tail(&batch.spread),
+            ],
+            1,
+        );
+        Features { state, steps, summary: batch.summary.shallow_clone() }
+    }
+}
+
+impl Block {
+    fn new(size: Size, path: &nn::Path<'_>) -> Self {
+        let Size { width, heads, feed_forward, .. } = size;
+        let config = nn::LinearConfig { bias: false, ..Default::default() };
+        let linear = |name: &str, from, to| nn::linear(path / name, from, to, config);
+        Self {
+            before_attention: path.ones("before_attention", &[width]),
+            qkv: linear("qkv", width, 3 * width),
+            merge: linear("merge", width, width),
+            before_feed: path.ones("before_feed", &[width]),
+            gate: linear("gate", width, 2 * feed_forward),
+            down: linear("down", feed_forward, width),
+            heads,
+        }
+    }
+
+    fn forward(&self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+        let size = x.size();
+        let (b, n, width) = (size[0], size[1], size[2]);
+        let qkv = self
+            .qkv
+            .forward(&rms_norm(x, &self.before_attention))
+            .view([b, n, 3, self.heads, width / self.heads])
+            .permute([2, 0, 3, 1, 4]);
+        let (q, k, v) = (qkv.get(0), qkv.get(1), qkv.get(2));
+        let attended = Tensor::scaled_dot_product_attention(
+            &rotate(&q, cos, sin),
+            &rotate(&k, cos, sin),
+            &v,
+            None::<&Tensor>,
+            0.0,
+            true,
+            None,
+            false,
+        );
+        let x = x + self.merge.forward(&attended.transpose(1, 2).reshape([b, n, width]));
+        let gated = self.gate.forward(&rms_norm(&x, &self.before_feed)).chunk(2, -1);
+        &x + self.down.forward(&(gated[0].silu() * &gated[1]))
+    }
+}
+
+fn rms_norm(x: &Tensor, weight: &Tensor) -> Tensor {
+    x * (x.square().mean_dim(-1, true, Kind::Float) + 1e-6).rsqrt() * weight
+}
+
+/// Rotary position embedding (Su et al. 2021): cosines and sines, `[patches, width / heads]`.
+fn rotary(size: Size, patches: i64) -> (Tensor, Tensor) {
+    let half = size.width / size.heads / 2;
+    let options = (Kind::Float, Device::Cpu);
+    let frequency = (Tensor::arange(half, options) * (-ROTARY_BASE.ln() / half as f64)).exp();
+    let angle = Tensor::arange(patches, options).unsqueeze(1) * frequency;
+    let angle = Tensor::cat(&[&angle, &angle], -1);
+    (angle.cos(), angle.sin())
+}
+
+fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    let halves = x.chunk(2, -1);
+    let turned = Tensor::cat(&[-&halves[1], halves[0].shallow_clone()], -1);
+    x * cos + turned * sin
+}

@@ -1,0 +1,67 @@
+//! How large a network is.
+
+use serde::{Deserialize, Serialize};
+
+/// Dimensions of backbone and head. The default is the small one, which cards without dimensions
+/// were written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Size {
+    /// Numbers in the state of a patch.
+    pub width: i64,
+    /// Blocks of attention and feed-forward.
+    pub layers: usize,
+    /// Attention heads; divides `width` into even parts.
+    pub heads: i64,
+    /// Numbers inside a feed-forward layer.
+    pub feed_forward: i64,
+    /// Channels of the head's convolution.
+    pub channels: i64,
+    /// Numbers that the head reads of a state, for each step of a patch.
+    pub patch_features: i64,
+    /// Numbers in the head's hidden layer.
+    pub hidden: i64,
+}
+
+impl Size {
+    /// 0.6 million weights.
+    pub const SMALL: Self =
+        Self { width: 96, layers: 4, heads: 4, feed_forward: 256, channels: 48, patch_features: 24, hidden: 64 };
+    /// 1.7 million weights.
+    pub const BASE: Self =
+        Self { width: 144, layers: 6, heads: 6, feed_forward: 384, channels: 64, patch_features: 32, hidden: 96 };
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self::SMALL
+    }
+}
+
+/// A size that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Named {
+    /// 0.6 million weights: the shipped one.
+    Small,
+    /// 1.7 million weights.
+    Base,
+}
+
+impl Named {
+    /// Its dimensions.
+    #[must_use]
+    pub fn size(self) -> Size {
+        match self {
+            Self::Small => Size::SMALL,
+            Self::Base => Size::BASE,
+        }
+    }
+
+    /// The name that a base model of this size has by default.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Base => "base",
+        }
+    }
+}

@@ -14,13 +14,15 @@ use rand_chacha::ChaCha8Rng;
 use tch::nn::{self, OptimizerConfig as _};
 use tch::{Kind, Tensor};
 
+pub use self::pool::synthetic;
 use self::pool::{Item, Pool};
 pub use self::show::show;
 use super::artefact;
 use super::base::{BaseCard, FamilyFigures, hex};
+use super::lesson::{Example, truths};
 use super::loss::{masked_mean, pinball};
 use super::network::{Backbone, Head, LEVELS, MEDIAN, quantiles};
-use super::trainee::{Example, dropout_mask, truths};
+use super::trainee::dropout_mask;
 use super::window::{Batch, SLOTS, Window};
 
 /// Settings of a pretraining run; the defaults are the shipped recipe.
@@ -212,7 +214,7 @@ fn loss(backbone: &Backbone, head: &Head, items: &[&Item], draw: &mut ChaCha8Rng
     }
     let inputs: Vec<f32> = (0..items.len() * SLOTS).map(|_| sign(draw)).collect();
     batch.flip(&targets, &inputs);
-    let examples: Vec<Example> = items.iter().map(|item| item.example.clone()).collect();
+    let examples: Vec<&Example> = items.iter().map(|item| &item.example).collect();
     let (truth, known) = truths(&examples);
     let truth = truth * Tensor::from_slice(&targets).unsqueeze(-1);
     let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
@@ -262,7 +264,7 @@ fn figures(backbone: &Backbone, head: &Head, unseen: &Pool) -> Vec<FamilyFigures
                 let windows: Vec<&Window> = items.iter().map(|item| &item.example.window).collect();
                 let batch = Batch::stack(&windows, None);
                 let features = backbone.features(&batch);
-                let examples: Vec<Example> = items.iter().map(|item| item.example.clone()).collect();
+                let examples: Vec<&Example> = items.iter().map(|item| &item.example).collect();
                 let (truth, known) = truths(&examples);
                 let judge = |head: &Head| {
                     let (answer, _) = quantiles(&batch, &head.corrections(&features, None)).sort(-1, false);

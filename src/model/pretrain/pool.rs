@@ -15,6 +15,8 @@ const RECORD: usize = 2_048;
 const FROM_RECORD: usize = 3;
 /// Share of records that are drawn as two futures of one plant.
 const PAIRS: f64 = 0.2;
+/// Keeps the plants of a fine-tune job from being those of pretraining, where seeds are small too.
+const FINE_TUNING: u64 = 0x6669_6e65 << 32;
 /// Records made between two pieces of news.
 const CHUNK: usize = 400;
 
@@ -45,7 +47,9 @@ impl Pool {
             let groups: Vec<Vec<Item>> = std::thread::scope(|scope| {
                 let workers: Vec<_> = indices
                     .chunks(share)
-                    .map(|part| scope.spawn(move || part.iter().map(|index| items(seed, *index)).collect::<Vec<_>>()))
+                    .map(|part| {
+                        scope.spawn(move || part.iter().map(|index| items(seed, *index, None)).collect::<Vec<_>>())
+                    })
                     .collect();
                 workers.into_iter().flat_map(|worker| worker.join().expect("drawing windows does not panic")).collect()
             });
@@ -98,13 +102,22 @@ impl Pool {
     }
 }
 
-/// The windows of one record, or of one pair of records.
-fn items(seed: u64, index: u64) -> Vec<Item> {
+/// `windows` windows of synthetic plants with the network's context and `future` steps: what
+/// fine-tuning replays, so that a head stays able to serve plants that behave otherwise.
+#[must_use]
+pub fn synthetic(seed: u64, windows: usize, future: usize) -> Vec<Example> {
+    let made = (0..).flat_map(|index| items(seed ^ FINE_TUNING, index, Some((CONTEXT, future))));
+    made.map(|item| item.example).take(windows).collect()
+}
+
+/// The windows of one record, or of one pair of records; of the shape wanted, or of drawn ones.
+fn items(seed: u64, index: u64, only: Option<(usize, usize)>) -> Vec<Item> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     if draw.random_bool(PAIRS)
         && let Some(pair) = prior::pair(seed, index, RECORD)
     {
-        let shape = shape(&mut draw);
+        let drawn = shape(&mut draw);
+        let shape = only.unwrap_or(drawn);
         let plan = Plan { origin: pair.at, history: history_length(&mut draw), since_fit: 0, shape };
         let both = (window(&pair.base, plan), window(&pair.other, plan));
         return match both {
@@ -115,7 +128,8 @@ fn items(seed: u64, index: u64) -> Vec<Item> {
     let record = prior::record(seed, index, RECORD);
     (0..FROM_RECORD)
         .filter_map(|_| {
-            let shape = shape(&mut draw);
+            let drawn = shape(&mut draw);
+            let shape = only.unwrap_or(drawn);
             let last = RECORD - shape.1;
             let origin = match record.restart {
                 // Just after a restart only a few samples tell the state.

@@ -113,6 +113,31 @@ pub fn examples(
     made
 }
 
+/// Mean squared error of the bank alone on the windows of a split, in the target's unit squared, when it
+/// is fitted on at most `context` samples. NaN without windows.
+#[must_use]
+pub fn bank_error(
+    asset_type: &AssetType,
+    grid: &Grid,
+    layout: &Layout,
+    target: usize,
+    split: Split,
+    steps: usize,
+    context: usize,
+) -> f64 {
+    let banks = Banks { context: Some(context), study: Known::Nothing };
+    let (mut sum, mut count) = (0.0, 0.0);
+    visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
+        let truth = truth_after(grid, target, origin, steps, fit.scale());
+        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth);
+        for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
+            sum += fit.scale().undo_difference(said - truth).powi(2);
+            count += 1.0;
+        }
+    });
+    sum / count
+}
+
 /// Teaches how far the members of a target's studies are trusted beside the bank, on the windows of a
 /// split (the validation part) that is answered by the study blind to it.
 #[must_use]

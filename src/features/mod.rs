@@ -9,7 +9,7 @@ mod fit;
 mod grid;
 mod setup;
 
-pub use examples::{Split, TargetExamples, examples, weigh};
+pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
-pub use setup::{Banks, Known, Setup, Setups, study};
+pub use setup::{Banks, Known, Lessons, Setup, Setups, study};

@@ -5,6 +5,7 @@
 //! answered by a study that knows the window's own future.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Grid, Layout};
 use crate::expert::study::{Aim, Studies, Study};
+use crate::expert::template::Template;
 use crate::expert::{CONTEXT, History};
 use crate::model::{ArtefactError, attach, attached};
 
@@ -138,13 +140,27 @@ impl Banks {
     }
 }
 
-/// Learns a study for every target from the first `until` steps of a grid, of which those from
-/// `validation` on choose and validate; `None` where nothing can be learned. Costs seconds.
+/// What a study is learned from.
+#[derive(Clone, Debug)]
+pub struct Lessons {
+    /// Step from which on steps choose and validate; those before teach.
+    pub validation: usize,
+    /// Step after the last one that may be looked at.
+    pub until: usize,
+    /// Steps that are kept aside to judge by.
+    pub aside: Vec<Range<usize>>,
+    /// Steps ahead.
+    pub horizon: usize,
+    /// The kind of plant, where it is known.
+    pub template: Option<Template>,
+}
+
+/// Learns a study for every target of a grid; `None` where nothing can be learned. Costs seconds.
 #[must_use]
-pub fn study(grid: &Grid, layout: &Layout, validation: usize, until: usize, steps: usize) -> Vec<Option<Studies>> {
-    let none = || layout.targets.iter().map(|_| None).collect();
+pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Studies>> {
+    let &Lessons { validation, until, horizon, template, .. } = lessons;
     if validation < LEAST_TAUGHT || until <= validation || until > grid.len() {
-        return none();
+        return layout.targets.iter().map(|_| None).collect();
     }
     let row = |signal: usize| grid.values[signal][..until].to_vec();
     let inputs: Vec<Vec<f64>> = layout.inputs.iter().map(|input| row(*input)).collect();
@@ -155,12 +171,10 @@ pub fn study(grid: &Grid, layout: &Layout, validation: usize, until: usize, step
         .targets
         .iter()
         .zip(&others)
-        .map(|(target, others)| History {
-            target: &grid.values[*target][..until],
-            inputs: &inputs,
-            others,
-            starts: &starts,
+        .map(|(target, others)| {
+            let target = &grid.values[*target][..until];
+            History { target, inputs: &inputs, others, starts: &starts }
         })
         .collect();
-    Studies::learn(&histories, &Aim { horizon: steps, validation, template: None })
+    Studies::learn(&histories, &Aim { horizon, validation, aside: lessons.aside.clone(), template })
 }

@@ -8,6 +8,8 @@
 //!
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
+mod backing;
+mod dataset;
 pub mod due;
 pub mod job;
 pub mod learner;

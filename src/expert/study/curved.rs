@@ -163,7 +163,7 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
             }
             for &h in steps.iter().take_while(|&&h| t >= first + h) {
                 let origin = t - h;
-                let Some(span) = parts.holding(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
+                let Some(span) = parts.learning(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
                     continue;
                 };
                 let part = &mut rows[span as usize];

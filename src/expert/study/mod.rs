@@ -14,6 +14,7 @@ mod physics;
 mod pooled;
 mod stack;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -53,8 +54,10 @@ impl Span {
 }
 
 /// Where the stretches begin and end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Parts {
+    /// Stretches that nothing is learned from.
+    aside: Vec<Range<usize>>,
     half: usize,
     validation: usize,
     end: usize,
@@ -67,6 +70,24 @@ impl Parts {
             Span::Late => (self.half, self.validation),
             Span::Newest => (self.validation, self.end),
         }
+    }
+
+    /// What may be learned from of a stretch.
+    fn taught(&self, span: Span) -> Vec<(usize, usize)> {
+        let (start, end) = self.range(span);
+        let (mut from, mut taught) = (start, Vec::new());
+        for aside in self.aside.iter().filter(|aside| aside.end > start && aside.start < end) {
+            taught.push((from, aside.start.max(from)));
+            from = aside.end;
+        }
+        taught.push((from.min(end), end));
+        taught
+    }
+
+    /// The stretch that all of `from..=to` may be learned of.
+    fn learning(&self, from: usize, to: usize) -> Option<Span> {
+        let kept_aside = self.aside.iter().any(|aside| aside.contains(&to));
+        if kept_aside { None } else { self.holding(from, to) }
     }
 
     /// The stretch that holds all of `from..=to`.
@@ -95,12 +116,14 @@ mod single {
 const WHOLE: usize = 3;
 
 /// What to learn a study for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Aim {
     /// Steps ahead.
     pub horizon: usize,
     /// Where the part begins that chooses and validates; everything before it teaches.
     pub validation: usize,
+    /// Stretches, in order, whose readings are set aside to judge by; a template alone may see them.
+    pub aside: Vec<Range<usize>>,
     /// The kind of plant, where it is known.
     pub template: Option<Template>,
 }
@@ -132,7 +155,8 @@ impl Studies {
     #[must_use]
     pub fn learn(histories: &[History<'_>], aim: &Aim) -> Vec<Option<Self>> {
         let Some(end) = histories.first().map(|history| history.target.len()) else { return Vec::new() };
-        let parts = Parts { half: aim.validation / 2, validation: aim.validation.min(end), end };
+        let validation = aim.validation.min(end);
+        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, end };
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
         let mut pooled = pooled::learn(&contexts, &parts, aim.horizon).unwrap_or_default().into_iter();
@@ -162,7 +186,7 @@ impl Studies {
                             optimism,
                         })
                     }),
-                    parts,
+                    parts: parts.clone(),
                 })
             })
             .collect()

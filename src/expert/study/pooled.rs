@@ -106,8 +106,10 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
         .iter()
         .map(|context| {
             Span::ALL.map(|span| {
-                let (from, to) = parts.range(span);
-                Sums::of(context, from, to, lags, horizon)
+                let mut sums = Sums::none(lags, horizon);
+                let taught = parts.taught(span).into_iter();
+                taught.for_each(|(from, to)| sums.add(&Sums::of(context, from, to, lags, horizon)));
+                sums
             })
         })
         .collect();

@@ -30,7 +30,7 @@ fn plant(steps: usize) -> Plant {
 fn learned(plant: &Plant, until: usize) -> Studies {
     let others = [plant.outputs[1][..until].to_vec()];
     let history = History { target: &plant.outputs[0][..until], inputs: &plant.input, others: &others, starts: &[0] };
-    let aim = Aim { horizon: 32, validation: until * 3 / 4, template: None };
+    let aim = Aim { horizon: 32, validation: until * 3 / 4, ..Aim::default() };
     Studies::learn(&[history], &aim).remove(0).expect("there is enough to learn from")
 }
 
@@ -150,7 +150,7 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
     };
     let rows = [wave(0.0), wave(1.0)];
     let histories = rows.each_ref().map(|row| History { target: row, inputs: &[], others: &[], starts: &[0] });
-    let studies: Vec<Studies> = Studies::learn(&histories, &Aim { horizon: 24, validation: 1_000, template: None })
+    let studies: Vec<Studies> = Studies::learn(&histories, &Aim { horizon: 24, validation: 1_000, ..Aim::default() })
         .into_iter()
         .map(|s| s.expect("long enough"))
         .collect();
@@ -172,11 +172,11 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
 fn too_little_teaches_nothing_and_hostile_values_do_no_harm() {
     let short = plant(60);
     let history = History { target: &short.outputs[0], inputs: &short.input, others: &[], starts: &[0] };
-    assert!(Studies::learn(&[history], &Aim { horizon: 32, validation: 40, template: None })[0].is_none());
+    assert!(Studies::learn(&[history], &Aim { horizon: 32, validation: 40, ..Aim::default() })[0].is_none());
     let still = vec![5.0; 1_600];
     let inputs = [vec![1.0; 1_600]];
     let history = History { target: &still, inputs: &inputs, others: &[], starts: &[0, 800] };
-    if let Some(studies) = &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, template: None })[0] {
+    if let Some(studies) = &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, ..Aim::default() })[0] {
         let scale = studies.whole().target;
         let seen = studies.whole().seen(scale, &studies.whole().inputs, &[], true).expect("the same signals");
         let rows = [vec![0.0; 300]];

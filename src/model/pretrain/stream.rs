@@ -50,7 +50,7 @@ pub(super) fn chunk(seed: u64, index: usize) -> Vec<Item> {
     let first = index as u64 * STRIDE;
     let mut drawn: Vec<Item> = Vec::with_capacity(CHUNK + 4);
     for record in first..first + STRIDE {
-        drawn.extend(items(seed, record));
+        drawn.extend(items(seed, record, None));
         if drawn.len() >= CHUNK {
             break;
         }

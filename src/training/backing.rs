@@ -1,0 +1,78 @@
+//! What a candidate has beside its head: for each target the length of the bank's context, and a study
+//! of the asset's whole past.
+//!
+//! Context and shares are chosen on the validation part. While the head learns, every window is
+//! answered by a study that is blind to the window's stretch; judged and served is the study that knows
+//! everything before the holdout.
+
+use super::dataset::{Parts, STEPS, Source};
+use crate::features::{Banks, Known, Lessons, Setup, Setups, Split, bank_error, study, weigh};
+
+/// Lengths of the bank's context that compete, in samples.
+const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
+/// Windows over all targets that choose among contexts, and that studies are weighed on.
+const CHOOSING: usize = 48;
+const WEIGHING: usize = 120;
+/// A study with a smaller share of the answer than this is not worth keeping.
+const LEAST_SHARE: f64 = 0.02;
+
+/// How the banks of a candidate are built, target by target.
+#[derive(Debug, Default)]
+pub(super) struct Backing {
+    /// For the windows that the head learns from, and that validate.
+    pub(super) learning: Vec<Banks>,
+    /// For those that judge, as in serving.
+    pub(super) judging: Vec<Banks>,
+    /// The same by name: stored with the version.
+    pub(super) setups: Setups,
+}
+
+impl Backing {
+    /// Chooses contexts and learns studies; `told` hears the share that is done and may stop.
+    pub(super) fn learn<E>(
+        source: Source<'_>,
+        parts: &Parts,
+        told: &mut dyn FnMut(f64) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let Source { asset_type, grid, layout } = source;
+        let validation = |windows: usize| Split {
+            from: parts.stopping.start,
+            to: parts.holdout.start,
+            windows: source.budget(windows),
+        };
+        let lessons = Lessons {
+            validation: parts.stopping.start,
+            until: parts.holdout.start,
+            aside: parts.older.clone(),
+            horizon: STEPS,
+            template: None,
+        };
+        let studies = study(grid, layout, &lessons);
+        told(0.5)?;
+        let mut backing = Self::default();
+        for (index, (&target, studies)) in layout.targets.iter().zip(studies).enumerate() {
+            let error = |context| bank_error(asset_type, grid, layout, target, validation(CHOOSING), STEPS, context);
+            // With no more samples than the shorter context there is nothing to choose.
+            let choice = if parts.stopping.start > CONTEXTS[0] { &CONTEXTS[..] } else { &CONTEXTS[1..] };
+            let context = choice.iter().copied().min_by(|a, b| error(*a).total_cmp(&error(*b)));
+            let context = context.unwrap_or(crate::expert::CONTEXT);
+            let weighed = studies
+                .map(|studies| {
+                    let split = validation(WEIGHING);
+                    weigh(studies, asset_type, grid, layout, target, split, STEPS, Some(context))
+                })
+                .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);
+            let setup = Setup {
+                context,
+                study: weighed.as_ref().map(|studies| studies.whole().clone()),
+                learned_until: weighed.as_ref().map(|_| grid.instants[parts.holdout.start - 1]),
+            };
+            backing.setups.insert(&asset_type.document.signals[target].name, setup.clone());
+            backing.judging.push(Banks::of(setup));
+            let known = weighed.map_or(Known::Nothing, |studies| Known::Blind(studies.into()));
+            backing.learning.push(Banks { context: Some(context), study: known });
+            told(0.5 + 0.5 * (index as f64 + 1.0) / layout.targets.len() as f64)?;
+        }
+        Ok(backing)
+    }
+}

@@ -8,6 +8,7 @@ mod examples;
 mod fit;
 mod grid;
 mod setup;
+mod template;
 
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};

@@ -186,6 +186,7 @@ fn inherit(form: &TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDoc
     own.health_classes = layered(&parent.health_classes, own.health_classes, |class: &String| class);
     own.interval = form.interval.unwrap_or(parent.interval);
     own.on_invalid = form.on_invalid.unwrap_or(parent.on_invalid);
+    own.template = form.template.or(parent.template);
     own
 }
 
@@ -206,6 +207,7 @@ mod tests {
 
     use super::*;
     use crate::asset::Interval;
+    use crate::asset::schema::Template;
 
     fn build(document: Value) -> Result<TypeDocument, Vec<FieldError>> {
         TypeDocument::build(serde_json::from_value(document).unwrap(), None)
@@ -281,8 +283,26 @@ mod tests {
     }
 
     #[test]
+    fn a_template_is_one_of_the_known_ones_and_inherited() {
+        let mut tank = pump();
+        tank["template"] = json!("tanks_2");
+        let parent = build(tank.clone()).unwrap();
+        assert_eq!(parent.template, Some(Template::Tanks2));
+        let extends = || Extends { r#type: "tank".parse().unwrap(), version: Some(1) };
+        let child = TypeDocument::build(TypeForm::default(), Some((extends(), &parent))).unwrap();
+        assert_eq!(child.template, Some(Template::Tanks2));
+        let other = TypeForm { template: Some(Template::Tank1), ..TypeForm::default() };
+        let child = TypeDocument::build(other, Some((extends(), &parent))).unwrap();
+        assert_eq!(child.template, Some(Template::Tank1));
+        tank["template"] = json!("tanks_9");
+        assert!(serde_json::from_value::<TypeForm>(tank).is_err());
+    }
+
+    #[test]
     fn a_stored_document_reads_as_it_was() {
-        let document = build(pump()).unwrap();
+        let mut document = pump();
+        document["template"] = json!("first_order_dead_time");
+        let document = build(document).unwrap();
         let stored = serde_json::to_value(TypeForm::from(document.clone())).unwrap();
         assert_eq!(TypeDocument::stored(serde_json::from_value(stored).unwrap()), document);
     }

@@ -37,6 +37,10 @@ pub struct TypeForm {
     /// What happens to a reading that breaks a limit of its signal. By default `refuse`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_invalid: Option<OnInvalid>,
+    /// The equations that its outputs follow, as far as known; a twin then fits their parameters and
+    /// uses them where they forecast well. Inherited unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
 }
 
 /// A version of another type.
@@ -138,6 +142,34 @@ pub enum OnInvalid {
     Refuse,
     /// It is kept with the quality `uncertain`.
     Warn,
+}
+
+/// Equations of a kind of plant. They read the control inputs and disturbances in the order of the signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub enum Template {
+    /// A tank with gravity outflow; inputs add to its inflow, the output is its level.
+    #[serde(rename = "tank_1")]
+    Tank1,
+    /// Two tanks in series, the upper one may overflow; the output is the level of the lower one.
+    #[serde(rename = "tanks_2")]
+    Tanks2,
+    /// Three tanks in series, the upper ones may overflow; the output is the level of the last one.
+    #[serde(rename = "tanks_3")]
+    Tanks3,
+    /// A room of air and mass: inputs are heat, outdoor temperature, further heats; the output is the
+    /// temperature of the air.
+    #[serde(rename = "zone_2r2c")]
+    Zone2r2c,
+    /// One time constant and a dead time.
+    #[serde(rename = "first_order_dead_time")]
+    FirstOrderDeadTime,
+    /// Two energy stores, such as a mass on a spring with a damper.
+    #[serde(rename = "second_order")]
+    SecondOrder,
+    /// A direct-current motor with dry friction: inputs are voltage and further torques, the output
+    /// is its speed.
+    #[serde(rename = "dc_motor")]
+    DcMotor,
 }
 
 /// A value of an asset that does not change with time.

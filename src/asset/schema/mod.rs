@@ -15,7 +15,7 @@ use crate::web::problem::FieldError;
 use form::{AttributeForm, KindForm, SignalForm, TypeForm};
 
 pub use check::attributes as check_attributes;
-pub use form::{AttributeKind, Extends, OnInvalid, Role};
+pub use form::{AttributeKind, Extends, OnInvalid, Role, Template};
 
 /// The schema of a type, checked and complete.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +34,8 @@ pub struct TypeDocument {
     pub health_classes: Vec<String>,
     /// What happens to a reading that breaks a limit.
     pub on_invalid: OnInvalid,
+    /// The equations that its outputs follow, as far as known.
+    pub template: Option<Template>,
 }
 
 /// A value that changes with time.
@@ -105,6 +107,7 @@ impl TypeDocument {
             attributes: form.attributes.into_iter().map(Attribute::from).collect(),
             health_classes: form.health_classes,
             on_invalid: form.on_invalid.unwrap_or_default(),
+            template: form.template,
         }
     }
 
@@ -138,6 +141,7 @@ impl From<TypeDocument> for TypeForm {
             attributes: document.attributes.into_iter().map(AttributeForm::from).collect(),
             health_classes: document.health_classes,
             on_invalid: Some(document.on_invalid),
+            template: document.template,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use self::show::show;
 use self::stream::{CHUNK, Course, Stream};
 use super::artefact::{self, ArtefactError};
 use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
-use super::network::{Backbone, Head, Named, Size, redraw};
+use super::network::{Backbone, Head, NamedSize, Size, redraw};
 use crate::prior::Mix;
 
 /// Settings of a pretraining run; the defaults are the shipped recipe.
@@ -43,7 +43,7 @@ pub struct Config {
     pub name: Option<String>,
     /// How large the network is.
     #[arg(long, value_enum, default_value = "small")]
-    pub size: Named,
+    pub size: NamedSize,
     /// Windows to draw from synthetic plants.
     #[arg(long, default_value_t = 160_000)]
     pub windows: usize,

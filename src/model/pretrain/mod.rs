@@ -32,7 +32,7 @@ use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
 use super::network::{NamedSize, Size};
 use crate::prior::Mix;
 
-/// Settings of a pretraining run; the defaults are the shipped recipe.
+/// Settings of a pretraining run; the defaults take about an hour on two cores.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Config {
@@ -46,13 +46,13 @@ pub struct Config {
     #[arg(long, value_enum, default_value = "small")]
     pub size: NamedSize,
     /// Windows to draw from synthetic plants.
-    #[arg(long, default_value_t = 160_000)]
+    #[arg(long, default_value_t = 800_000)]
     pub windows: usize,
     /// Windows held in memory at a time, 15 kB each; batches are drawn from these.
     #[arg(long, default_value_t = 40_000)]
     pub pool: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 8_000)]
+    #[arg(long, default_value_t = 30_000)]
     pub steps: usize,
     /// Windows in a step.
     #[arg(long, default_value_t = 48)]
@@ -63,8 +63,8 @@ pub struct Config {
     /// Seed of everything.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Threads that draw windows, beside the one that learns. Their number changes no weight.
-    #[arg(long, default_value_t = 1)]
+    /// Threads that draw windows, beside the two that learn. Their number changes no weight.
+    #[arg(long, default_value_t = 2)]
     pub threads: usize,
     /// Steps between two checkpoints.
     #[arg(long, default_value_t = 500)]

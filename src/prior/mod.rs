@@ -30,7 +30,7 @@ mod wear;
 #[cfg(test)]
 mod tests;
 
-pub use mix::Mix;
+pub use mix::{FamilyShare, Mix};
 pub use operator::Operator;
 pub use pair::{Pair, pair, pair_of};
 pub use plant::{Controls, HEATER_LIMIT, Plant, STEP_MINUTES, Sample, TANK_HEIGHT};

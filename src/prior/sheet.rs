@@ -101,7 +101,7 @@ fn chart(svg: &mut String, record: &Record, pair: Option<&Pair>) {
             tail(svg, other, pair.at, range, INPUTS);
         }
     }
-    let range = range([Some(&record.target), Some(&record.truth), pair.map(|pair| &pair.other.target)].into_iter());
+    let range = range([Some(&record.target), Some(&record.truth), pair.map(|pair| &pair.other.target)]);
     line(svg, &record.truth, range, TARGET, TRUTH, 2.5);
     line(svg, &record.target, range, TARGET, INK, 0.8);
     if let Some(pair) = pair {

@@ -45,7 +45,7 @@ impl Backing {
             until: parts.holdout.start,
             aside: parts.older.clone(),
             horizon: STEPS,
-            template: None,
+            template: asset_type.document.template.map(Into::into),
         };
         let studies = study(grid, layout, &lessons);
         told(0.5)?;

@@ -21,7 +21,7 @@ use super::window::{Batch, PATCH, SLOTS};
 
 pub(super) use backbone::Backbone;
 pub(super) use head::Head;
-pub use size::{Named, Size};
+pub use size::{NamedSize, Size};
 
 /// The quantile levels that the network answers.
 pub const LEVELS: [f64; 21] = [

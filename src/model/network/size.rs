@@ -39,14 +39,14 @@ impl Default for Size {
 
 /// A size that has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Named {
+pub enum NamedSize {
     /// 0.6 million weights: the shipped one.
     Small,
     /// 1.7 million weights.
     Base,
 }
 
-impl Named {
+impl NamedSize {
     /// Its dimensions.
     #[must_use]
     pub fn size(self) -> Size {

@@ -6,10 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::nn::VarStore;
 use tch::{Kind, Tensor};
-
-use crate::model::artefact;
 
 const FIRST: f64 = 0.9;
 const SECOND: f64 = 0.98;
@@ -36,9 +33,9 @@ pub(super) struct Adam {
 }
 
 impl Adam {
-    /// An optimiser that has not taken a step; names are behind their store's prefix.
-    pub(super) fn new(stores: &[(&str, &VarStore)]) -> Self {
-        let parameters = artefact::named(stores).into_iter().map(|(name, value)| {
+    /// An optimiser of named parameters that has not taken a step.
+    pub(super) fn new(named: Vec<(String, Tensor)>) -> Self {
+        let parameters = named.into_iter().map(|(name, value)| {
             let (first, second) = (value.zeros_like().detach(), value.zeros_like().detach());
             let decay = if value.dim() > 1 { WEIGHT_DECAY } else { 0.0 };
             (name, Parameter { value, first, second, decay })
@@ -63,6 +60,24 @@ impl Adam {
     /// Says that the tensors of [`Self::state`] have been filled from a run of so many steps.
     pub(super) fn taken_up(&mut self, steps: i32) {
         self.steps = steps;
+    }
+
+    /// Adds the gradients of a copy to those of the parameters, and clears them there.
+    pub(super) fn add_gradients(&self, copy: Vec<(String, Tensor)>) {
+        tch::no_grad(|| {
+            for (name, other) in copy {
+                let (mut own, mut other) = (self.parameters[&name].value.grad(), other.grad());
+                if own.defined() && other.defined() {
+                    own += &other;
+                    let _ = other.zero_();
+                }
+            }
+        });
+    }
+
+    /// Gives a copy the values of the parameters.
+    pub(super) fn copy_to(&self, copy: Vec<(String, Tensor)>) {
+        tch::no_grad(|| copy.into_iter().for_each(|(name, mut other)| other.copy_(&self.parameters[&name].value)));
     }
 
     /// One step down the gradients that the parameters hold, which are cleared.
@@ -101,7 +116,7 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use tch::Device;
-    use tch::nn::{Init, OptimizerConfig as _};
+    use tch::nn::{Init, OptimizerConfig as _, VarStore};
 
     use super::*;
 
@@ -119,7 +134,7 @@ mod tests {
             .collect();
         let theirs = tch::nn::AdamW { wd: WEIGHT_DECAY, beta2: SECOND, ..tch::nn::AdamW::default() };
         let mut theirs = theirs.build(&stores[0], 1e-2).unwrap();
-        let mut ours = Adam::new(&[("a", &stores[1])]);
+        let mut ours = Adam::new(vec![("a".into(), variables[1].shallow_clone())]);
         for _ in 0..20 {
             let losses: Vec<Tensor> =
                 variables.iter().map(|variable| (variable - 0.1).square().sum(Kind::Float) * 0.1).collect();

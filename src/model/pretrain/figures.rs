@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tch::Kind;
 
+use super::replicas::Replica;
 use super::stream::{CHUNK, chunk};
 use super::windows::{FUTURES, Item};
 use crate::model::base::FamilyFigures;
 use crate::model::lesson::{Example, truths};
 use crate::model::loss::pinball;
-use crate::model::network::{Backbone, Head, LEVELS, MEDIAN, quantiles};
+use crate::model::network::{Head, LEVELS, MEDIAN, quantiles};
 use crate::model::window::{Batch, Window};
 
 /// Windows of plants that are not trained on, by shape.
@@ -38,7 +39,7 @@ impl Unseen {
 }
 
 /// Loss and coverage per family on plants that were not trained on, bank beside network.
-pub(super) fn figures(backbone: &Backbone, head: &Head, unseen: &Unseen) -> Vec<FamilyFigures> {
+pub(super) fn figures(network: &Replica, unseen: &Unseen) -> Vec<FamilyFigures> {
     #[derive(Default)]
     struct Sums {
         windows: usize,
@@ -46,6 +47,7 @@ pub(super) fn figures(backbone: &Backbone, head: &Head, unseen: &Unseen) -> Vec<
         network: f64,
         covered: f64,
     }
+    let Replica { backbone, head } = network;
     let untrained = Head::new(head.size());
     let mut families: BTreeMap<&'static str, Sums> = BTreeMap::new();
     tch::no_grad(|| {

@@ -8,6 +8,7 @@ mod adam;
 mod checkpoint;
 mod figures;
 mod loss;
+mod replicas;
 mod show;
 mod stream;
 #[cfg(test)]
@@ -23,16 +24,16 @@ use tch::nn;
 
 use self::adam::Adam;
 use self::figures::{Unseen, figures};
-use self::loss::loss;
+use self::replicas::Replicas;
 pub use self::show::show;
 use self::stream::{CHUNK, Course, Stream};
 pub use self::windows::synthetic;
 use super::artefact::{self, ArtefactError};
 use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
-use super::network::{Backbone, Head, Named, Size, redraw};
+use super::network::{NamedSize, Size};
 use crate::prior::Mix;
 
-/// Settings of a pretraining run; the defaults are the shipped recipe.
+/// Settings of a pretraining run; the defaults take about an hour on two cores.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Config {
@@ -44,15 +45,15 @@ pub struct Config {
     pub name: Option<String>,
     /// How large the network is.
     #[arg(long, value_enum, default_value = "small")]
-    pub size: Named,
+    pub size: NamedSize,
     /// Windows to draw from synthetic plants.
-    #[arg(long, default_value_t = 160_000)]
+    #[arg(long, default_value_t = 800_000)]
     pub windows: usize,
     /// Windows held in memory at a time, 15 kB each; batches are drawn from these.
     #[arg(long, default_value_t = 40_000)]
     pub pool: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 8_000)]
+    #[arg(long, default_value_t = 30_000)]
     pub steps: usize,
     /// Windows in a step.
     #[arg(long, default_value_t = 48)]
@@ -63,8 +64,8 @@ pub struct Config {
     /// Seed of everything.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Threads that draw windows, beside the one that learns. Their number changes no weight.
-    #[arg(long, default_value_t = 1)]
+    /// Threads that draw windows, beside the two that learn. Their number changes no weight.
+    #[arg(long, default_value_t = 2)]
     pub threads: usize,
     /// Steps between two checkpoints.
     #[arg(long, default_value_t = 500)]
@@ -174,8 +175,7 @@ pub fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, 
 struct Run<'a> {
     config: &'a Config,
     plan: Plan,
-    backbone: Backbone,
-    head: Head,
+    replicas: Replicas,
     adam: Adam,
     draw: ChaCha8Rng,
     stream: Stream,
@@ -188,18 +188,14 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(config: &'a Config, news: &mut dyn FnMut(News<'_>)) -> Result<Self, PretrainError> {
-        // Sums of several threads round otherwise; what a second core is for is drawing windows.
         tch::set_num_threads(1);
         if config.windows < config.batch.max(1) {
             return Err(PretrainError::TooFew);
         }
         std::fs::create_dir_all(&config.out)?;
-        let (plan, size) = (config.plan(), config.size.size());
-        let (backbone, head) = (Backbone::new(size), Head::new(size));
+        let plan = config.plan();
         let mut draw = ChaCha8Rng::seed_from_u64(config.seed);
-        redraw(backbone.store(), &mut draw);
-        redraw(head.store(), &mut draw);
-        let mut adam = Adam::new(&[("backbone", backbone.store()), ("head", head.store())]);
+        let (replicas, mut adam) = Replicas::new(plan.size, &mut draw);
         let mut spent = 0.0;
         let kept = config.path("checkpoint");
         if config.resume && kept.exists() {
@@ -207,6 +203,7 @@ impl<'a> Run<'a> {
             spent = state.cpu_seconds;
             news(News::Resumed(state.step));
         }
+        replicas.follow(&adam);
         let next = adam.steps() as usize + 1;
         let course = Course {
             chunks: config.windows.div_ceil(CHUNK),
@@ -217,7 +214,7 @@ impl<'a> Run<'a> {
         let mut stream = Stream::start(config.seed, course, next, config.threads);
         let wanted = course.held(next).len() * CHUNK;
         stream.advance(next, &mut |chunks| news(News::Windows(chunks.len() * CHUNK, wanted)));
-        Ok(Self { config, plan, backbone, head, adam, draw, stream, unseen, spent, losses: (0.0, 0) })
+        Ok(Self { config, plan, replicas, adam, draw, stream, unseen, spent, losses: (0.0, 0) })
     }
 
     /// Steps taken.
@@ -229,13 +226,12 @@ impl<'a> Run<'a> {
         let (step, steps) = (self.taken() + 1, self.config.steps);
         self.stream.advance(step, &mut |_| {});
         let items = self.stream.batch(&mut self.draw, self.config.batch);
-        let loss = loss(&self.backbone, &self.head, &items, &mut self.draw);
-        let value = f64::try_from(loss.detach())?;
+        let value = self.replicas.learn(&items, &mut self.draw, &self.adam)?;
         if !value.is_finite() {
             return Err(PretrainError::NotFinite(step));
         }
-        loss.f_backward()?;
         self.adam.step(self.config.learning_rate * schedule(step, steps));
+        self.replicas.follow(&self.adam);
         self.losses.0 += value;
         self.losses.1 += 1;
         if step.is_multiple_of(NEWS_EVERY) || step == steps {
@@ -243,7 +239,7 @@ impl<'a> Run<'a> {
             self.losses = (0.0, 0);
         }
         if step.is_multiple_of((steps / VALIDATIONS).max(VALIDATION_EVERY)) && step < steps {
-            news(News::Validation(step, &figures(&self.backbone, &self.head, &self.unseen)));
+            news(News::Validation(step, &figures(self.replicas.first(), &self.unseen)));
         }
         Ok(())
     }
@@ -256,7 +252,8 @@ impl<'a> Run<'a> {
 
     /// Writes weights and card, and forgets the checkpoint.
     fn finish(self, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, PretrainError> {
-        let weights = base::document(self.plan.size, &self.backbone, &self.head);
+        let first = self.replicas.first();
+        let weights = base::document(self.plan.size, &first.backbone, &first.head);
         let card = self.card(&weights);
         news(News::Validation(self.config.steps, &card.validation));
         let text = serde_json::to_vec_pretty(&card).map_err(std::io::Error::from)?;
@@ -269,8 +266,9 @@ impl<'a> Run<'a> {
     }
 
     fn card(&self, weights: &[u8]) -> BaseCard {
+        let first = self.replicas.first();
         let count = |store: &nn::VarStore| store.variables().values().map(|value| value.numel() as i64).sum::<i64>();
-        let (frozen, trained) = (count(self.backbone.store()), count(self.head.store()));
+        let (frozen, trained) = (count(first.backbone.store()), count(first.head.store()));
         BaseCard {
             name: self.config.name().to_owned(),
             sha256: hex(&artefact::digest(weights)),
@@ -293,7 +291,7 @@ impl<'a> Run<'a> {
                 pool: self.config.pool,
             }),
             mix: Some(Mix::draw(self.config.seed, COUNTED, windows::RECORD)),
-            validation: figures(&self.backbone, &self.head, &self.unseen),
+            validation: figures(self.replicas.first(), &self.unseen),
         }
     }
 }

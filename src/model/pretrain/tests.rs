@@ -8,7 +8,7 @@ fn config(out: &Path) -> Config {
     Config {
         out: out.to_owned(),
         name: Some("tiny".into()),
-        size: Named::Small,
+        size: NamedSize::Small,
         windows: 900,
         pool: 512,
         steps: 12,
@@ -67,7 +67,7 @@ fn a_checkpoint_is_for_the_run_that_wrote_it() {
     assert!(matches!(start(&again), Ok(5)));
     let other = Config { learning_rate: 2e-3, ..again.clone() };
     assert!(matches!(start(&other), Err(PretrainError::Foreign)));
-    let larger = Config { size: Named::Base, ..again.clone() };
+    let larger = Config { size: NamedSize::Base, ..again.clone() };
     assert!(matches!(start(&larger), Err(PretrainError::Foreign)));
     assert!(matches!(start(&first), Ok(0)), "who does not ask starts anew");
     std::fs::write(folder.path().join("tiny.checkpoint"), b"torn").unwrap();
@@ -78,14 +78,14 @@ fn a_checkpoint_is_for_the_run_that_wrote_it() {
 fn both_sizes_load_again_from_what_they_wrote_and_refuse_the_other() {
     use crate::model::{Base, Size};
     let folder = tempfile::tempdir().unwrap();
-    for (size, least, most) in [(Named::Small, 500_000, 700_000), (Named::Base, 1_200_000, 2_000_000)] {
+    for (size, least, most) in [(NamedSize::Small, 500_000, 700_000), (NamedSize::Base, 1_200_000, 2_000_000)] {
         let config = Config { size, windows: 256, pool: 256, steps: 1, ..config(folder.path()) };
         let card = run(&config, &mut |_| {}).unwrap();
         assert!((least..most).contains(&card.parameters), "{}", card.parameters);
         let bytes = weights(folder.path());
         let base = Base::from_bytes(&bytes, card.clone()).unwrap();
         assert_eq!(base.card.size, size.size());
-        let wrong = if size == Named::Small { Size::BASE } else { Size::SMALL };
+        let wrong = if size == NamedSize::Small { Size::BASE } else { Size::SMALL };
         assert!(Base::from_bytes(&bytes, BaseCard { size: wrong, ..card.clone() }).is_err());
         let mix = card.mix.unwrap();
         assert_eq!(mix.records, COUNTED);

@@ -22,7 +22,7 @@ pub struct Answerer {
     pub base: String,
     /// Fine-tuned version, base model, or the naive fallback.
     pub source: Source,
-    /// Why the fallback answered.
+    /// Why the fallback answered, or why a version has the base model's own head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

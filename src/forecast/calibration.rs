@@ -2,7 +2,12 @@
 //!
 //! Fine-tuning breaks calibration (80 % bands then covered 48 to 75 % when it was measured), so
 //! every version carries widths found on windows that its gradients never saw: split-conformal
-//! quantile regression (Romano et al. 2019), one factor for each target and block of the horizon.
+//! quantile regression (Romano et al. 2019) for the 80 % and the 95 % band, for each target and
+//! block of the horizon, with the levels between them in between. Quantiles stay sorted.
+//!
+//! Windows overlap, so a slice holds far fewer independent truths than truths; neighbouring blocks
+//! are pooled while there are few of them, and what only the slice is like is taken out by asking
+//! the shipped head about the slice and about a longer past ([`Control`]).
 
 use std::collections::BTreeMap;
 
@@ -10,109 +15,342 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{LEVELS, MEDIAN, Quantiles};
 
-/// Steps of the horizon that share a factor.
-const BLOCK: usize = 16;
-/// With fewer truths in a block the band stays as it is.
+/// Steps of the horizon that share a factor, and within which errors hang together.
+pub const BLOCK: usize = 16;
+/// With fewer truths than this the bands stay as they are.
 const FEWEST: usize = 40;
+/// Independent truths for which neighbouring blocks are pooled.
+const ENOUGH: f64 = 40.0;
+/// Independent truths of the slice that weigh as much as the longer past.
+const TRUSTED: f64 = 60.0;
 /// A factor outside these says that something else is wrong.
 const WIDEST: (f64, f64) = (0.3, 6.0);
-/// The central band whose coverage is made right, by the places of its ends in [`LEVELS`].
-const BAND: (usize, usize, f64) = (2, 18, 0.8);
+/// The control moves a factor by at most this much either way.
+const CONTROLLED: f64 = 2.0;
+
+/// Places in [`LEVELS`] of the ends of the 80 % band.
+const INNER: (usize, usize) = (2, 18);
+/// Of the levels 0.05 and 0.95, and of 0.01 and 0.99: the ends of the 95 % band lie between them,
+/// at this share of the way inward, on a straight line as they are served.
+const NEAR: (usize, usize) = (1, 19);
+const FAR: (usize, usize) = (0, 20);
+const INWARD: f64 = (0.025 - 0.01) / (0.05 - 0.01);
+/// Where 0.05 lies between 0.1 and 0.01, in deviations of the normal distribution.
+const BETWEEN: f64 = (1.644_854 - 1.281_552) / (2.326_348 - 1.281_552);
 
 /// Factors on the distance of each quantile from the median.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Calibration {
-    /// By target signal: a factor for each block of 16 steps; the last one goes on.
+    /// By target signal: a factor for each block of 16 steps; the last one goes on. Holds for the
+    /// levels 0.1 to 0.9.
     pub widths: BTreeMap<String, Vec<f64>>,
+    /// The same for the outermost levels, 0.01 and 0.99; without it `widths` holds for all.
+    #[serde(default)]
+    pub tails: BTreeMap<String, Vec<f64>>,
+}
+
+/// What a head answered on windows of one target, and what happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Quantiles of each window, all of one horizon.
+    pub answers: &'a [Quantiles],
+    /// In the units of the answers; NaN where nothing was measured.
+    pub truths: &'a [Vec<f64>],
+    /// Step of the record at which each window begins, ascending: tells which truths are the same.
+    pub origins: &'a [usize],
+}
+
+/// The shipped head on the slice that the widths are found on, and on a longer past, which it has
+/// not seen either.
+#[derive(Clone, Copy, Debug)]
+pub struct Control<'a> {
+    /// The same windows as the slice.
+    pub slice: Answered<'a>,
+    /// More of the past.
+    pub past: Answered<'a>,
+}
+
+/// Factors of one block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Widths {
+    inner: f64,
+    tail: f64,
+}
+
+/// A truth seen from the median: its distance, and that of the quantiles on its side.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    truth: f64,
+    inner: f64,
+    near: f64,
+    far: f64,
 }
 
 impl Calibration {
-    /// Finds a target's factors from answers and truths (NaN where not measured) of one horizon.
-    pub fn fit(&mut self, target: &str, answers: &[Quantiles], truths: &[Vec<f64>]) {
-        let steps = answers.first().map_or(0, Vec::len);
-        let factors = (0..steps.div_ceil(BLOCK)).map(|block| {
-            let span = block * BLOCK..((block + 1) * BLOCK).min(steps);
-            let mut needed: Vec<f64> = answers
-                .iter()
-                .zip(truths)
-                .flat_map(|(answer, truth)| span.clone().map(move |step| (&answer[step], truth[step])))
-                .filter(|(_, truth)| truth.is_finite())
-                .map(|(row, truth)| stretch(row, truth))
-                .collect();
-            if needed.len() < FEWEST {
-                return 1.0;
+    /// Finds a target's factors on a slice that the head did not learn from.
+    pub fn fit(&mut self, target: &str, slice: Answered<'_>, control: Option<Control<'_>>) {
+        let mut found = factors(slice);
+        if let Some(control) = control {
+            let share = TRUSTED / (TRUSTED + independent(slice.origins) * found.len() as f64);
+            let (there, past) = (factors(control.slice), factors(control.past));
+            for ((own, there), past) in found.iter_mut().zip(there).zip(past) {
+                *own = own.corrected(there, past, share);
             }
-            needed.sort_by(f64::total_cmp);
-            let n = needed.len() as f64;
-            let rank = ((n + 1.0) * BAND.2).ceil().min(n) as usize - 1;
-            needed[rank].clamp(WIDEST.0, WIDEST.1)
-        });
-        self.widths.insert(target.to_owned(), factors.collect());
+        }
+        self.widths.insert(target.to_owned(), found.iter().map(|widths| widths.inner).collect());
+        self.tails.insert(target.to_owned(), found.iter().map(|widths| widths.tail).collect());
     }
 
     /// Widens or narrows an answer of a target.
     pub fn apply(&self, target: &str, answer: &mut Quantiles) {
-        let Some(last) = self.widths.get(target).and_then(|factors| factors.last()) else { return };
-        let factors = &self.widths[target];
+        let Some(inner) = self.widths.get(target).filter(|inner| !inner.is_empty()) else { return };
+        let tails = self.tails.get(target).filter(|tails| !tails.is_empty()).unwrap_or(inner);
+        let of_block = |factors: &[f64], block: usize| factors[block.min(factors.len() - 1)];
         for (step, row) in answer.iter_mut().enumerate() {
-            let factor = factors.get(step / BLOCK).unwrap_or(last);
-            let median = row[MEDIAN];
-            for quantile in row {
-                *quantile = median + factor * (*quantile - median);
-            }
+            let block = step / BLOCK;
+            Widths { inner: of_block(inner, block), tail: of_block(tails, block) }.apply(row);
         }
     }
 }
 
-/// How many times wider the band would have to be to hold the truth just so.
-fn stretch(row: &[f64; LEVELS.len()], truth: f64) -> f64 {
-    let median = row[MEDIAN];
-    let half = if truth >= median { row[BAND.1] - median } else { median - row[BAND.0] };
-    (truth - median).abs() / half.max(1e-9)
+impl Widths {
+    const NONE: Self = Self { inner: 1.0, tail: 1.0 };
+
+    fn near(self) -> f64 {
+        self.inner + BETWEEN * (self.tail - self.inner)
+    }
+
+    fn apply(self, row: &mut [f64; LEVELS.len()]) {
+        let median = row[MEDIAN];
+        for (place, quantile) in row.iter_mut().enumerate() {
+            let factor = match place {
+                _ if place == FAR.0 || place == FAR.1 => self.tail,
+                _ if place == NEAR.0 || place == NEAR.1 => self.near(),
+                _ => self.inner,
+            };
+            *quantile = median + factor * (*quantile - median);
+        }
+        // Narrower tails must not cross the band that they enclose.
+        for place in (0..INNER.0).rev() {
+            row[place] = row[place].min(row[place + 1]);
+        }
+        for place in INNER.1 + 1..row.len() {
+            row[place] = row[place].max(row[place - 1]);
+        }
+    }
+
+    /// What the shipped head needs on a longer past, relative to what it needs `there`, moves the
+    /// factors by a share of the difference, in logarithms.
+    fn corrected(self, there: Self, past: Self, share: f64) -> Self {
+        let moved = |own: f64, there: f64, past: f64| {
+            let ratio = (past / there).clamp(1.0 / CONTROLLED, CONTROLLED);
+            (own * ratio.powf(share)).clamp(WIDEST.0, WIDEST.1)
+        };
+        Self { inner: moved(self.inner, there.inner, past.inner), tail: moved(self.tail, there.tail, past.tail) }
+    }
+}
+
+impl Seen {
+    fn new(row: &[f64; LEVELS.len()], truth: f64) -> Self {
+        let median = row[MEDIAN];
+        let at = |places: (usize, usize)| {
+            let place = if truth >= median { places.1 } else { places.0 };
+            (row[place] - median).abs().max(1e-9)
+        };
+        Self { truth: (truth - median).abs(), inner: at(INNER), near: at(NEAR), far: at(FAR) }
+    }
+
+    /// How many times wider the 80 % band would have to be to hold the truth just so.
+    fn inner(&self) -> f64 {
+        self.truth / self.inner
+    }
+
+    /// Which factor of the tail would put the end of the 95 % band on the truth.
+    fn tail(&self, inner: f64) -> f64 {
+        let fixed = INWARD * (1.0 - BETWEEN) * self.near;
+        let moving = INWARD * BETWEEN * self.near + (1.0 - INWARD) * self.far;
+        (self.truth - inner * fixed) / moving
+    }
+}
+
+/// The factors of each block.
+fn factors(answered: Answered<'_>) -> Vec<Widths> {
+    let steps = answered.answers.first().map_or(0, Vec::len);
+    let mut blocks: Vec<Vec<Seen>> = vec![Vec::new(); steps.div_ceil(BLOCK)];
+    for (answer, truth) in answered.answers.iter().zip(answered.truths) {
+        for (step, (row, truth)) in answer.iter().zip(truth).enumerate() {
+            if truth.is_finite() {
+                blocks[step / BLOCK].push(Seen::new(row, *truth));
+            }
+        }
+    }
+    let each = independent(answered.origins);
+    (0..blocks.len())
+        .map(|block| {
+            let (pooled, count) = pooled(&blocks, block, each);
+            if pooled.len() < FEWEST {
+                return Widths::NONE;
+            }
+            let clamp = |factor: f64| factor.clamp(WIDEST.0, WIDEST.1);
+            let inner = clamp(conformal(pooled.iter().map(|seen| seen.inner()).collect(), 0.8, count));
+            let tail = clamp(conformal(pooled.iter().map(|seen| seen.tail(inner)).collect(), 0.95, count));
+            Widths { inner, tail }
+        })
+        .collect()
+}
+
+/// Independent truths of one block of the horizon: stretches of a block's length that the windows
+/// see there.
+fn independent(origins: &[usize]) -> f64 {
+    let steps: usize = origins.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).min(BLOCK)).sum();
+    (steps + BLOCK * usize::from(!origins.is_empty())) as f64 / BLOCK as f64
+}
+
+/// A block with as many neighbours on either side as it takes to have [`ENOUGH`] independent
+/// truths, and how many they are.
+fn pooled(blocks: &[Vec<Seen>], block: usize, each: f64) -> (Vec<Seen>, f64) {
+    let mut reach = 0;
+    loop {
+        let (from, to) = (block.saturating_sub(reach), (block + reach + 1).min(blocks.len()));
+        let count = each * (to - from) as f64;
+        if count >= ENOUGH || to - from == blocks.len() {
+            return (blocks[from..to].iter().flatten().copied().collect(), count);
+        }
+        reach += 1;
+    }
+}
+
+/// The quantile that covers a new value with this probability when `count` of the values are
+/// independent.
+fn conformal(mut needed: Vec<f64>, probability: f64, count: f64) -> f64 {
+    needed.sort_by(f64::total_cmp);
+    let share = (probability * (1.0 + 1.0 / count.max(1.0))).min(1.0);
+    let rank = (share * needed.len() as f64).ceil().max(1.0) as usize;
+    needed[rank.min(needed.len()) - 1]
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution as _, StandardNormal, StudentT};
+
     use super::*;
 
-    /// Answers whose bands are `narrow` times what the truths need.
-    fn case(narrow: f64) -> (Vec<Quantiles>, Vec<Vec<f64>>) {
-        let z = [
-            -2.33, -1.64, -1.28, -1.04, -0.84, -0.67, -0.52, -0.39, -0.25, -0.13, 0.0, 0.13, 0.25, 0.39, 0.52, 0.67,
-            0.84, 1.04, 1.28, 1.64, 2.33,
-        ];
-        let answers = vec![vec![z.map(|z| z * narrow); 16]; 50];
-        // Evenly spread normal scores: the truths of a standard normal distribution.
-        let truths = (0..50)
-            .map(|window| {
-                (0..16)
-                    .map(|step| {
-                        let share = (f64::from(window * 16 + step) + 0.5) / 800.0;
-                        let t = (-2.0 * share.min(1.0 - share).ln()).sqrt();
-                        let value = t
-                            - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
-                                / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
-                        if share < 0.5 { -value } else { value }
-                    })
-                    .collect()
-            })
-            .collect();
+    const Z: [f64; LEVELS.len()] = [
+        -2.33, -1.64, -1.28, -1.04, -0.84, -0.67, -0.52, -0.39, -0.25, -0.13, 0.0, 0.13, 0.25, 0.39, 0.52, 0.67, 0.84,
+        1.04, 1.28, 1.64, 2.33,
+    ];
+    const WINDOWS: usize = 400;
+
+    /// Answers of `blocks` blocks whose bands are `narrow` times as wide as the standard normal
+    /// distribution's, and truths that `draw` makes.
+    fn case(narrow: f64, blocks: usize, mut draw: impl FnMut(usize) -> f64) -> (Vec<Quantiles>, Vec<Vec<f64>>) {
+        let steps = blocks * BLOCK;
+        let answers = vec![vec![Z.map(|z| z * narrow); steps]; WINDOWS];
+        let truths = (0..WINDOWS).map(|_| (0..steps).map(&mut draw).collect()).collect();
         (answers, truths)
     }
 
+    fn normal(seed: u64) -> impl FnMut(usize) -> f64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        move |_| StandardNormal.sample(&mut rng)
+    }
+
+    fn apart(windows: usize) -> Vec<usize> {
+        (0..windows).map(|window| window * BLOCK).collect()
+    }
+
+    /// Shares of the truths inside the 80 and 95 % bands as they are served.
+    fn coverage(calibration: &Calibration, answers: &[Quantiles], truths: &[Vec<f64>]) -> (f64, f64) {
+        let (mut inner, mut outer, mut count) = (0, 0, 0);
+        for (answer, truth) in answers.iter().zip(truths) {
+            let mut answer = answer.clone();
+            calibration.apply("level", &mut answer);
+            for (row, truth) in answer.iter().zip(truth) {
+                let holds = |low, high| {
+                    crate::forecast::quantile(row, low) <= *truth && *truth <= crate::forecast::quantile(row, high)
+                };
+                inner += usize::from(holds(0.1, 0.9));
+                outer += usize::from(holds(0.025, 0.975));
+                count += 1;
+            }
+        }
+        (f64::from(inner as u32) / f64::from(count), outer as f64 / f64::from(count))
+    }
+
     #[test]
-    fn narrow_bands_are_widened_to_their_coverage() {
-        let (mut answers, truths) = case(0.5);
-        let mut calibration = Calibration::default();
-        calibration.fit("level", &answers, &truths);
-        assert!((calibration.widths["level"][0] - 2.0).abs() < 0.05, "{calibration:?}");
-        calibration.apply("level", &mut answers[0]);
-        assert!((answers[0][0][18] - 1.28).abs() < 0.05);
+    fn both_bands_cover_as_often_as_they_say() {
+        let student = StudentT::new(3.0).unwrap();
+        for narrow in [0.8, 1.0, 2.5] {
+            let mut rng = ChaCha8Rng::seed_from_u64(5);
+            let (answers, truths) = case(narrow, 2, |step| (1.0 + step as f64 / 16.0) * student.sample(&mut rng));
+            let origins = apart(WINDOWS);
+            let mut calibration = Calibration::default();
+            calibration.fit("level", Answered { answers: &answers, truths: &truths, origins: &origins }, None);
+            let (_, new) = case(narrow, 2, |step| (1.0 + step as f64 / 16.0) * student.sample(&mut rng));
+            let (inner, outer) = coverage(&calibration, &answers, &new);
+            assert!((inner - 0.8).abs() < 0.02, "80 % band of width {narrow} covers {inner}: {calibration:?}");
+            assert!((outer - 0.95).abs() < 0.01, "95 % band of width {narrow} covers {outer}: {calibration:?}");
+        }
+    }
+
+    #[test]
+    fn quantiles_stay_sorted() {
+        for tail in [0.3, 0.5, 1.0, 3.0] {
+            let mut row = Z;
+            Widths { inner: 1.5, tail }.apply(&mut row);
+            assert!(row.windows(2).all(|pair| pair[0] <= pair[1]), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn few_independent_truths_are_pooled_over_the_horizon() {
+        let wide_later = |step: usize| if step < BLOCK { 1.0 } else { 2.0 };
+        let mut draw = normal(1);
+        let (answers, truths) = case(1.0, 2, |step| wide_later(step) * draw(step));
+        let fit = |origins: &[usize]| {
+            let mut calibration = Calibration::default();
+            calibration.fit("level", Answered { answers: &answers, truths: &truths, origins }, None);
+            calibration.widths["level"].clone()
+        };
+        let far_apart = fit(&apart(WINDOWS));
+        assert!((far_apart[0] - 1.0).abs() < 0.1 && (far_apart[1] - 2.0).abs() < 0.2, "{far_apart:?}");
+        let overlapping = fit(&(0..WINDOWS).collect::<Vec<_>>());
+        assert_eq!(overlapping[0], overlapping[1]);
+    }
+
+    #[test]
+    fn what_only_the_slice_is_like_is_taken_out() {
+        // A calm slice of a past that wavers twice as much, asked about a head that is as narrow
+        // as the shipped one: the slice alone says 1, the past says 2.
+        let (answers, calm) = case(1.0, 1, normal(2));
+        let mut draw = normal(3);
+        let (_, past) = case(1.0, 1, |step| 2.0 * draw(step));
+        let origins = apart(WINDOWS);
+        let short = 8;
+        let slice = Answered { answers: &answers[..short], truths: &calm[..short], origins: &origins[..short] };
+        let past = Answered { answers: &answers, truths: &past, origins: &origins };
+        let mut alone = Calibration::default();
+        alone.fit("level", slice, None);
+        let mut controlled = Calibration::default();
+        controlled.fit("level", slice, Some(Control { slice, past }));
+        assert!(alone.widths["level"][0] < 1.4, "{alone:?}");
+        assert!(controlled.widths["level"][0] > 1.5, "{controlled:?}");
+    }
+
+    #[test]
+    fn widths_from_before_there_were_tails_hold_for_all_levels() {
+        let stored = serde_json::json!({"widths": {"level": [2.0]}});
+        let calibration: Calibration = serde_json::from_value(stored).unwrap();
+        let mut answer = vec![Z];
+        calibration.apply("level", &mut answer);
+        assert_eq!(answer[0], Z.map(|z| 2.0 * z));
     }
 
     #[test]
     fn an_unknown_target_is_left_alone() {
-        let (mut answers, _) = case(1.0);
+        let (mut answers, _) = case(1.0, 1, |_| 0.0);
         let before = answers[0].clone();
         Calibration::default().apply("other", &mut answers[0]);
         assert_eq!(before, answers[0]);

@@ -3,12 +3,15 @@
 //! The caller sends no history. A [`Situation`] is everything an answer starts from: the asset's
 //! grid, fresh fits of the bank, and the version that serves; [`Forecasts::answer`] turns futures
 //! of the inputs into quantiles, all of them in one forward pass, and falls back to the naive
-//! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage.
+//! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage; when
+//! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`).
 
 mod answer;
 pub mod calibration;
 mod grids;
+mod hindsight;
 pub mod naive;
+mod online;
 pub mod refresher;
 mod routes;
 mod serving;
@@ -27,8 +30,8 @@ pub use self::answer::{
 };
 use self::grids::Grids;
 pub use self::routes::router;
-pub use self::serving::Skill;
-use self::serving::Versions;
+use self::serving::{ServedBands, Versions};
+pub use self::serving::{ServedSkill, Skill};
 pub use self::situation::{Future, Said, Situation};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
@@ -101,6 +104,7 @@ pub struct Forecasts {
     /// Vintages on their way to the database.
     keeping: Arc<Semaphore>,
     versions: Versions,
+    bands: ServedBands,
     config: Arc<Config>,
 }
 
@@ -132,8 +136,9 @@ impl Forecasts {
     pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, engine: Engine, config: Config) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
         let keeping = Arc::new(Semaphore::new(KEEPING));
-        let grids = Grids::default();
-        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, config: Arc::new(config) }
+        let (grids, bands) = (Grids::default(), ServedBands::default());
+        let config = Arc::new(config);
+        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, config }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

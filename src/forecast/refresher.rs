@@ -1,4 +1,4 @@
-//! Keeps every twin's own forecast current.
+//! Keeps every twin's own forecast current, and looks back at those that have come true.
 //!
 //! Takes no hint about what changed: twins whose readings are ahead of their forecast are read
 //! from the database, so a lost wake-up, a crash or a second server changes nothing.
@@ -20,6 +20,8 @@ const ROUND: i64 = 256;
 const TOGETHER: usize = 16;
 /// Between two looks when nothing was stale.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks at forecasts that have come true.
+const LOOKING_BACK: Duration = Duration::from_secs(5);
 /// Between two clearings of old vintages.
 const CLEARING: Duration = Duration::from_hours(1);
 
@@ -69,7 +71,7 @@ impl Refresher {
 
     /// Rounds until the end is asked for.
     pub async fn run(mut self, end: CancellationToken) {
-        let mut cleared: Option<tokio::time::Instant> = None;
+        let (mut cleared, mut looked_back): (Option<tokio::time::Instant>, Option<tokio::time::Instant>) = (None, None);
         while !end.is_cancelled() {
             let busy = match self.step().await {
                 Ok(count) => count > 0,
@@ -78,6 +80,12 @@ impl Refresher {
                     false
                 }
             };
+            if looked_back.is_none_or(|at| at.elapsed() > LOOKING_BACK) {
+                if let Err(error) = self.forecasts.look_back().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "served forecasts were not compared");
+                }
+                looked_back = Some(tokio::time::Instant::now());
+            }
             if cleared.is_none_or(|at| at.elapsed() > CLEARING) {
                 let keep = TimeDelta::days(i64::from(self.forecasts.config.forecast_keep_days));
                 match store::forget_before(&self.forecasts.db, self.forecasts.clock.now() - keep).await {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::calibration::Calibration;
+use super::online::Online;
+use super::store::bands_of;
 use crate::clock::Clock;
 use crate::features::Setups;
 use crate::ids::{AssetId, ModelId};
@@ -17,7 +19,10 @@ use crate::model::{HeadArtefact, MODEL_CARD_NAME};
 /// Versions kept in memory; one is about 0.3 MB.
 const KEPT: usize = 256;
 
-/// Between two looks for a first judgement of the base model.
+/// Assets whose served bands are kept in memory; one is about 1 kB.
+const FOLLOWED: usize = 10_000;
+/// Between two looks for a first judgement of the base model, or for what served bands turned out
+/// to be.
 const ASKED_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
 /// How the serving model did on windows that it had not learned from.
@@ -27,8 +32,25 @@ pub struct Skill {
     pub vs_naive: f64,
     /// Share of truths that its 80 % band held.
     pub coverage_80: f64,
+    /// Share of truths that its 95 % band held; null for a version that was judged before this
+    /// was measured.
+    #[serde(default)]
+    pub coverage_95: Option<f64>,
     /// Windows that it was judged on.
     pub windows: u64,
+    /// How its served forecasts did that have come true since; null before the first.
+    #[serde(default)]
+    pub served: Option<ServedSkill>,
+}
+
+/// How served forecasts did that have come true: the twin's own, as long as the control inputs did
+/// what was assumed of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ServedSkill {
+    /// Share of truths that the 80 % band held. Bands follow it: missed too often, they widen.
+    pub coverage_80: f64,
+    /// Truths compared.
+    pub truths: u64,
 }
 
 /// A model version ready to serve.
@@ -44,6 +66,8 @@ pub(super) struct Version {
     pub(super) skill: Option<Skill>,
     /// How the banks of its targets are built.
     pub(super) setups: Setups,
+    /// Why nothing was learned, when its head is the base model's own.
+    pub(super) note: Option<String>,
 }
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
@@ -78,6 +102,7 @@ impl Versions {
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
             skill: skill(&model.scores, "candidate"),
             setups: Setups::attached_to(&model.weights),
+            note: model.note,
         });
         let mut kept = self.lock();
         if kept.len() >= KEPT {
@@ -109,6 +134,53 @@ impl Versions {
     }
 }
 
+/// What was found of served bands, by asset. Asked of the database again after [`ASKED_AGAIN`]:
+/// another server may have compared forecasts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServedBands(Arc<Mutex<HashMap<AssetId, Followed>>>);
+
+#[derive(Clone, Debug)]
+struct Followed {
+    at: DateTime<Utc>,
+    known: Option<(Option<ModelId>, Arc<Online>)>,
+}
+
+impl ServedBands {
+    /// What is known of the bands of an asset, and of which version; `None` before the first
+    /// comparison.
+    pub(super) async fn of(
+        &self,
+        db: &PgPool,
+        clock: &Clock,
+        asset: AssetId,
+    ) -> sqlx::Result<Option<(Option<ModelId>, Arc<Online>)>> {
+        let now = clock.now();
+        if let Some(kept) = self.lock().get(&asset).filter(|kept| now - kept.at < ASKED_AGAIN) {
+            return Ok(kept.known.clone());
+        }
+        let known = bands_of(db, asset).await?.map(|(model, online)| (model, Arc::new(online)));
+        self.keep(asset, Followed { at: now, known: known.clone() });
+        Ok(known)
+    }
+
+    /// Takes note of what was just found and kept.
+    pub(super) fn note(&self, asset: AssetId, now: DateTime<Utc>, model: Option<ModelId>, online: Online) {
+        self.keep(asset, Followed { at: now, known: Some((model, Arc::new(online))) });
+    }
+
+    fn keep(&self, asset: AssetId, followed: Followed) {
+        let mut kept = self.lock();
+        if kept.len() >= FOLLOWED {
+            kept.clear();
+        }
+        kept.insert(asset, followed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AssetId, Followed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Reads a forecaster's skill from the score cards of a version.
 fn skill(scores: &serde_json::Value, whose: &str) -> Option<Skill> {
     let own = &scores[whose];
@@ -117,6 +189,8 @@ fn skill(scores: &serde_json::Value, whose: &str) -> Option<Skill> {
     Some(Skill {
         vs_naive: 1.0 - crps / naive,
         coverage_80: own["coverage_80"].as_f64()?,
+        coverage_95: own["coverage_95"].as_f64(),
         windows: own["windows"].as_u64()?,
+        served: None,
     })
 }

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
 use super::naive::persistence;
-use super::serving::{Skill, Version};
+use super::online::Online;
+use super::serving::{ServedSkill, Skill, Version};
 use super::{ForecastError, Forecasts, MAX_HORIZON, store};
 use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
@@ -38,6 +39,8 @@ pub struct Situation {
     version: Option<Arc<Version>>,
     /// Of the base model, while it serves.
     base_skill: Option<Skill>,
+    /// What the bands of who serves turned out to be.
+    online: Option<Arc<Online>>,
     /// One for each target; empty while there is too little history.
     fits: Vec<Arc<Fit>>,
 }
@@ -180,6 +183,9 @@ impl Situation {
             if let Some(version) = &self.version {
                 version.calibration.apply(&signal.name, &mut answer);
             }
+            if let Some(online) = &self.online {
+                online.apply(&signal.name, &mut answer);
+            }
             let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
             for row in &mut answer {
                 // Limits of the sensor bound what can be measured.
@@ -211,9 +217,10 @@ impl Forecasts {
             return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
         }
         let asset = self.assets.find(key).await?;
-        let served = store::served(&self.db, asset.id).await?;
+        let (served, followed) =
+            tokio::join!(store::served(&self.db, asset.id), self.bands.of(&self.db, &self.clock, asset.id));
         let (twin, champion) =
-            served.filter(|(twin, _)| twin.observed_at.is_some()).ok_or(ForecastError::NoReadings)?;
+            served?.filter(|(twin, _)| twin.observed_at.is_some()).ok_or(ForecastError::NoReadings)?;
         let version = match champion {
             Some(model) => self.versions.load(&self.db, model).await,
             None => Ok(None),
@@ -223,6 +230,8 @@ impl Forecasts {
             tracing::error!(asset.key = key, error = &error as &dyn std::error::Error, "champion could not be loaded");
             None
         });
+        let serving = version.as_ref().map(|version| version.head.id);
+        let online = followed?.filter(|(model, _)| *model == serving).map(|(_, online)| online);
         let base_skill = match &version {
             Some(_) => None,
             None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
@@ -258,7 +267,7 @@ impl Forecasts {
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
-            Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, fits })
+            Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, online, fits })
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
     }
@@ -315,10 +324,17 @@ impl Forecasts {
                 version: version.as_ref().map_or(0, |version| version.number),
                 base: self.engine.card().name.clone(),
                 source: if version.is_some() { Source::Model } else { Source::Base },
-                reason: None,
+                reason: version.as_ref().and_then(|version| version.note.clone()),
             },
             version: version.as_ref().map(|version| version.head.id),
-            skill: version.as_ref().map_or(situation.base_skill, |version| version.skill),
+            skill: version.as_ref().map_or(situation.base_skill, |version| version.skill).map(|skill| Skill {
+                served: situation
+                    .online
+                    .as_ref()
+                    .and_then(|online| online.coverage())
+                    .map(|(coverage_80, truths)| ServedSkill { coverage_80, truths }),
+                ..skill
+            }),
         })
     }
 }

@@ -7,6 +7,7 @@
 mod artefact;
 mod base;
 pub mod engine;
+mod lesson;
 mod loss;
 mod network;
 pub mod pretrain;

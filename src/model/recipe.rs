@@ -12,15 +12,23 @@ use serde_json::{Map, Value};
 pub struct Recipe {
     /// Turns gradients into steps.
     pub optimizer: Optimizer,
-    /// Length of a step at its greatest, more than 0 and at most 1.
-    #[schema(default = 1e-3)]
-    pub learning_rate: f64,
+    /// Length of a step at its greatest, more than 0 and at most 1. Left out, 3e-4 and 1e-3 are
+    /// both tried and the validation windows choose; the version's recipe says which it was.
+    pub learning_rate: Option<f64>,
     /// Optimiser steps at most, 1 to 20,000.
     #[schema(default = 300)]
     pub max_steps: u32,
     /// Windows in one step, 1 to 1,024.
     #[schema(default = 32)]
     pub batch: u32,
+    /// Share of a step's windows that are replayed from a reservoir of older ones, so that what
+    /// was learned is not forgotten; 0 to 0.9, with `synthetic` at most 0.9. The rest are the
+    /// newest. Without older windows the newest ones take their place.
+    #[schema(default = 0.3)]
+    pub replay: f64,
+    /// Share of a step's windows that come from the synthetic plants of pretraining; 0 to 0.9.
+    #[schema(default = 0.1)]
+    pub synthetic: f64,
     /// Weight of the sum of absolute weights in the loss, 0 to 1.
     #[schema(default = 0.0)]
     pub l1: f64,
@@ -46,6 +54,9 @@ pub struct Recipe {
     #[schema(default = 0)]
     pub seed: u64,
 }
+
+/// Learning rates that are tried when a recipe names none.
+pub(super) const LEARNING_RATES: [f64; 2] = [3e-4, 1e-3];
 
 /// Turns gradients into steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -78,6 +89,8 @@ pub struct Invalid {
     pub detail: String,
 }
 
+/// At least a tenth of every step is new.
+const MOST_REPLAYED: f64 = 0.9;
 /// The largest whole number that every JSON reader keeps exactly.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
@@ -85,9 +98,11 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             optimizer: Optimizer::Adamw,
-            learning_rate: 1e-3,
+            learning_rate: None,
             max_steps: 300,
             batch: 32,
+            replay: 0.3,
+            synthetic: 0.1,
             l1: 0.0,
             l2: 0.02,
             l2_sp: 1e-3,
@@ -132,9 +147,13 @@ impl Recipe {
             }
         };
         let rate = self.learning_rate;
-        check("learning_rate", rate > 0.0 && rate <= 1.0, "more than 0 and at most 1");
+        check("learning_rate", rate.is_none_or(|rate| rate > 0.0 && rate <= 1.0), "more than 0 and at most 1");
         check("max_steps", (1..=20_000).contains(&self.max_steps), "1 to 20000");
         check("batch", (1..=1024).contains(&self.batch), "1 to 1024");
+        check("replay", (0.0..=MOST_REPLAYED).contains(&self.replay), "0 to 0.9");
+        let shared = self.replay.max(0.0) + self.synthetic;
+        let fits = (0.0..=MOST_REPLAYED).contains(&self.synthetic) && shared <= MOST_REPLAYED + 1e-9;
+        check("synthetic", fits, "0 to 0.9, and with replay at most 0.9");
         check("l1", (0.0..=1.0).contains(&self.l1), "0 to 1");
         check("l2", (0.0..=1.0).contains(&self.l2), "0 to 1");
         check("l2_sp", (0.0..=1.0).contains(&self.l2_sp), "0 to 1");
@@ -167,7 +186,7 @@ mod tests {
     fn a_setting_replaces_its_default() {
         let recipe =
             parse(&json!({"learning_rate": 3e-4, "optimizer": "sgd", "max_steps": 40, "loss": "pinball"})).unwrap();
-        assert_eq!((recipe.learning_rate, recipe.optimizer, recipe.max_steps), (3e-4, Optimizer::Sgd, 40));
+        assert_eq!((recipe.learning_rate, recipe.optimizer, recipe.max_steps), (Some(3e-4), Optimizer::Sgd, 40));
         assert_eq!(recipe.batch, Recipe::default().batch);
     }
 
@@ -179,9 +198,11 @@ mod tests {
         assert_eq!(pointers, ["/a~1b~0c", "/batch", "/learning_rate", "/loss", "/max_step"]);
         let out_of_range = json!({
             "learning_rate": 0.0, "max_steps": 0, "batch": 5000, "l1": -0.1, "l2": 2, "l2_sp": -1, "dropout": 0.95,
-            "patience": 0, "evaluate_every": 0, "seed": 9_007_199_254_740_992_u64,
+            "patience": 0, "evaluate_every": 0, "replay": -0.1, "synthetic": 1, "seed": 9_007_199_254_740_992_u64,
         });
-        assert_eq!(parse(&out_of_range).unwrap_err().len(), 10);
+        assert_eq!(parse(&out_of_range).unwrap_err().len(), 12);
+        assert_eq!(parse(&json!({"replay": 0.7, "synthetic": 0.3})).unwrap_err(), ["/synthetic"]);
+        assert!(parse(&json!({"replay": 0.6, "synthetic": 0.3})).is_ok());
     }
 
     #[test]
@@ -189,5 +210,7 @@ mod tests {
         let recipe = Recipe { seed: 7, l1: 1e-5, ..Recipe::default() };
         let stored = serde_json::to_value(&recipe).unwrap();
         assert_eq!(serde_json::from_value::<Recipe>(stored).unwrap(), recipe);
+        let older = serde_json::json!({"learning_rate": 1e-3, "seed": 7});
+        assert_eq!(serde_json::from_value::<Recipe>(older).unwrap().learning_rate, Some(1e-3));
     }
 }

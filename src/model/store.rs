@@ -51,6 +51,8 @@ pub struct ModelRow {
     pub calibration: Value,
     /// Score cards on the holdout: `candidate`, `champion` and `naive`.
     pub scores: Value,
+    /// Why nothing was learned, when the head is the base model's own.
+    pub note: Option<String>,
 }
 
 /// A version without its weights, for lists.
@@ -74,6 +76,8 @@ pub struct ListedModel {
     pub promoted: bool,
     /// The verdict in words.
     pub reason: String,
+    /// Why nothing was learned, when the head is the base model's own.
+    pub note: Option<String>,
     /// When it was born.
     pub created_at: DateTime<Utc>,
 }
@@ -105,21 +109,21 @@ pub async fn champions(db: impl PgExecutor<'_>, assets: &[AssetId]) -> sqlx::Res
 
 /// A version with its weights, checked against their hash; `None` when there is no such version.
 pub async fn weights(db: impl PgExecutor<'_>, model: ModelId) -> Result<Option<ModelRow>, WeightsError> {
-    type Row = (AssetId, i32, String, Vec<u8>, Vec<u8>, Value, Value);
+    type Row = (AssetId, i32, String, Vec<u8>, Vec<u8>, Value, Value, Option<String>);
     let row: Option<Row> = sqlx::query_as(
-        "select asset_id, version, base, weights, sha256, calibration, scores from model_version where id = $1",
+        "select asset_id, version, base, weights, sha256, calibration, scores, note from model_version where id = $1",
     )
     .bind(model)
     .fetch_optional(db)
     .await?;
-    let Some((asset, version, base, weights, stored, calibration, scores)) = row else {
+    let Some((asset, version, base, weights, stored, calibration, scores, note)) = row else {
         return Ok(None);
     };
     let sha256 = digest(&weights);
     if stored != sha256 {
         return Err(WeightsError::Damaged(model));
     }
-    Ok(Some(ModelRow { id: model, asset, version, base, weights: weights.into(), sha256, calibration, scores }))
+    Ok(Some(ModelRow { id: model, asset, version, base, weights: weights.into(), sha256, calibration, scores, note }))
 }
 
 /// Score cards that the asset's first version was judged by.
@@ -138,7 +142,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<ListedModel>> {
     sqlx::query_as(
-        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, created_at from model_version
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at from model_version
          where asset_id = $1 and ($2::int4 is null or version < $2) order by version desc limit $3",
     )
     .bind(asset)

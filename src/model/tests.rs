@@ -134,11 +134,11 @@ fn lesson() -> Lesson {
             })
             .collect()
     };
-    Lesson { train: examples(0, 24), validation: examples(24, 32) }
+    Lesson { train: examples(0, 24), validation: examples(24, 32), ..Lesson::default() }
 }
 
 fn recipe() -> Recipe {
-    Recipe { max_steps: 60, batch: 8, learning_rate: 3e-3, patience: 20, l1: 1e-6, ..Recipe::default() }
+    Recipe { max_steps: 60, batch: 8, learning_rate: Some(3e-3), patience: 20, l1: 1e-6, ..Recipe::default() }
 }
 
 #[test]

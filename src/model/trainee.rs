@@ -5,10 +5,9 @@
 //! recipe's seed. One bad number makes all weights non-finite in one step and clipping does not
 //! stop it, so inputs, loss and weights are checked.
 
-use std::borrow::Borrow;
 use std::ops::ControlFlow;
 
-use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::nn::{self, OptimizerConfig as _};
 use tch::{Kind, Tensor};
@@ -16,45 +15,11 @@ use tch::{Kind, Tensor};
 use super::artefact::{self, ArtefactError};
 use super::base::Base;
 use super::engine::{EngineError, Quantiles, forward};
-use super::loss::{masked_mean, pinball};
-use super::network::{Features, Head};
-use super::recipe::{Optimizer, Recipe};
-use super::window::{Batch, Window};
-
-/// A window and what came after it.
-#[derive(Clone, Debug)]
-pub struct Example {
-    /// What was known.
-    pub window: Window,
-    /// `window.future` values in the window's normalised units; NaN where nothing was measured.
-    pub truth: Vec<f32>,
-    /// What an error is measured in, normalised units: the deviation of the stretch, kept away
-    /// from 0 so that a signal at rest does not outweigh all others.
-    pub unit: f32,
-}
-
-impl Example {
-    /// A window and `window.future` values that followed.
-    #[must_use]
-    pub fn new(window: Window, truth: Vec<f32>) -> Self {
-        let measured =
-            window.target.iter().zip(&window.known).filter(|(_, known)| **known > 0.0).map(|(value, _)| *value);
-        let values: Vec<f32> = measured.chain(truth.iter().copied().filter(|value| value.is_finite())).collect();
-        let count = values.len().max(1) as f32;
-        let mean = values.iter().sum::<f32>() / count;
-        let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count).sqrt();
-        Self { window, truth, unit: deviation.clamp(0.4, 12.0) }
-    }
-}
-
-/// What a head learns from, and what tells it when to stop.
-#[derive(Debug)]
-pub struct Lesson {
-    /// Gradients come from these alone.
-    pub train: Vec<Example>,
-    /// Later in time; decides early stopping.
-    pub validation: Vec<Example>,
-}
+pub use super::lesson::{Example, Lesson};
+use super::lesson::{Material, Mix, validate};
+use super::network::Head;
+use super::recipe::{LEARNING_RATES, Optimizer, Recipe};
+use super::window::Window;
 
 /// Losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -67,15 +32,26 @@ pub struct CurvePoint {
     pub validation_loss: f64,
 }
 
+/// A sign of life while a head learns.
+#[derive(Clone, Copy, Debug)]
+pub struct Lap {
+    /// Losses of the attempt that is going on.
+    pub point: CurvePoint,
+    /// Share of the steps of all attempts that is done at most, 0..1.
+    pub fraction: f64,
+}
+
 /// A head that has learned.
 #[derive(Debug)]
 pub struct Learned {
     /// safetensors.
     pub weights: Vec<u8>,
-    /// One point an evaluation; the first is the base model itself.
+    /// One point an evaluation of the attempt that was chosen; the first is the base model itself.
     pub curve: Vec<CurvePoint>,
     /// Step whose weights were kept; 0 when nothing was better than the base.
     pub best_step: u32,
+    /// Learning rate that was given or chosen; `None` when nothing was learned.
+    pub learning_rate: Option<f64>,
 }
 
 /// Why a head did not learn.
@@ -95,97 +71,89 @@ pub enum TraineeError {
     Torch(#[from] tch::TchError),
 }
 
-/// Examples of one shape with their features: what a step draws from.
-struct Material {
-    features: Features,
-    /// The bank's answer over the future, `[n, future]`.
-    batch: Batch,
-    truth: Tensor,
-    known: Tensor,
-    unit: Tensor,
-    count: usize,
-}
-
-impl Material {
-    fn new(base: &Base, examples: &[Example]) -> Self {
-        tch::no_grad(|| {
-            let windows: Vec<&Window> = examples.iter().map(|example| &example.window).collect();
-            let parts: Vec<Features> =
-                windows.chunks(64).map(|chunk| base.backbone.features(&Batch::stack(chunk, None))).collect();
-            let batch = Batch::stack(&windows, None);
-            let (truth, known) = truths(examples);
-            let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
-            Self { features: Features::concat(&parts), batch, truth, known, unit, count: examples.len() }
-        })
-    }
-
-    fn loss(&self, head: &Head, rows: Option<&Tensor>, mask: Option<&Tensor>) -> Tensor {
-        let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |index| tensor.index_select(0, index));
-        let corrections = match rows {
-            Some(index) => head.corrections(&self.features.rows(index), mask),
-            None => head.corrections(&self.features, mask),
-        };
-        let bank = pick(&self.batch.bank).narrow(1, self.batch.context, self.batch.future);
-        let answer = bank.unsqueeze(-1) + pick(&self.batch.scale).view([-1, 1, 1]) * corrections;
-        masked_mean(&pinball(&answer, &pick(&self.truth)), &pick(&self.known), &pick(&self.unit))
-    }
-}
-
-/// Truths with 0 in the gaps, and flags: both `[n, future]`.
-pub(super) fn truths<E: Borrow<Example>>(examples: &[E]) -> (Tensor, Tensor) {
-    let future = examples.first().map_or(0, |example| example.borrow().window.future);
-    let flat: Vec<f32> = examples.iter().flat_map(|example| &example.borrow().truth).copied().collect();
-    let known: Vec<f32> = flat.iter().map(|value| f32::from(value.is_finite())).collect();
-    let filled: Vec<f32> = flat.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
-    let shape = [examples.len() as i64, future as i64];
-    (Tensor::from_slice(&filled).view(shape), Tensor::from_slice(&known).view(shape))
-}
-
 /// Trains a head from the base's own on a lesson whose windows have one shape.
 ///
 /// `progress` hears of every evaluation and may stop the training. The weights of the best
-/// validation loss are kept; the base's own are among the candidates.
+/// validation loss are kept; the base's own are among the candidates. Without a learning rate in
+/// the recipe each of [`LEARNING_RATES`] is tried from the same start, and the same validation
+/// loss chooses.
 pub fn learn(
     base: &Base,
     lesson: &Lesson,
     recipe: &Recipe,
-    progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
+    progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
 ) -> Result<Learned, TraineeError> {
     if lesson.train.is_empty() || lesson.validation.is_empty() {
         return Err(TraineeError::Empty);
     }
-    let train = Material::new(base, &lesson.train);
-    let validation = Material::new(base, &lesson.validation);
-    let head = base.fresh_head();
-    let shipped: Vec<(Tensor, Tensor)> = paired_variables(&head, &base.head);
-    let mut optimizer = build_optimizer(recipe, &head)?;
-    let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
-
-    let mut best = (validate(&validation, &head), artefact::save(&[("head", head.store())]), 0);
-    let mut curve = vec![CurvePoint { step: 0, train_loss: best.0, validation_loss: best.0 }];
-    let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
-    if progress(curve[0]).is_break() {
-        return Err(TraineeError::Cancelled);
-    }
-    for step in 1..=recipe.max_steps {
-        optimizer.set_lr(recipe.learning_rate * schedule(step, recipe.max_steps));
-        let size = (recipe.batch as usize).min(train.count);
-        let rows: Vec<i64> = (0..size).map(|_| draw.random_range(0..train.count) as i64).collect();
-        let mask = dropout_mask(&mut draw, recipe.dropout, head.dropout_shape(size, train.batch.future as usize));
-        let loss = train.loss(&head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
-        let value = f64::try_from(loss.detach())?;
-        if !value.is_finite() {
-            return Err(TraineeError::NotFinite(step));
+    let class = Class {
+        train: Material::new(base, lesson.train.iter().chain(&lesson.replay).chain(&lesson.synthetic)),
+        validation: Material::new(base, &lesson.validation),
+        mix: Mix::new(recipe, lesson),
+    };
+    let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
+    let mut best: Option<(f64, Learned)> = None;
+    for (place, rate) in rates.iter().enumerate() {
+        let share = 1.0 / rates.len() as f64;
+        let mut tell = |point: CurvePoint| {
+            let within = f64::from(point.step) / f64::from(recipe.max_steps);
+            progress(Lap { point, fraction: share * (place as f64 + within) })
+        };
+        let (loss, learned) = class.teach(base, recipe, *rate, &mut tell)?;
+        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+            best = Some((loss, learned));
         }
-        let penalised = loss + penalty(recipe, &shipped);
-        optimizer.zero_grad();
-        penalised.f_backward()?;
-        optimizer.clip_grad_norm(1.0);
-        optimizer.step();
-        sum += value;
-        counted += 1;
-        if step % recipe.evaluate_every == 0 || step == recipe.max_steps {
-            let score = validate(&validation, &head);
+    }
+    best.map(|(_, learned)| learned).ok_or(TraineeError::Empty)
+}
+
+/// The base model's own head, where there is too little to learn from.
+#[must_use]
+pub fn untaught(base: &Base) -> Learned {
+    Learned {
+        weights: artefact::save(&[("head", base.head.store())]),
+        curve: Vec::new(),
+        best_step: 0,
+        learning_rate: None,
+    }
+}
+
+/// What the attempts of one lesson share.
+struct Class {
+    train: Material,
+    validation: Material,
+    mix: Mix,
+}
+
+impl Class {
+    /// One attempt: the least validation loss, and the head that had it.
+    fn teach(
+        &self,
+        base: &Base,
+        recipe: &Recipe,
+        rate: f64,
+        progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
+    ) -> Result<(f64, Learned), TraineeError> {
+        let head = base.fresh_head();
+        let shipped: Vec<(Tensor, Tensor)> = paired_variables(&head, &base.head);
+        let mut optimizer = build_optimizer(recipe, rate, &head)?;
+        let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
+
+        let mut best = (validate(&self.validation, &head), artefact::save(&[("head", head.store())]), 0);
+        let mut curve = vec![CurvePoint { step: 0, train_loss: best.0, validation_loss: best.0 }];
+        let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
+        if progress(curve[0]).is_break() {
+            return Err(TraineeError::Cancelled);
+        }
+        for step in 1..=recipe.max_steps {
+            optimizer.set_lr(rate * schedule(step, recipe.max_steps));
+            sum +=
+                self.step(recipe, &head, &shipped, &mut optimizer, &mut draw)?.ok_or(TraineeError::NotFinite(step))?;
+            counted += 1;
+            if step % recipe.evaluate_every != 0 && step != recipe.max_steps {
+                continue;
+            }
+            let score = validate(&self.validation, &head);
             if !score.is_finite() {
                 return Err(TraineeError::NotFinite(step));
             }
@@ -205,8 +173,33 @@ pub fn learn(
                 }
             }
         }
+        Ok((best.0, Learned { weights: best.1, curve, best_step: best.2, learning_rate: Some(rate) }))
     }
-    Ok(Learned { weights: best.1, curve, best_step: best.2 })
+
+    /// One step: its loss without penalties; `None` when that is not a finite number, and then
+    /// nothing has moved.
+    fn step(
+        &self,
+        recipe: &Recipe,
+        head: &Head,
+        shipped: &[(Tensor, Tensor)],
+        optimizer: &mut nn::Optimizer,
+        draw: &mut ChaCha8Rng,
+    ) -> Result<Option<f64>, TraineeError> {
+        let rows = self.mix.rows(draw);
+        let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), self.train.future()));
+        let loss = self.train.loss(head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
+        let value = f64::try_from(loss.detach())?;
+        if !value.is_finite() {
+            return Ok(None);
+        }
+        let penalised = loss + penalty(recipe, shipped);
+        optimizer.zero_grad();
+        penalised.f_backward()?;
+        optimizer.clip_grad_norm(1.0);
+        optimizer.step();
+        Ok(Some(value))
+    }
 }
 
 /// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
@@ -223,10 +216,6 @@ fn load_head(base: &Base, bytes: &[u8]) -> Result<Head, ArtefactError> {
     Ok(head)
 }
 
-fn validate(material: &Material, head: &Head) -> f64 {
-    tch::no_grad(|| f64::try_from(material.loss(head, None, None)).unwrap_or(f64::NAN))
-}
-
 /// Short warm-up, then a cosine down to a twentieth.
 fn schedule(step: u32, steps: u32) -> f64 {
     let warm = (f64::from(step) / 10.0).min(1.0);
@@ -234,8 +223,8 @@ fn schedule(step: u32, steps: u32) -> f64 {
     warm * (0.95 * cosine + 0.05)
 }
 
-fn build_optimizer(recipe: &Recipe, head: &Head) -> Result<nn::Optimizer, tch::TchError> {
-    let (store, rate) = (head.store(), recipe.learning_rate);
+fn build_optimizer(recipe: &Recipe, rate: f64, head: &Head) -> Result<nn::Optimizer, tch::TchError> {
+    let store = head.store();
     match recipe.optimizer {
         Optimizer::Adamw => nn::AdamW { wd: recipe.l2, ..nn::AdamW::default() }.build(store, rate),
         Optimizer::Adam => nn::Adam { wd: recipe.l2, ..nn::Adam::default() }.build(store, rate),

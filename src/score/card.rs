@@ -27,6 +27,10 @@ pub struct ScoreCard {
     pub crps: f64,
     /// Share of the truth inside the central 80 % interval, 0..1; honest is 0.8.
     pub coverage_80: f64,
+    /// Share of the truth inside the central 95 % interval, 0..1; honest is 0.95. 0 in cards
+    /// written before it was measured.
+    #[serde(default)]
+    pub coverage_95: f64,
     /// Mean width of the central 80 % interval, in deviations of the target.
     #[serde(deserialize_with = "null_is_infinite")]
     pub width_80: f64,
@@ -53,6 +57,9 @@ pub struct TargetScore {
     pub crps: f64,
     /// Share of the truth inside the central 80 % interval, 0..1.
     pub coverage_80: f64,
+    /// Share of the truth inside the central 95 % interval, 0..1.
+    #[serde(default)]
+    pub coverage_95: f64,
     /// Mean width of the central 80 % interval.
     #[serde(deserialize_with = "null_is_infinite")]
     pub width_80: f64,
@@ -92,6 +99,7 @@ struct Sums {
     pinball: f64,
     crps: f64,
     inside: usize,
+    inside_95: usize,
     width: f64,
 }
 
@@ -146,6 +154,7 @@ impl Scorer {
             pinball: mean(&|target, score| score.pinball / target.scale),
             crps: mean(&|target, score| score.crps / target.scale),
             coverage_80: mean(&|_, score| score.coverage_80),
+            coverage_95: mean(&|_, score| score.coverage_95),
             width_80: mean(&|target, score| score.width_80 / target.scale),
             by_target: scored.into_iter().map(|(target, score)| (target.name.clone(), score)).collect(),
         };
@@ -162,6 +171,7 @@ impl Sums {
         self.squared += median * median;
         self.absolute += median.abs();
         self.inside += usize::from(low <= truth && truth <= high);
+        self.inside_95 += usize::from(at(0.025) <= truth && truth <= at(0.975));
         self.width += if low.is_finite() && high.is_finite() { high - low } else { f64::INFINITY };
         for ((&level, &share), &quantile) in levels.iter().zip(shares).zip(quantiles) {
             let loss = pinball(level, quantile, truth);
@@ -177,6 +187,7 @@ impl Sums {
         self.pinball += other.pinball;
         self.crps += other.crps;
         self.inside += other.inside;
+        self.inside_95 += other.inside_95;
         self.width += other.width;
     }
 
@@ -189,6 +200,7 @@ impl Sums {
             pinball: self.pinball / steps,
             crps: self.crps / steps,
             coverage_80: self.inside as f64 / steps,
+            coverage_95: self.inside_95 as f64 / steps,
             width_80: self.width / steps,
         }
     }
@@ -226,6 +238,16 @@ mod tests {
         assert!((card.mae - f64::midpoint(1.0 / 2.0, 0.5)).abs() < 1e-12);
         assert!((card.coverage_80 - 0.75).abs() < 1e-12);
         assert!((losses[0] - card.crps).abs() < 1e-12, "one window: its loss is the score");
+    }
+
+    #[test]
+    fn the_wider_interval_lies_between_the_outermost_levels() {
+        let mut scorer = Scorer::new(&[0.01, 0.05, 0.1, 0.5, 0.9, 0.95, 0.99], [("level".to_owned(), 1.0)]);
+        let quantiles = vec![-4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0];
+        // The 95 % interval ends three eighths of the way from the level 0.99 to 0.95, at 3.625.
+        scorer.window(&[vec![quantiles; 4]], &[vec![1.0, 2.5, 3.62, -3.63]]);
+        let card = scorer.finish().card;
+        assert_eq!((card.coverage_80, card.coverage_95), (0.25, 0.75));
     }
 
     #[test]

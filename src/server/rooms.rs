@@ -127,8 +127,9 @@ impl Rooms {
     #[must_use]
     pub fn start_training(&self) -> JoinSet<()> {
         let mut work = JoinSet::new();
+        let teacher = Arc::new(Teacher::default());
         for _ in 0..self.training.workers() {
-            work.spawn(Worker::new(self.training.clone(), Arc::new(Teacher), self.end.clone()).run());
+            work.spawn(Worker::new(self.training.clone(), teacher.clone(), self.end.clone()).run());
         }
         work
     }

@@ -99,10 +99,15 @@ pub struct Candidate {
     pub base: String,
     /// The head as safetensors.
     pub weights: Vec<u8>,
+    /// The settings that it learned with: what was left to the learner is filled in, so that the
+    /// same data give the same head.
+    pub recipe: Recipe,
     /// Conformal widths.
     pub calibration: Value,
     /// Losses by step.
     pub curve: Vec<CurvePoint>,
+    /// Why nothing was learned, when the head is the base model's own.
+    pub note: Option<String>,
     /// How it did on windows that training never saw.
     pub holdout: Evaluation,
 }
@@ -114,6 +119,9 @@ pub struct Evaluation {
     pub recent: Holdout,
     /// Older windows that stay the same from job to job, so that forgetting shows.
     pub older: Option<Holdout>,
+    /// The candidate is the base model's head, which serves, with bands made honest: it need not
+    /// forecast better, only say more truly how well it does.
+    pub only_bands: bool,
 }
 
 /// Three forecasters on the same windows in order of time: their losses pair.

@@ -8,6 +8,7 @@
 //!
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
+mod dataset;
 pub mod due;
 pub mod job;
 pub mod learner;

@@ -118,6 +118,8 @@ pub struct ModelVersion {
     pub champion: bool,
     /// The verdict in words.
     pub reason: String,
+    /// Why nothing was learned, when its head is the base model's own with bands made honest.
+    pub note: Option<String>,
     /// Score cards on the holdout that it was judged by.
     #[schema(value_type = Scores)]
     pub scores: Value,
@@ -266,8 +268,11 @@ async fn roll_back(State(training): State<Training>, Path(asset): Path<String>) 
 
 impl ModelVersion {
     fn of(model: ListedModel, champion: i32) -> Self {
-        let ListedModel { version, job_id: job, base, recipe, scores, curve, promoted, reason, created_at, .. } = model;
-        Self { version, created_at, job, base, recipe, promoted, champion: version == champion, reason, scores, curve }
+        let ListedModel {
+            version, job_id: job, base, recipe, scores, curve, promoted, reason, note, created_at, ..
+        } = model;
+        let champion = version == champion;
+        Self { version, created_at, job, base, recipe, promoted, champion, reason, note, scores, curve }
     }
 }
 

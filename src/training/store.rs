@@ -193,7 +193,6 @@ pub async fn succeed(
     lease: Lease,
     candidate: &Candidate,
     verdict: &Verdict,
-    recipe: &Value,
     against: Option<ModelId>,
 ) -> Result<Finish, Unspent> {
     let attempt = async {
@@ -213,7 +212,7 @@ pub async fn succeed(
             verdict.withhold("another version was promoted while it learned, so it was not promoted");
         }
         let id = ModelId::mint(clock);
-        let version = insert_version(&mut tx, id, &lease, candidate, &verdict, recipe, now).await?;
+        let version = insert_version(&mut tx, id, &lease, candidate, &verdict, now).await?;
         if verdict.promoted {
             crown(&mut *tx, lease.asset, Some(id), &verdict.reason, now).await?;
         }
@@ -251,18 +250,18 @@ async fn insert_version(
     lease: &Lease,
     candidate: &Candidate,
     verdict: &Verdict,
-    recipe: &Value,
     now: DateTime<Utc>,
 ) -> sqlx::Result<i32> {
     let scores = json!({
         "candidate": verdict.candidate, "champion": verdict.champion, "naive": verdict.naive, "vs_naive": verdict.vs_naive,
     });
     let curve = serde_json::to_value(&candidate.curve).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let recipe = serde_json::to_value(&candidate.recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;
     // The job's row is locked and it is the asset's only unfinished one: nobody else counts here.
     sqlx::query_scalar(
         "insert into model_version (id, asset_id, version, job_id, base, weights, sha256, recipe, calibration, scores, curve,
-             promoted, reason, created_at)
-         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+             promoted, reason, created_at, note)
+         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
          from model_version where asset_id = $2
          returning version",
     )
@@ -279,6 +278,7 @@ async fn insert_version(
     .bind(verdict.promoted)
     .bind(&verdict.reason)
     .bind(now)
+    .bind(&candidate.note)
     .fetch_one(tx)
     .await
 }

@@ -1,40 +1,59 @@
 //! The real learner: an asset's frames in, a judged candidate out.
 //!
-//! Split by time: the oldest 60 % of the steps teach, the next 20 % stop the training early and
-//! make the bands honest, the newest 20 % judge. A window may look back into an earlier part; it
-//! is never asked about a later one.
+//! What is learned from and judged on is cut in `dataset`. A head learns only where there are
+//! [`USABLE`] windows; with fewer the shipped head gets bands of its own and the candidate says so.
+//! The same frames, champion and recipe give the same candidate, byte for byte, on one thread.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::dataset::{Dataset, NEEDED, Parts, STEPS, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::Asset;
-use crate::features::{Banks, FEWEST, Grid, Layout, Split, TargetExamples, examples};
-use crate::forecast::calibration::Calibration;
+use crate::features::{Grid, Layout, TargetExamples};
+use crate::forecast::calibration::{Answered, Calibration, Control};
 use crate::forecast::naive::persistence;
-use crate::model::trainee::{self, Example, Lesson, TraineeError};
+use crate::model::pretrain::synthetic;
+use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
 use crate::model::window::Window;
-use crate::model::{Base, LEVELS, Quantiles};
+use crate::model::{Base, LEVELS, Quantiles, Recipe};
 use crate::score::{Scored, Scorer};
 
-/// Steps of the windows that are learned from.
-const STEPS: usize = 64;
-/// Windows at most, over all targets: for learning, for validation, for judging.
-const WINDOWS: (usize, usize, usize) = (720, 240, 240);
-/// Steps of history that three useful parts need.
-const NEEDED: usize = 384;
+/// Windows of each target below which a head does not learn.
+const USABLE: usize = 300;
+/// Synthetic windows that a job draws from.
+const SYNTHETIC: usize = 192;
 /// Windows answered between two signs of life.
 const CHUNK: usize = 64;
 
 /// Learns with libtorch on the calling thread.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Teacher;
+#[derive(Clone, Debug, Default)]
+pub struct Teacher {
+    synthetic: Arc<Mutex<Option<Synthetic>>>,
+}
 
-/// The three parts, a [`TargetExamples`] for each target in each.
-struct Material {
-    train: Vec<TargetExamples>,
-    validation: Vec<TargetExamples>,
-    holdout: Vec<TargetExamples>,
-    stride: usize,
+/// The synthetic windows of the newest job: most jobs have the same seed.
+#[derive(Clone, Debug)]
+struct Synthetic {
+    seed: u64,
+    wanted: usize,
+    examples: Arc<Vec<Example>>,
+}
+
+/// A head, its bands, and how they came about.
+struct Taught {
+    learned: Learned,
+    calibration: Calibration,
+    /// Why nothing was learned, when nothing was.
+    note: Option<String>,
+}
+
+/// An asset whose windows have been cut, and the base model to ask about them.
+struct Class<'a> {
+    asset: &'a Asset,
+    grid: &'a Grid,
+    base: Base,
+    dataset: Dataset,
 }
 
 /// What tells the worker that the learner lives.
@@ -64,74 +83,161 @@ impl Learner for Teacher {
         if grid.len() < NEEDED {
             return Err(too_little(grid.len()));
         }
-        let material = prepare(asset, &grid, &layout, &mut signs)?;
-        let count = |parts: &[TargetExamples]| parts.iter().map(|part| part.examples.len()).sum::<usize>();
-        if count(&material.train) == 0 || count(&material.validation) == 0 || count(&material.holdout) == 0 {
-            return Err(LearnError::InsufficientData {
-                have: count(&material.train),
-                need: count(&material.train) + 1,
-            });
+        let (parts, seed) = (Parts::new(&grid), assignment.recipe.seed);
+        let dataset = Dataset::cut(&asset.asset_type, &grid, &layout, &parts, seed, &mut |share| {
+            signs.at(Stage::Preparing, 0.3 * share)
+        })?;
+        let usable = parts.usable(&grid);
+        if count(&dataset.calibrating) == 0 || count(&dataset.holdout) == 0 {
+            return Err(LearnError::InsufficientData { have: usable, need: usable + 1 });
         }
-
         let base = Base::shipped().map_err(|error| LearnError::Other(error.to_string()))?;
-        let all = |parts: &[TargetExamples]| parts.iter().flat_map(|part| part.examples.iter().cloned()).collect();
-        let lesson: Lesson = Lesson { train: all(&material.train), validation: all(&material.validation) };
-        let steps = f64::from(assignment.recipe.max_steps);
-        let learned = trainee::learn(&base, &lesson, &assignment.recipe, &mut |point| {
-            (signs.tell)(Progress {
-                stage: Stage::Learning,
-                fraction: 0.3 + 0.5 * f64::from(point.step) / steps,
-                step: point.step,
-                train_loss: Some(point.train_loss),
-                validation_loss: Some(point.validation_loss),
-            })
-        })
-        .map_err(refusal)?;
+        let class = Class { asset, grid: &grid, base, dataset };
+        let taught = self.teach(&class, &assignment.recipe, usable, &mut signs)?;
 
-        signs.at(Stage::Calibrating, 0.82)?;
-        let calibration = calibrate(asset, &base, &learned.weights, &material.validation)?;
         signs.at(Stage::Evaluating, 0.88)?;
-        let candidate = judge(asset, &grid, &base, Some(&learned.weights), &calibration, &material.holdout)?;
-        signs.at(Stage::Evaluating, 0.94)?;
-        let champion = match &assignment.champion {
-            Some(champion) if champion.base == base.card.name => {
-                let calibration = serde_json::from_value(champion.calibration.clone()).unwrap_or_default();
-                judge(asset, &grid, &base, Some(&champion.weights), &calibration, &material.holdout)?
-            }
-            _ => judge(asset, &grid, &base, None, &Calibration::default(), &material.holdout)?,
-        };
-        let naive = judge_naive(asset, &grid, &material.holdout);
+        let champion = assignment.champion.as_ref().filter(|champion| champion.base == class.base.card.name);
+        let served = champion.map(|champion| {
+            (&champion.weights[..], serde_json::from_value(champion.calibration.clone()).unwrap_or_default())
+        });
+        let judge = |parts: &[TargetExamples]| class.judge(parts, &taught, served.as_ref());
+        let recent = judge(&class.dataset.holdout)?;
+        signs.at(Stage::Evaluating, 0.96)?;
+        let older = if count(&class.dataset.older) > 0 { Some(judge(&class.dataset.older)?) } else { None };
         signs.at(Stage::Evaluating, 1.0)?;
-        let overlap = STEPS.div_ceil(material.stride.max(1));
         Ok(Candidate {
-            base: base.card.name.clone(),
-            weights: learned.weights,
-            calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
-            curve: learned.curve,
-            holdout: Evaluation { recent: Holdout { candidate, champion, naive, overlap }, older: None },
+            base: class.base.card.name.clone(),
+            weights: taught.learned.weights,
+            recipe: Recipe {
+                learning_rate: taught.learned.learning_rate.or(assignment.recipe.learning_rate),
+                ..assignment.recipe
+            },
+            calibration: serde_json::to_value(&taught.calibration)
+                .map_err(|error| LearnError::Other(error.to_string()))?,
+            curve: taught.learned.curve,
+            holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
+            note: taught.note,
         })
     }
 }
 
-fn prepare(asset: &Asset, grid: &Grid, layout: &Layout, signs: &mut Signs<'_>) -> Result<Material, LearnError> {
-    let (n, targets) = (grid.len(), layout.targets.len().max(1));
-    let (learned, validated) = (n * 6 / 10, n * 8 / 10);
-    let part = |from: usize, to: usize, windows: usize| Split { from, to, windows: (windows / targets).max(32) };
-    let mut material = Material {
-        train: Vec::new(),
-        validation: Vec::new(),
-        holdout: Vec::new(),
-        stride: ((n - validated - STEPS) / part(0, 0, WINDOWS.2).windows).max(1),
-    };
-    for (index, target) in layout.targets.iter().enumerate() {
-        let take = |split| examples(&asset.asset_type, grid, layout, *target, split, STEPS, &Banks::default());
-        material.train.push(take(part(FEWEST, learned, WINDOWS.0)));
-        signs.at(Stage::Preparing, 0.3 * (index as f64 + 0.6) / targets as f64)?;
-        material.validation.push(take(part(learned, validated, WINDOWS.1)));
-        material.holdout.push(take(part(validated, n, WINDOWS.2)));
-        signs.at(Stage::Preparing, 0.3 * (index as f64 + 1.0) / targets as f64)?;
+impl Teacher {
+    /// A head and its bands.
+    fn teach(
+        &self,
+        class: &Class<'_>,
+        recipe: &Recipe,
+        usable: usize,
+        signs: &mut Signs<'_>,
+    ) -> Result<Taught, LearnError> {
+        if usable < USABLE {
+            let learned = trainee::untaught(&class.base);
+            let calibration = class.calibrate(&learned.weights)?;
+            let note = format!(
+                "there are {usable} usable windows and fine-tuning needs {USABLE}: the base model's head with bands made \
+                 honest on this asset"
+            );
+            return Ok(Taught { learned, calibration, note: Some(note) });
+        }
+        let all = |parts: &[TargetExamples]| parts.iter().flat_map(|part| part.examples.iter().cloned()).collect();
+        let lesson = Lesson {
+            train: all(&class.dataset.fresh),
+            replay: all(&class.dataset.replay),
+            synthetic: self.synthetic(recipe).to_vec(),
+            validation: all(&class.dataset.stopping),
+        };
+        signs.at(Stage::Learning, 0.35)?;
+        let learned = trainee::learn(&class.base, &lesson, recipe, &mut |lap| {
+            (signs.tell)(Progress {
+                stage: Stage::Learning,
+                fraction: 0.4 + 0.4 * lap.fraction,
+                step: lap.point.step,
+                train_loss: Some(lap.point.train_loss),
+                validation_loss: Some(lap.point.validation_loss),
+            })
+        })
+        .map_err(refusal)?;
+        signs.at(Stage::Calibrating, 0.82)?;
+        let calibration = class.calibrate(&learned.weights)?;
+        Ok(Taught { learned, calibration, note: None })
     }
-    Ok(material)
+
+    /// Windows of synthetic plants: no more than the steps could draw.
+    fn synthetic(&self, recipe: &Recipe) -> Arc<Vec<Example>> {
+        let each = (f64::from(recipe.batch) * recipe.synthetic).round() as usize;
+        let (seed, wanted) = (recipe.seed, each.saturating_mul(recipe.max_steps as usize).min(SYNTHETIC));
+        let mut kept = self.synthetic.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.as_ref().filter(|known| (known.seed, known.wanted) == (seed, wanted)) {
+            return Arc::clone(&known.examples);
+        }
+        let examples = Arc::new(synthetic(seed, wanted, STEPS));
+        *kept = Some(Synthetic { seed, wanted, examples: Arc::clone(&examples) });
+        examples
+    }
+}
+
+impl Class<'_> {
+    /// Bands for a head, found on windows that its gradients never saw; the base model's own
+    /// head, which saw none of this asset, is the control on all windows up to there.
+    fn calibrate(&self, weights: &[u8]) -> Result<Calibration, LearnError> {
+        let mut calibration = Calibration::default();
+        let Dataset { fresh, replay, stopping, calibrating, .. } = &self.dataset;
+        for (target, slice) in calibrating.iter().enumerate() {
+            let (own, shipped) = (self.said(Some(weights), &[slice])?, self.said(None, &[slice])?);
+            let past = [&replay[target], &fresh[target], &stopping[target]];
+            let past = self.said(None, &past)?;
+            let control = Control { slice: shipped.answered(), past: past.answered() };
+            calibration.fit(name(self.asset, slice.target), own.answered(), Some(control));
+        }
+        Ok(calibration)
+    }
+
+    /// What a head says of windows in normalised units, and what happened.
+    fn said(&self, weights: Option<&[u8]>, parts: &[&TargetExamples]) -> Result<Heard, LearnError> {
+        let mut heard = Heard::default();
+        for part in parts {
+            heard.answers.extend(answers(&self.base, weights, &part.examples)?);
+            let truth = |example: &Example| example.truth.iter().map(|value| f64::from(*value)).collect();
+            heard.truths.extend(part.examples.iter().map(truth));
+            heard.origins.extend(&part.origins);
+        }
+        Ok(heard)
+    }
+
+    /// Candidate, champion and the naive forecast on the same windows. `served` is the champion's
+    /// head with its bands; without it the base model served.
+    fn judge(
+        &self,
+        parts: &[TargetExamples],
+        taught: &Taught,
+        served: Option<&(&[u8], Calibration)>,
+    ) -> Result<Holdout, LearnError> {
+        let Self { asset, grid, base, .. } = self;
+        let champion = match served {
+            Some((weights, calibration)) => judge(asset, grid, base, Some(weights), calibration, parts)?,
+            None => judge(asset, grid, base, None, &Calibration::default(), parts)?,
+        };
+        Ok(Holdout {
+            candidate: judge(asset, grid, base, Some(&taught.learned.weights), &taught.calibration, parts)?,
+            champion,
+            naive: judge_naive(asset, grid, parts),
+            overlap: overlap(parts),
+        })
+    }
+}
+
+/// Answers of one head, with what happened.
+#[derive(Default)]
+struct Heard {
+    answers: Vec<Quantiles>,
+    truths: Vec<Vec<f64>>,
+    origins: Vec<usize>,
+}
+
+impl Heard {
+    fn answered(&self) -> Answered<'_> {
+        Answered { answers: &self.answers, truths: &self.truths, origins: &self.origins }
+    }
 }
 
 /// Quantiles of examples in normalised units.
@@ -146,17 +252,6 @@ fn answers(base: &Base, weights: Option<&[u8]>, examples: &[Example]) -> Result<
 
 fn name(asset: &Asset, target: usize) -> &str {
     &asset.asset_type.document.signals[target].name
-}
-
-fn calibrate(asset: &Asset, base: &Base, weights: &[u8], parts: &[TargetExamples]) -> Result<Calibration, LearnError> {
-    let mut calibration = Calibration::default();
-    for part in parts {
-        let said = answers(base, Some(weights), &part.examples)?;
-        let truths: Vec<Vec<f64>> =
-            part.examples.iter().map(|example| example.truth.iter().map(|value| f64::from(*value)).collect()).collect();
-        calibration.fit(name(asset, part.target), &said, &truths);
-    }
-    Ok(calibration)
 }
 
 /// Scores a head on the holdout, in the signals' units, as it would have been served.

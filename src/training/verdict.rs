@@ -67,7 +67,12 @@ impl Verdict {
     /// Turns a promotion down after all, for a reason that lies outside the scores.
     pub(super) fn withhold(&mut self, reason: &str) {
         self.promoted = false;
-        self.reason = format!("{reason}; {}", self.reason);
+        self.explain(reason);
+    }
+
+    /// Puts something before the reason.
+    pub(super) fn explain(&mut self, words: &str) {
+        self.reason = format!("{words}; {}", self.reason);
     }
 }
 
@@ -97,7 +102,11 @@ pub fn judge(evaluation: &Evaluation, incumbent: &str, gate: &Gate, seed: u64) -
     } else {
         verdict.promoted = true;
         verdict.passed = true;
-        verdict.reason = praise(&verdict, incumbent);
+        verdict.reason = if evaluation.only_bands {
+            format!("{}, that of {incumbent} {:.0} %", praise(&verdict, incumbent), 100.0 * champion.coverage_80)
+        } else {
+            praise(&verdict, incumbent)
+        };
     }
     verdict
 }
@@ -126,23 +135,13 @@ fn objection(evaluation: &Evaluation, verdict: &Verdict, incumbent: &str, gate: 
     let Some(paired) = verdict.paired.or_else(|| broken.then(|| certain(windows))) else {
         return Some(format!("{incumbent} made no error that could be improved on"));
     };
-    let champion = verdict.champion.crps;
-    if paired.improvement < gate.improvement {
-        let difference = if paired.improvement < 0.0 { "worse" } else { "better" };
-        return Some(format!(
-            "CRPS {crps:.4} is {:.1} % {difference} than {champion:.4} of {incumbent}; at least {:.1} % better is needed",
-            100.0 * paired.improvement.abs(),
-            100.0 * gate.improvement
-        ));
-    }
-    if paired.probability < gate.probability {
-        return Some(format!(
-            "CRPS {crps:.4} is {:.1} % better than {champion:.4} of {incumbent}, but over {windows} windows that may be luck: \
-             probability {:.3}, at least {:.3} is needed",
-            100.0 * paired.improvement,
-            paired.probability,
-            gate.probability
-        ));
+    let against = if evaluation.only_bands {
+        dishonest(&paired, verdict, incumbent, gate)
+    } else {
+        no_better(&paired, verdict, incumbent, gate)
+    };
+    if against.is_some() {
+        return against;
     }
     if verdict.vs_naive.is_none_or(|skill| skill < 0.0) {
         return Some(format!("CRPS {crps:.4} is not as good as {:.4} of the naive forecast", verdict.naive.crps));
@@ -174,6 +173,50 @@ fn objection(evaluation: &Evaluation, verdict: &Verdict, incumbent: &str, gate: 
         }
     }
     None
+}
+
+/// Why a candidate does not forecast better than what serves by more than luck.
+fn no_better(paired: &Paired, verdict: &Verdict, incumbent: &str, gate: &Gate) -> Option<String> {
+    let (crps, champion) = (verdict.candidate.crps, verdict.champion.crps);
+    if paired.improvement < gate.improvement {
+        let difference = if paired.improvement < 0.0 { "worse" } else { "better" };
+        return Some(format!(
+            "CRPS {crps:.4} is {:.1} % {difference} than {champion:.4} of {incumbent}; at least {:.1} % better is needed",
+            100.0 * paired.improvement.abs(),
+            100.0 * gate.improvement
+        ));
+    }
+    if paired.probability < gate.probability {
+        return Some(format!(
+            "CRPS {crps:.4} is {:.1} % better than {champion:.4} of {incumbent}, but over {} windows that may be luck: \
+             probability {:.3}, at least {:.3} is needed",
+            100.0 * paired.improvement,
+            paired.windows,
+            paired.probability,
+            gate.probability
+        ));
+    }
+    None
+}
+
+/// Why a candidate that only has other bands than what serves should not replace it.
+fn dishonest(paired: &Paired, verdict: &Verdict, incumbent: &str, gate: &Gate) -> Option<String> {
+    if paired.improvement < -gate.improvement {
+        return Some(format!(
+            "CRPS {:.4} is {:.1} % worse than {:.4} of {incumbent}",
+            verdict.candidate.crps,
+            -100.0 * paired.improvement,
+            verdict.champion.crps
+        ));
+    }
+    let (covered, before) = (verdict.candidate.coverage_80, verdict.champion.coverage_80);
+    ((covered - 0.8).abs() >= (before - 0.8).abs()).then(|| {
+        format!(
+            "its 80 % band holds {:.0} % of the truth, that of {incumbent} {:.0} %: no more honest",
+            100.0 * covered,
+            100.0 * before
+        )
+    })
 }
 
 /// Against forecasts that are not numbers any finite one wins.
@@ -229,7 +272,7 @@ mod tests {
     }
 
     fn verdict(recent: Holdout, older: Option<Holdout>) -> Verdict {
-        judge(&Evaluation { recent, older }, "the base model", &Gate::default(), 7)
+        judge(&Evaluation { recent, older, only_bands: false }, "the base model", &Gate::default(), 7)
     }
 
     #[test]
@@ -277,6 +320,24 @@ mod tests {
         recent.champion.losses[0] = f64::INFINITY;
         let verdict = verdict(recent, None);
         assert!(verdict.promoted && verdict.paired.is_none(), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn other_bands_serve_when_they_are_more_honest_and_cost_nothing() {
+        let table = [
+            ("more honest", scored(1.0, 0.79, 60), 0.6, true, "holds 79 % of the truth, that of the base model 60 %"),
+            ("as honest", scored(1.0, 0.83, 60), 0.78, false, "no more honest"),
+            ("worse forecasts", scored(1.05, 0.8, 60), 0.6, false, "5.0 % worse than"),
+            ("worse than naive", scored(2.5, 0.8, 60), 0.6, false, "worse than"),
+        ];
+        for (name, candidate, before, promoted, words) in table {
+            let mut recent = holdout(candidate, 1.0, 2.0);
+            recent.champion.card.coverage_80 = before;
+            let evaluation = Evaluation { recent, older: None, only_bands: true };
+            let verdict = judge(&evaluation, "the base model", &Gate::default(), 7);
+            assert_eq!(verdict.promoted, promoted, "{name}: {}", verdict.reason);
+            assert!(verdict.reason.contains(words), "{name}: {}", verdict.reason);
+        }
     }
 
     #[test]

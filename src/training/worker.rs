@@ -184,10 +184,13 @@ impl Worker {
             }
         };
         let mut verdict = judge(&candidate.holdout, &incumbent, &self.gate, seed);
+        if let Some(note) = &candidate.note {
+            verdict.explain(note);
+        }
         if verdict.promoted && promotion == Promotion::Manual {
             verdict.withhold("promotion is manual, so it waits for a person");
         }
-        self.finish(lease, &candidate, &verdict, &recipe, against).await
+        self.finish(lease, &candidate, &verdict, against).await
     }
 
     async fn finish(
@@ -195,13 +198,12 @@ impl Worker {
         mut lease: Lease,
         candidate: &Candidate,
         verdict: &Verdict,
-        recipe: &Value,
         against: Option<ModelId>,
     ) -> Outcome {
         let Training { db, clock, .. } = &self.training;
         let deadline = Instant::now() + self.training.term();
         loop {
-            match store::succeed(db, clock, lease, candidate, verdict, recipe, against).await {
+            match store::succeed(db, clock, lease, candidate, verdict, against).await {
                 Ok(finish) => return Outcome::Finished(finish),
                 Err(unspent) => match again(unspent, deadline).await {
                     Ok(unspent) => lease = unspent,

@@ -165,7 +165,7 @@ async fn a_what_if_refuses_what_cannot_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_ends_with_a_verdict_and_a_version_that_can_serve_and_go() {
-    let server = with_history(700).await;
+    let server = with_history(800).await;
     let settings = json!({"asset": "tank-1", "recipe": {"max_steps": 40, "evaluate_every": 10}});
     let made = server.post("/v1/fine-tune-jobs", settings.clone()).await;
     assert_eq!(made.status.as_u16(), 202);
@@ -194,6 +194,63 @@ async fn a_job_ends_with_a_verdict_and_a_version_that_can_serve_and_go() {
     assert_ne!(base["signals"], tuned["signals"]);
     server.post("/v1/assets/tank-1/models/roll-back", json!({})).await.success();
     assert_eq!(predict().await["signals"], tuned["signals"], "the version that was rolled back to answers as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_little_to_learn_from_a_version_has_honest_bands_and_says_so() {
+    let server = with_history(500).await;
+    server.post("/v1/fine-tune-jobs", json!({"asset": "tank-1"})).await.success();
+    assert!(matches!(server.learn_once().await, Step::Worked(..)));
+    let models = server.get("/v1/assets/tank-1/models").await.success();
+    let note = models["items"][0]["note"].as_str().unwrap();
+    assert!(note.contains("173 usable windows and fine-tuning needs 300"), "{note}");
+    assert!(models["items"][0]["reason"].as_str().unwrap().starts_with(note), "{models}");
+    let predict = async || server.post("/v1/assets/tank-1/predict", json!({"horizon": 16})).await.success();
+    server.post("/v1/assets/tank-1/models/1/promote", json!({})).await.success();
+    let answer = predict().await;
+    assert_eq!((&answer["model"]["version"], &answer["model"]["reason"]), (&json!(1), &json!(note)));
+    server.post("/v1/assets/tank-1/models/0/promote", json!({})).await.success();
+    let base = predict().await;
+    assert_eq!(base["signals"]["level"]["0.5"], answer["signals"]["level"]["0.5"], "only the bands differ");
+    assert_ne!(base["signals"]["level"]["0.9"], answer["signals"]["level"]["0.9"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bands_that_missed_what_happened_widen_and_say_how_often_they_held() {
+    let server = with_history(800).await;
+    server
+        .post("/v1/fine-tune-jobs", json!({"asset": "tank-1", "recipe": {"max_steps": 1}, "promote": "manual"}))
+        .await
+        .success();
+    assert!(matches!(server.learn_once().await, Step::Worked(..)));
+    let forecasts = &server.rooms.forecasts;
+    let width = async || {
+        let answer = server.post("/v1/assets/tank-1/predict", json!({"horizon": 16, "as_of": START})).await.success();
+        let level = |key: &str| answer["signals"]["level"][key][15].as_f64().unwrap();
+        (level("0.9") - level("0.1"), answer["skill"]["served"].clone())
+    };
+    let (before, served) = width().await;
+    assert_eq!(served, Value::Null);
+    assert_eq!(server.forecast_once().await, 1);
+    assert_eq!(forecasts.look_back().await.unwrap(), 0, "its last step has not been measured");
+
+    let begin = START.parse::<DateTime<Utc>>().unwrap();
+    let frame = |step: usize| {
+        let ts = begin + TimeDelta::seconds(step as i64 + 1);
+        json!({"ts": ts, "values": {"pump": pump(799), "level": 9.9, "ambient": 20.0}})
+    };
+    server.clock.advance(TimeDelta::seconds(61));
+    let after: Vec<Value> = (0..60).map(frame).collect();
+    assert_eq!(server.post("/v1/assets/tank-1/telemetry", json!(after)).await.success()["rejected"], 0);
+    assert_eq!(forecasts.look_back().await.unwrap(), 1);
+    assert_eq!(forecasts.look_back().await.unwrap(), 0, "once is enough");
+    let (wider, served) = width().await;
+    assert_eq!(served, json!({"coverage_80": 0.0, "truths": 60}));
+    assert!((wider / before - (0.06_f64 * 0.8).exp()).abs() < 1e-3, "{before} became {wider}");
+
+    // Another version begins anew.
+    server.post("/v1/assets/tank-1/models/1/promote", json!({})).await.success();
+    assert_eq!(width().await.1, Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

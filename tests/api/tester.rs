@@ -116,7 +116,7 @@ impl Server {
 
     /// One unit of a training worker's work.
     pub(crate) async fn learn_once(&self) -> Step {
-        Worker::new(self.rooms.training.clone(), Arc::new(Teacher), self.end.clone()).step().await.unwrap()
+        Worker::new(self.rooms.training.clone(), Arc::new(Teacher::default()), self.end.clone()).step().await.unwrap()
     }
 
     /// Sends bytes as they are and reads until the server closes.

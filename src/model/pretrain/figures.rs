@@ -7,9 +7,9 @@ use tch::Kind;
 use super::stream::{CHUNK, chunk};
 use super::windows::{FUTURES, Item};
 use crate::model::base::FamilyFigures;
+use crate::model::lesson::{Example, truths};
 use crate::model::loss::pinball;
 use crate::model::network::{Backbone, Head, LEVELS, MEDIAN, quantiles};
-use crate::model::trainee::{Example, truths};
 use crate::model::window::{Batch, Window};
 
 /// Windows of plants that are not trained on, by shape.

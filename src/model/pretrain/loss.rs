@@ -5,9 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 use super::windows::Item;
+use crate::model::lesson::{Example, truths};
 use crate::model::loss::{masked_mean, pinball};
 use crate::model::network::{Backbone, Head, MEDIAN, quantiles};
-use crate::model::trainee::{Example, dropout_mask, truths};
+use crate::model::trainee::dropout_mask;
 use crate::model::window::{Batch, SLOTS, Window};
 
 /// Share of dropped channels.

@@ -26,6 +26,7 @@ use self::figures::{Unseen, figures};
 use self::loss::loss;
 pub use self::show::show;
 use self::stream::{CHUNK, Course, Stream};
+pub use self::windows::synthetic;
 use super::artefact::{self, ArtefactError};
 use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
 use super::network::{Backbone, Head, Named, Size, redraw};

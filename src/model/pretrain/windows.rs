@@ -21,6 +21,9 @@ const PAIRS: f64 = 0.2;
 /// cost more.
 pub(super) const FUTURES: [(usize, usize); 4] = [(64, 65), (32, 15), (128, 15), (256, 5)];
 
+/// Keeps the plants of a fine-tune job from being those of pretraining, where seeds are small too.
+const FINE_TUNING: u64 = 0x6669_6e65 << 32;
+
 /// An example, and where it came from.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -30,13 +33,27 @@ pub(super) struct Item {
     pub(super) partner_next: bool,
 }
 
+/// `windows` windows of synthetic plants with the network's context and `future` steps: what
+/// fine-tuning replays, so that a head stays able to serve plants that behave otherwise.
+#[must_use]
+pub fn synthetic(seed: u64, windows: usize, future: usize) -> Vec<Example> {
+    let made = (0..).flat_map(|index| items_of(seed ^ FINE_TUNING, index, Some((CONTEXT, future))));
+    made.map(|item| item.example).take(windows).collect()
+}
+
 /// The windows of one record, or of one pair of records.
 pub(super) fn items(seed: u64, index: u64) -> Vec<Item> {
+    items_of(seed, index, None)
+}
+
+/// The same with the shape wanted instead of drawn ones.
+fn items_of(seed: u64, index: u64, only: Option<(usize, usize)>) -> Vec<Item> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     if draw.random_bool(PAIRS)
         && let Some(pair) = prior::pair(seed, index, RECORD)
     {
-        let shape = shape(&mut draw);
+        let drawn = shape(&mut draw);
+        let shape = only.unwrap_or(drawn);
         let plan = Plan { origin: pair.at, history: history_length(&mut draw), since_fit: 0, shape };
         let both = (window(&pair.base, plan), window(&pair.other, plan));
         return match both {
@@ -47,7 +64,8 @@ pub(super) fn items(seed: u64, index: u64) -> Vec<Item> {
     let record = prior::record(seed, index, RECORD);
     (0..FROM_RECORD)
         .filter_map(|_| {
-            let shape = shape(&mut draw);
+            let drawn = shape(&mut draw);
+            let shape = only.unwrap_or(drawn);
             let last = RECORD - shape.1;
             let origin = match record.restart {
                 // Just after a restart only a few samples tell the state.

@@ -4,6 +4,7 @@ mod jobs;
 mod routes;
 mod serving;
 mod store;
+mod teacher;
 mod workers;
 
 use std::ops::ControlFlow;
@@ -23,6 +24,7 @@ use crate::asset::Assets;
 use crate::clock::Clock;
 use crate::db::fixture;
 use crate::ids::AssetId;
+use crate::model::Recipe;
 use crate::reading::Readings;
 use crate::score::{ScoreCard, Scored};
 
@@ -113,7 +115,9 @@ fn candidate(crps: f64) -> Candidate {
         weights: vec![1, 2, 3, (crps * 100.0) as u8],
         calibration: json!({"level": [1.0]}),
         curve: vec![CurvePoint { step: 20, train_loss: 0.5, validation_loss: 0.6 }],
-        holdout: Evaluation { recent, older: None },
+        recipe: Recipe { learning_rate: Some(3e-4), ..Recipe::default() },
+        note: None,
+        holdout: Evaluation { recent, older: None, only_bands: false },
     }
 }
 

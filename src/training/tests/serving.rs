@@ -116,7 +116,7 @@ async fn a_late_result_leaves_no_trace() {
     let (better, best) = (candidate(0.8), candidate(0.7));
     let verdict = |c: &Candidate| judge(&c.holdout, "the base model", &Gate::default(), 0);
     let finish = async |lease, candidate: &Candidate| {
-        succeed(&yard.db, &yard.clock, lease, candidate, &verdict(candidate), &json!({}), None).await.unwrap()
+        succeed(&yard.db, &yard.clock, lease, candidate, &verdict(candidate), None).await.unwrap()
     };
     // Both at once: exactly one is promoted, and it is the heir's.
     let (late, heir) = tokio::join!(finish(late, &better), finish(heir, &best));
@@ -135,7 +135,7 @@ async fn a_promotion_by_hand_while_learning_is_not_overruled() {
     yard.training.promote("pump", 1).await.unwrap();
     let candidate = candidate(0.5);
     let verdict = judge(&candidate.holdout, "the base model", &Gate::default(), 0);
-    let finish = succeed(&yard.db, &yard.clock, lease, &candidate, &verdict, &json!({}), None).await.unwrap();
+    let finish = succeed(&yard.db, &yard.clock, lease, &candidate, &verdict, None).await.unwrap();
     let Finish::Succeeded { version: 2, verdict } = finish else { panic!("{finish:?}") };
     assert!(!verdict.promoted && verdict.reason.starts_with("another version was promoted while it learned"));
     assert_eq!(yard.serving().await, 1);
@@ -150,7 +150,7 @@ async fn a_result_that_comes_after_a_cancel_is_not_kept() {
     yard.training.cancel(job.id).await.unwrap();
     let candidate = candidate(0.5);
     let verdict = judge(&candidate.holdout, "the base model", &Gate::default(), 0);
-    let finish = succeed(&yard.db, &yard.clock, lease, &candidate, &verdict, &json!({}), None).await.unwrap();
+    let finish = succeed(&yard.db, &yard.clock, lease, &candidate, &verdict, None).await.unwrap();
     assert_eq!(finish, Finish::Cancelled);
     assert_eq!((yard.job(&job).await.status, store::versions(&yard.db).await), (Status::Cancelled, 0));
 }

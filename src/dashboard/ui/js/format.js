@@ -151,5 +151,6 @@ export function trust(answer) {
   const cover = skill.coverage_80 === null || skill.coverage_80 === undefined ? "" : `${percent(skill.coverage_80)} of the truth fell into the 80\u202f% band`;
   const windows = skill.windows ? ` over ${skill.windows} past windows` : "";
   const measured = [better, cover].filter(Boolean).join(", and ");
-  return `${who}${why}. ${measured ? `Measured${windows}, ${measured}.` : ""}`.trim();
+  const served = skill.served ? ` Of what it forecast since, the band held ${percent(skill.served.coverage_80)}.` : "";
+  return `${who}${why}. ${measured ? `Measured${windows}, ${measured}.` : ""}${served}`.trim();
 }

@@ -10,6 +10,7 @@ const ROWS = /** @type {[string, string, string, boolean][]} */ ([
   ["rmse", "RMSE", "Root mean squared error of the median, in deviations of the signal; less is better.", true],
   ["mae", "MAE", "Mean absolute error of the median, in deviations of the signal; less is better.", true],
   ["coverage_80", "In the 80\u202f% band", "Share of the truth inside the band; honest is 80 %.", false],
+  ["coverage_95", "In the 95\u202f% band", "Share of the truth inside the band; honest is 95 %.", false],
 ]);
 
 /** @param {any} scores @returns {HTMLElement | null} */

@@ -1,0 +1,198 @@
+//! What a head learns from: windows with what came after them, and how a step mixes them.
+//!
+//! The features of every window are computed once, without gradients. A step draws from three
+//! sources in shares that do not change: the newest windows, older ones of the same asset, and
+//! synthetic plants. Every draw comes from the generator that the caller seeded.
+
+use std::borrow::Borrow;
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+
+use super::base::Base;
+use super::loss::{masked_mean, pinball};
+use super::network::{Features, Head};
+use super::recipe::Recipe;
+use super::window::{Batch, Window};
+
+/// Windows whose features are computed at a time.
+const CHUNK: usize = 64;
+
+/// A window and what came after it.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// What was known.
+    pub window: Window,
+    /// `window.future` values in the window's normalised units; NaN where nothing was measured.
+    pub truth: Vec<f32>,
+    /// What an error is measured in, normalised units: the deviation of the stretch, kept away
+    /// from 0 so that a signal at rest does not outweigh all others.
+    pub unit: f32,
+}
+
+impl Example {
+    /// A window and `window.future` values that followed.
+    #[must_use]
+    pub fn new(window: Window, truth: Vec<f32>) -> Self {
+        let measured =
+            window.target.iter().zip(&window.known).filter(|(_, known)| **known > 0.0).map(|(value, _)| *value);
+        let values: Vec<f32> = measured.chain(truth.iter().copied().filter(|value| value.is_finite())).collect();
+        let count = values.len().max(1) as f32;
+        let mean = values.iter().sum::<f32>() / count;
+        let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count).sqrt();
+        Self { window, truth, unit: deviation.clamp(0.4, 12.0) }
+    }
+}
+
+/// What a head learns from, and what tells it when to stop. All windows have one shape.
+#[derive(Debug, Default)]
+pub struct Lesson {
+    /// The newest windows: gradients come from these and from the next two alone.
+    pub train: Vec<Example>,
+    /// A reservoir of older windows of the asset; may be empty.
+    pub replay: Vec<Example>,
+    /// Windows of synthetic plants, as in pretraining; may be empty.
+    pub synthetic: Vec<Example>,
+    /// Later in time; decides early stopping and the learning rate.
+    pub validation: Vec<Example>,
+}
+
+/// Examples of one shape with their features: what a step draws from.
+pub(super) struct Material {
+    features: Features,
+    /// The bank's answer over the future, `[n, future]`.
+    batch: Batch,
+    truth: Tensor,
+    known: Tensor,
+    unit: Tensor,
+}
+
+impl Material {
+    /// Computes the features of at least one example.
+    pub(super) fn new<'a>(base: &Base, examples: impl IntoIterator<Item = &'a Example>) -> Self {
+        let examples: Vec<&Example> = examples.into_iter().collect();
+        tch::no_grad(|| {
+            let windows: Vec<&Window> = examples.iter().map(|example| &example.window).collect();
+            let parts: Vec<Features> =
+                windows.chunks(CHUNK).map(|chunk| base.backbone.features(&Batch::stack(chunk, None))).collect();
+            let batch = Batch::stack(&windows, None);
+            let (truth, known) = truths(&examples);
+            let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
+            Self { features: Features::concat(&parts), batch, truth, known, unit }
+        })
+    }
+
+    /// Steps ahead.
+    pub(super) fn future(&self) -> usize {
+        self.batch.future as usize
+    }
+
+    /// Mean loss of a head on the chosen rows, or on all.
+    pub(super) fn loss(&self, head: &Head, rows: Option<&Tensor>, mask: Option<&Tensor>) -> Tensor {
+        let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |index| tensor.index_select(0, index));
+        let corrections = match rows {
+            Some(index) => head.corrections(&self.features.rows(index), mask),
+            None => head.corrections(&self.features, mask),
+        };
+        let bank = pick(&self.batch.bank).narrow(1, self.batch.context, self.batch.future);
+        let answer = bank.unsqueeze(-1) + pick(&self.batch.scale).view([-1, 1, 1]) * corrections;
+        masked_mean(&pinball(&answer, &pick(&self.truth)), &pick(&self.known), &pick(&self.unit))
+    }
+}
+
+/// Truths with 0 in the gaps, and flags: both `[n, future]`.
+pub(super) fn truths<E: Borrow<Example>>(examples: &[E]) -> (Tensor, Tensor) {
+    let future = examples.first().map_or(0, |example| example.borrow().window.future);
+    let flat: Vec<f32> = examples.iter().flat_map(|example| &example.borrow().truth).copied().collect();
+    let known: Vec<f32> = flat.iter().map(|value| f32::from(value.is_finite())).collect();
+    let filled: Vec<f32> = flat.iter().map(|value| if value.is_finite() { *value } else { 0.0 }).collect();
+    let shape = [examples.len() as i64, future as i64];
+    (Tensor::from_slice(&filled).view(shape), Tensor::from_slice(&known).view(shape))
+}
+
+/// How many rows of a step come from where. The rows of a [`Material`] lie in the order newest,
+/// replayed, synthetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mix {
+    /// Rows that there are of each source.
+    have: [usize; 3],
+    /// Rows of each source in a step.
+    take: [usize; 3],
+}
+
+impl Mix {
+    /// The shares of a recipe. A source without windows leaves its share to the newest ones.
+    pub(super) fn new(recipe: &Recipe, lesson: &Lesson) -> Self {
+        let have = [lesson.train.len(), lesson.replay.len(), lesson.synthetic.len()];
+        let size = (recipe.batch as usize).min(have[0] + have[1]);
+        let share = |share: f64, have: usize| if have == 0 { 0 } else { (size as f64 * share).round() as usize };
+        let (replay, synthetic) = (share(recipe.replay, have[1]), share(recipe.synthetic, have[2]));
+        Self { have, take: [size.saturating_sub(replay + synthetic), replay, synthetic] }
+    }
+
+    /// Windows in a step.
+    pub(super) fn size(&self) -> usize {
+        self.take.iter().sum()
+    }
+
+    /// The rows of one step, with repetition.
+    pub(super) fn rows(&self, draw: &mut ChaCha8Rng) -> Vec<i64> {
+        let mut rows = Vec::with_capacity(self.size());
+        let mut first = 0;
+        for (have, take) in self.have.into_iter().zip(self.take) {
+            rows.extend((0..take).map(|_| draw.random_range(first..first + have) as i64));
+            first += have;
+        }
+        rows
+    }
+}
+
+/// Mean loss of a head on all rows, without gradients; NaN when libtorch fails.
+pub(super) fn validate(material: &Material, head: &Head) -> f64 {
+    tch::no_grad(|| f64::try_from(material.loss(head, None, None).to_kind(Kind::Double)).unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    fn mix(have: [usize; 3], batch: u32) -> Mix {
+        let window = Window {
+            context: 16,
+            future: 16,
+            target: vec![0.0; 16],
+            known: vec![1.0; 16],
+            bank: vec![0.0; 32],
+            spread: vec![0.0; 32],
+            inputs: Vec::new(),
+            restart: None,
+            scale: 1.0,
+        };
+        let some = |count: usize| vec![Example::new(window.clone(), vec![0.0; 16]); count];
+        let lesson =
+            Lesson { train: some(have[0]), replay: some(have[1]), synthetic: some(have[2]), validation: Vec::new() };
+        Mix::new(&Recipe { batch, ..Recipe::default() }, &lesson)
+    }
+
+    #[test]
+    fn a_step_is_mixed_as_the_recipe_says() {
+        assert_eq!(mix([100, 50, 20], 32).take, [19, 10, 3]);
+        assert_eq!(mix([100, 0, 20], 32).take, [29, 0, 3]);
+        assert_eq!(mix([100, 50, 0], 32).take, [22, 10, 0]);
+        assert_eq!(mix([4, 2, 20], 32).take, [3, 2, 1], "no more than there are");
+    }
+
+    #[test]
+    fn rows_lie_within_their_source() {
+        let mix = mix([100, 50, 20], 32);
+        let mut draw = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..50 {
+            let rows = mix.rows(&mut draw);
+            let count = |from: i64, to: i64| rows.iter().filter(|row| (from..to).contains(*row)).count();
+            assert_eq!([count(0, 100), count(100, 150), count(150, 170)], [19, 10, 3]);
+        }
+    }
+}

@@ -5,9 +5,10 @@
 //! quantile regression (Romano et al. 2019) for the 80 % and the 95 % band, for each target and
 //! block of the horizon, with the levels between them in between. Quantiles stay sorted.
 //!
-//! Windows overlap, so a slice holds far fewer independent truths than truths; neighbouring blocks
-//! are pooled while there are few of them, and what only the slice is like is taken out by asking
-//! the shipped head about the slice and about a longer past ([`Control`]).
+//! Windows overlap, so a slice holds far fewer independent truths than truths. While there are few,
+//! neighbouring blocks are pooled, and the factors lean toward those of the longer past that the
+//! head learned from: with a frozen backbone and early stopping these are only a little too narrow,
+//! while a short slice may be of another season altogether.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +22,11 @@ pub const BLOCK: usize = 16;
 const FEWEST: usize = 40;
 /// Independent truths for which neighbouring blocks are pooled.
 const ENOUGH: f64 = 40.0;
-/// Independent truths of the slice that weigh as much as the longer past.
-const TRUSTED: f64 = 60.0;
+/// Independent truths of the slice that weigh as much as the longer past. Measured on stretches of
+/// 2,000 to 14,400 steps of four real and simulated plants: the mean coverage is least wrong so.
+const TRUSTED: f64 = 40.0;
 /// A factor outside these says that something else is wrong.
 const WIDEST: (f64, f64) = (0.3, 6.0);
-/// The control moves a factor by at most this much either way.
-const CONTROLLED: f64 = 2.0;
 
 /// Places in [`LEVELS`] of the ends of the 80 % band.
 const INNER: (usize, usize) = (2, 18);
@@ -60,16 +60,6 @@ pub struct Answered<'a> {
     pub origins: &'a [usize],
 }
 
-/// The shipped head on the slice that the widths are found on, and on a longer past, which it has
-/// not seen either.
-#[derive(Clone, Copy, Debug)]
-pub struct Control<'a> {
-    /// The same windows as the slice.
-    pub slice: Answered<'a>,
-    /// More of the past.
-    pub past: Answered<'a>,
-}
-
 /// Factors of one block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Widths {
@@ -87,15 +77,14 @@ struct Seen {
 }
 
 impl Calibration {
-    /// Finds a target's factors on a slice that the head did not learn from.
-    pub fn fit(&mut self, target: &str, slice: Answered<'_>, control: Option<Control<'_>>) {
+    /// Finds a target's factors on a slice that the head did not learn from; `past` is what it
+    /// learned from, or as much that it did not.
+    pub fn fit(&mut self, target: &str, slice: Answered<'_>, past: Option<Answered<'_>>) {
         let mut found = factors(slice);
-        if let Some(control) = control {
-            let share = TRUSTED / (TRUSTED + independent(slice.origins) * found.len() as f64);
-            let (there, past) = (factors(control.slice), factors(control.past));
-            for ((own, there), past) in found.iter_mut().zip(there).zip(past) {
-                *own = own.corrected(there, past, share);
-            }
+        if let Some(past) = past.filter(|past| !past.answers.is_empty()) {
+            let count = independent(slice.origins);
+            let share = count / (count + TRUSTED);
+            found = found.iter().zip(factors(past)).map(|(own, past)| past.toward(*own, share)).collect();
         }
         self.widths.insert(target.to_owned(), found.iter().map(|widths| widths.inner).collect());
         self.tails.insert(target.to_owned(), found.iter().map(|widths| widths.tail).collect());
@@ -139,14 +128,10 @@ impl Widths {
         }
     }
 
-    /// What the shipped head needs on a longer past, relative to what it needs `there`, moves the
-    /// factors by a share of the difference, in logarithms.
-    fn corrected(self, there: Self, past: Self, share: f64) -> Self {
-        let moved = |own: f64, there: f64, past: f64| {
-            let ratio = (past / there).clamp(1.0 / CONTROLLED, CONTROLLED);
-            (own * ratio.powf(share)).clamp(WIDEST.0, WIDEST.1)
-        };
-        Self { inner: moved(self.inner, there.inner, past.inner), tail: moved(self.tail, there.tail, past.tail) }
+    /// A share of the way to other factors, in logarithms.
+    fn toward(self, other: Self, share: f64) -> Self {
+        let between = |from: f64, to: f64| from.powf(1.0 - share) * to.powf(share);
+        Self { inner: between(self.inner, other.inner), tail: between(self.tail, other.tail) }
     }
 }
 
@@ -187,13 +172,13 @@ fn factors(answered: Answered<'_>) -> Vec<Widths> {
     let each = independent(answered.origins);
     (0..blocks.len())
         .map(|block| {
-            let (pooled, count) = pooled(&blocks, block, each);
+            let pooled = pooled(&blocks, block, each);
             if pooled.len() < FEWEST {
                 return Widths::NONE;
             }
             let clamp = |factor: f64| factor.clamp(WIDEST.0, WIDEST.1);
-            let inner = clamp(conformal(pooled.iter().map(|seen| seen.inner()).collect(), 0.8, count));
-            let tail = clamp(conformal(pooled.iter().map(|seen| seen.tail(inner)).collect(), 0.95, count));
+            let inner = clamp(conformal(pooled.iter().map(|seen| seen.inner()).collect(), 0.8, each));
+            let tail = clamp(conformal(pooled.iter().map(|seen| seen.tail(inner)).collect(), 0.95, each));
             Widths { inner, tail }
         })
         .collect()
@@ -207,14 +192,14 @@ fn independent(origins: &[usize]) -> f64 {
 }
 
 /// A block with as many neighbours on either side as it takes to have [`ENOUGH`] independent
-/// truths, and how many they are.
-fn pooled(blocks: &[Vec<Seen>], block: usize, each: f64) -> (Vec<Seen>, f64) {
+/// truths.
+fn pooled(blocks: &[Vec<Seen>], block: usize, each: f64) -> Vec<Seen> {
     let mut reach = 0;
     loop {
         let (from, to) = (block.saturating_sub(reach), (block + reach + 1).min(blocks.len()));
         let count = each * (to - from) as f64;
         if count >= ENOUGH || to - from == blocks.len() {
-            return (blocks[from..to].iter().flatten().copied().collect(), count);
+            return blocks[from..to].iter().flatten().copied().collect();
         }
         reach += 1;
     }
@@ -321,22 +306,22 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_slice_is_like_is_taken_out() {
-        // A calm slice of a past that wavers twice as much, asked about a head that is as narrow
-        // as the shipped one: the slice alone says 1, the past says 2.
+    fn a_short_slice_leans_on_the_longer_past() {
+        // A calm slice of a past that wavers twice as much.
         let (answers, calm) = case(1.0, 1, normal(2));
         let mut draw = normal(3);
         let (_, past) = case(1.0, 1, |step| 2.0 * draw(step));
         let origins = apart(WINDOWS);
-        let short = 8;
-        let slice = Answered { answers: &answers[..short], truths: &calm[..short], origins: &origins[..short] };
         let past = Answered { answers: &answers, truths: &past, origins: &origins };
-        let mut alone = Calibration::default();
-        alone.fit("level", slice, None);
-        let mut controlled = Calibration::default();
-        controlled.fit("level", slice, Some(Control { slice, past }));
-        assert!(alone.widths["level"][0] < 1.4, "{alone:?}");
-        assert!(controlled.widths["level"][0] > 1.5, "{controlled:?}");
+        let width = |windows: usize| {
+            let slice =
+                Answered { answers: &answers[..windows], truths: &calm[..windows], origins: &origins[..windows] };
+            let mut calibration = Calibration::default();
+            calibration.fit("level", slice, Some(past));
+            calibration.widths["level"][0]
+        };
+        let (short, long) = (width(8), width(WINDOWS));
+        assert!(short > 1.6 && long < 1.2, "{short} of few, {long} of many");
     }
 
     #[test]

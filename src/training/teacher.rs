@@ -11,7 +11,7 @@ use super::dataset::{Dataset, NEEDED, Parts, STEPS, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::Asset;
 use crate::features::{Grid, Layout, TargetExamples};
-use crate::forecast::calibration::{Answered, Calibration, Control};
+use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
 use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
@@ -177,26 +177,23 @@ impl Teacher {
 }
 
 impl Class<'_> {
-    /// Bands for a head, found on windows that its gradients never saw; the base model's own
-    /// head, which saw none of this asset, is the control on all windows up to there.
+    /// Bands for a head, found on windows that its gradients never saw, and on those that they did.
     fn calibrate(&self, weights: &[u8]) -> Result<Calibration, LearnError> {
         let mut calibration = Calibration::default();
         let Dataset { fresh, replay, stopping, calibrating, .. } = &self.dataset;
         for (target, slice) in calibrating.iter().enumerate() {
-            let (own, shipped) = (self.said(Some(weights), &[slice])?, self.said(None, &[slice])?);
             let past = [&replay[target], &fresh[target], &stopping[target]];
-            let past = self.said(None, &past)?;
-            let control = Control { slice: shipped.answered(), past: past.answered() };
-            calibration.fit(name(self.asset, slice.target), own.answered(), Some(control));
+            let (own, past) = (self.said(weights, &[slice])?, self.said(weights, &past)?);
+            calibration.fit(name(self.asset, slice.target), own.answered(), Some(past.answered()));
         }
         Ok(calibration)
     }
 
     /// What a head says of windows in normalised units, and what happened.
-    fn said(&self, weights: Option<&[u8]>, parts: &[&TargetExamples]) -> Result<Heard, LearnError> {
+    fn said(&self, weights: &[u8], parts: &[&TargetExamples]) -> Result<Heard, LearnError> {
         let mut heard = Heard::default();
         for part in parts {
-            heard.answers.extend(answers(&self.base, weights, &part.examples)?);
+            heard.answers.extend(answers(&self.base, Some(weights), &part.examples)?);
             let truth = |example: &Example| example.truth.iter().map(|value| f64::from(*value)).collect();
             heard.truths.extend(part.examples.iter().map(truth));
             heard.origins.extend(&part.origins);

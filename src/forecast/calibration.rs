@@ -177,7 +177,7 @@ fn factors(answered: Answered<'_>) -> Vec<Widths> {
                 return Widths::NONE;
             }
             let clamp = |factor: f64| factor.clamp(WIDEST.0, WIDEST.1);
-            let inner = clamp(conformal(pooled.iter().map(|seen| seen.inner()).collect(), 0.8, each));
+            let inner = clamp(conformal(pooled.iter().map(Seen::inner).collect(), 0.8, each));
             let tail = clamp(conformal(pooled.iter().map(|seen| seen.tail(inner)).collect(), 0.95, each));
             Widths { inner, tail }
         })

@@ -76,7 +76,7 @@ impl Parts {
         let (learned, validated) = (n * 6 / 10, n * 8 / 10);
         let aside = if n >= LONG { runs(FEWEST..learned, |step| is_set_aside(grid, step)) } else { Vec::new() };
         let taught = runs(FEWEST..learned, |step| !aside.iter().any(|range| range.contains(&step)));
-        let newer = (FEWEST + learned) / 2;
+        let newer = usize::midpoint(FEWEST, learned);
         let half = |from: usize, to: usize| {
             let cut = taught.iter().map(|range| range.start.max(from)..range.end.min(to));
             cut.filter(|range| range.len() >= STEPS).collect::<Vec<_>>()

@@ -50,7 +50,7 @@ fn short(seed: u64) -> Recipe {
 }
 
 fn hash(candidate: &Candidate) -> String {
-    digest(&candidate.weights).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:02x?}", digest(&candidate.weights))
 }
 
 #[test]

@@ -51,6 +51,14 @@ pub struct Future {
     pub sources: Vec<InputSource>,
 }
 
+impl Future {
+    /// Steps until the first at which an input differs.
+    fn alike(&self, other: &Self) -> usize {
+        let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
+    }
+}
+
 /// Answers to several futures.
 #[derive(Debug)]
 pub struct Said {
@@ -308,7 +316,8 @@ impl Forecasts {
                 return Ok(fallback(error.to_string()));
             }
         };
-        let distinct_answers = situation.in_units(answers, owned.len());
+        let mut distinct_answers = situation.in_units(answers, owned.len());
+        share_beginnings(&owned, &mut distinct_answers);
         Ok(Said {
             answers: places.iter().map(|place| distinct_answers[*place].clone()).collect(),
             model: Answerer {
@@ -320,5 +329,20 @@ impl Forecasts {
             version: version.as_ref().map(|version| version.head.id),
             skill: version.as_ref().map_or(situation.base_skill, |version| version.skill),
         })
+    }
+}
+
+/// Futures that begin as the first one does are answered as it is until they differ: nothing follows
+/// from what has not happened yet, while arithmetic in another row of a batch may differ in its
+/// last bit.
+fn share_beginnings(futures: &[Future], answers: &mut [Vec<Quantiles>]) {
+    let (Some((first, others)), Some((shared, own))) = (futures.split_first(), answers.split_first_mut()) else {
+        return;
+    };
+    for (future, answers) in others.iter().zip(own) {
+        for (answer, shared) in answers.iter_mut().zip(shared.iter()) {
+            let alike = first.alike(future).min(answer.len());
+            answer[..alike].copy_from_slice(&shared[..alike]);
+        }
     }
 }

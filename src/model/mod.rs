@@ -7,6 +7,8 @@
 mod artefact;
 mod base;
 pub mod engine;
+#[cfg(test)]
+mod laws;
 mod loss;
 mod network;
 pub mod pretrain;

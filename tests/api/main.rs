@@ -7,6 +7,7 @@ mod end;
 mod group_commit;
 mod hostile;
 mod hostile_readings;
+mod laws;
 mod lives;
 mod openapi;
 mod server;

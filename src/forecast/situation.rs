@@ -198,6 +198,11 @@ impl Situation {
         sorted
     }
 
+    /// Errors of the bank in the back-tests of the target at a place, a row each, in its deviations.
+    pub(super) fn errors(&self, target: usize) -> Vec<Vec<f64>> {
+        self.fits.get(target).map_or_else(Vec::new, |fit| fit.errors(&self.grid, self.grid.len()))
+    }
+
     fn windows(&self, futures: &[Future]) -> Vec<Window> {
         let steps = future_steps(self.horizon);
         let rows: Vec<Vec<Vec<f64>>> = futures.iter().map(|future| future.rows.clone()).collect();

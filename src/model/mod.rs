@@ -22,7 +22,7 @@ pub mod window;
 pub use artefact::{ArtefactError, attach, attached, digest};
 pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
-pub use network::{LEVELS, MEDIAN, Size};
+pub use network::{LEVELS, MEDIAN, NORMAL, Size};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.

@@ -29,6 +29,12 @@ pub const LEVELS: [f64; 21] = [
 ];
 /// Index of the median in [`LEVELS`].
 pub const MEDIAN: usize = 10;
+/// Quantiles of the standard normal distribution at [`LEVELS`].
+pub const NORMAL: [f64; 21] = [
+    -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
+    -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
+    2.326_348,
+];
 /// Steps that the convolution looks back.
 const TAPS: i64 = 24;
 /// Numbers that say something about a whole window.

@@ -6,13 +6,17 @@
 
 mod artefact;
 mod base;
+mod dense;
 pub mod engine;
+pub mod forward;
 #[cfg(test)]
 mod laws;
+mod lean;
 mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+mod sheet;
 pub mod store;
 pub mod trainee;
 #[cfg(test)]

@@ -15,7 +15,10 @@ use tch::{Kind, Tensor};
 
 use super::artefact::{self, ArtefactError};
 use super::base::Base;
-use super::engine::{EngineError, Quantiles, forward};
+use super::dense::Arithmetic;
+use super::engine::{EngineError, Quantiles};
+use super::forward::forward;
+use super::lean;
 use super::loss::{masked_mean, pinball};
 use super::network::{Features, Head};
 use super::recipe::{Optimizer, Recipe};
@@ -212,8 +215,11 @@ pub fn learn(
 /// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
 pub fn answer(base: &Base, weights: Option<&[u8]>, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
     match weights {
-        Some(bytes) => forward(base, &load_head(base, bytes)?, windows),
-        None => forward(base, &base.head, windows),
+        Some(bytes) => {
+            let head = lean::Head::new(&load_head(base, bytes)?, &base.backbone, Arithmetic::SERVING);
+            forward(base, &head, windows)
+        }
+        None => forward(base, &base.lean_head, windows),
     }
 }
 

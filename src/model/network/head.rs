@@ -9,11 +9,11 @@ use super::{Features, NORMAL, P, Q, S, SUMMARY, Size, TAPS};
 #[derive(Debug)]
 pub(in super::super) struct Head {
     store: nn::VarStore,
-    conv: nn::Conv1D,
-    film: nn::Linear,
-    patch: nn::Linear,
-    hidden: nn::Linear,
-    out: nn::Linear,
+    pub(in super::super) conv: nn::Conv1D,
+    pub(in super::super) film: nn::Linear,
+    pub(in super::super) patch: nn::Linear,
+    pub(in super::super) hidden: nn::Linear,
+    pub(in super::super) out: nn::Linear,
     size: Size,
 }
 

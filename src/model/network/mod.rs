@@ -19,7 +19,7 @@ use tch::{Tensor, nn};
 
 use super::window::{Batch, PATCH, SLOTS};
 
-pub(super) use backbone::Backbone;
+pub(super) use backbone::{Backbone, Block, rotary};
 pub(super) use head::Head;
 pub use size::{Named, Size};
 
@@ -36,10 +36,10 @@ pub const NORMAL: [f64; 21] = [
     2.326_348,
 ];
 /// Steps that the convolution looks back.
-const TAPS: i64 = 24;
+pub(super) const TAPS: i64 = 24;
 /// Numbers that say something about a whole window.
-const SUMMARY: i64 = 3;
-const P: i64 = PATCH as i64;
+pub(super) const SUMMARY: i64 = 3;
+pub(super) const P: i64 = PATCH as i64;
 const S: i64 = SLOTS as i64;
 const Q: i64 = LEVELS.len() as i64;
 

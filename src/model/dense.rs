@@ -37,13 +37,11 @@ impl Dense {
         let (outputs, inputs) = (size[0], size[1]);
         let laid_out = match arithmetic {
             Arithmetic::Single => weight.transpose(0, 1).contiguous(),
-            Arithmetic::Packed => weight.contiguous().view([outputs, inputs, 1, 1]).mkldnn_reorder_conv2d_weight(
-                [0, 0],
-                [1, 1],
-                [1, 1],
-                1,
-                None::<&[i64]>,
-            ),
+            Arithmetic::Packed => weight
+                .contiguous()
+                .view([outputs, inputs, 1, 1])
+                .g_to_mkldnn(None)
+                .mkldnn_reorder_conv2d_weight([0, 0], [1, 1], [1, 1], 1, None::<&[i64]>),
             Arithmetic::Brain => weight.transpose(0, 1).contiguous().to_kind(Kind::BFloat16),
         };
         let bias = bias.map(|bias| match arithmetic {
@@ -65,7 +63,7 @@ impl Dense {
                 // Rows are the pixels of one picture whose channels lie side by side.
                 let picture = rows.view([1, size[0], 1, size[1]]).permute([0, 3, 1, 2]);
                 let answer = picture.mkldnn_convolution(&self.weight, self.bias.as_ref(), [0, 0], [1, 1], [1, 1], 1);
-                answer.permute([0, 2, 3, 1]).reshape([size[0], self.outputs])
+                answer.permute([0, 2, 3, 1]).reshape([size[0], self.outputs]).contiguous()
             }
             Arithmetic::Brain => {
                 let rows = rows.to_kind(Kind::BFloat16);

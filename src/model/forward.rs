@@ -44,11 +44,17 @@ impl Forward {
     /// Gets the shipped network ready. A recording is made with `example` and answers as many
     /// windows of the same shape.
     pub fn new(way: Way, example: &[&Window]) -> Result<Self, EngineError> {
-        let base = Base::shipped()?;
+        let mut base = Base::shipped()?;
         let arithmetic = if let Way::Lean(arithmetic) = way { arithmetic } else { Arithmetic::SERVING };
         let lean =
             (lean::Backbone::new(&base.backbone, arithmetic), lean::Head::new(&base.head, &base.backbone, arithmetic));
-        let recorded = if way == Way::Recorded { Some(record(&base, example)?) } else { None };
+        let recorded = if way == Way::Recorded {
+            // What still learns cannot be a constant of a recording.
+            base.head.store_mut().freeze();
+            Some(record(&base, example)?)
+        } else {
+            None
+        };
         Ok(Self { base, way, lean, recorded })
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta};
 use counterpart::asset::{AssetType, Interval, Kind, Role, Signal, TypeDocument};
 use counterpart::expert::{History, Scale};
-use counterpart::features::{Fit, Grid, Layout};
+use counterpart::features::{Fit, Grid, Layout, Setup};
 use counterpart::forecast::{DEFAULT_QUANTILES, bands};
 use counterpart::model::window::Window;
 use counterpart::model::{Base, Quantiles, trainee};
@@ -39,7 +39,7 @@ fn main() {
         .iter()
         .map(|frames| {
             let grid = Grid::new(&asset_type, frames).unwrap();
-            Fit::new(&asset_type, &grid, &Layout::new(&asset_type, &grid), TARGET, grid.len(), STEPS)
+            Fit::new(&asset_type, &grid, &Layout::new(&asset_type, &grid), TARGET, grid.len(), STEPS, &Setup::default())
         })
         .collect();
 
@@ -96,7 +96,7 @@ fn prepare(asset_type: &AssetType, frames: &[Frame], fit: &Fit) -> Duration {
         grid.values[signal].iter().map(|value| scale.target(*value)).collect::<Vec<_>>()
     };
     let (target, inputs) = (scaled(TARGET), [scaled(0), scaled(1)]);
-    let history = History { target: &target, inputs: &inputs, starts: &[0] };
+    let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0] };
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let began = Instant::now();

@@ -155,6 +155,23 @@ impl Fit {
         self.bank.prepare(&stretch.history()).trial(&scaled, truth)
     }
 
+    /// Errors of the bank in its back-tests, oldest origin first, in normalised units: a row each, NaN
+    /// where nothing was measured. None when the grid no longer shows where the fit was made.
+    #[must_use]
+    pub fn errors(&self, grid: &Grid, until: usize) -> Vec<Vec<f64>> {
+        let Some(fitted) = self.age(grid, until).map(|age| until - age) else { return Vec::new() };
+        let error = |first: usize, (ahead, value): (usize, &f64)| {
+            let at = first + ahead;
+            let measured = grid.measured[self.target][at];
+            if measured { self.scales.target.target(grid.values[self.target][at]) - value } else { f64::NAN }
+        };
+        let rows = self.bank.traces().iter().filter_map(|trace| {
+            let first = fitted.checked_sub(trace.start_back)?;
+            Some(trace.values.iter().enumerate().map(|step| error(first, step)).collect())
+        });
+        rows.collect()
+    }
+
     /// Steps of the grid between the fit and step `until - 1`; `None` when the grid no longer
     /// shows where it was made, or has another step.
     fn age(&self, grid: &Grid, until: usize) -> Option<usize> {

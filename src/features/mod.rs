@@ -7,6 +7,8 @@
 mod examples;
 mod fit;
 mod grid;
+#[cfg(test)]
+mod laws;
 mod setup;
 mod template;
 

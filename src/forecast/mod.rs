@@ -12,8 +12,10 @@ mod grids;
 mod hindsight;
 pub mod naive;
 mod online;
+mod paths;
 pub mod refresher;
 mod routes;
+mod sampling;
 mod serving;
 mod situation;
 pub mod store;
@@ -30,6 +32,7 @@ pub use self::answer::{
 };
 use self::grids::Grids;
 pub use self::routes::router;
+pub use self::sampling::{Lots, Paths, Sampling};
 use self::serving::{ServedBands, Versions};
 pub use self::serving::{ServedSkill, Skill};
 pub use self::situation::{Future, Said, Situation};
@@ -119,6 +122,10 @@ pub struct Ask {
     pub as_of: Option<DateTime<Utc>>,
     /// Futures of inputs, by signal.
     pub inputs: std::collections::BTreeMap<String, Vec<f64>>,
+    /// Joint sample paths of each output.
+    pub samples: Option<usize>,
+    /// Decides the samples.
+    pub seed: Option<u64>,
 }
 
 /// Why a prediction was made.
@@ -145,8 +152,10 @@ impl Forecasts {
     /// for it.
     pub async fn predict(&self, asset: &str, ask: &Ask, cause: Cause) -> Result<Prediction, ForecastError> {
         let levels = checked_levels(ask.quantiles.as_deref())?;
+        let sampling = Sampling::checked(ask.samples, ask.seed)?;
         let situation = self.situation(asset, ask.as_of, ask.horizon).await?;
         let future = situation.baseline(&ask.inputs)?;
+        let lots = sampling.map(|sampling| sampling.draw(&situation, 1)).transpose()?;
         let said = self.answer(&situation, std::slice::from_ref(&future)).await?;
         let steps = situation.horizon;
         let id = PredictionId::mint(&self.clock);
@@ -156,7 +165,7 @@ impl Forecasts {
             .zip(&said.answers[0])
             .map(|(target, answer)| (situation.signal(*target).name.clone(), bands(answer, &levels, steps)))
             .collect();
-        let prediction = Prediction {
+        let mut prediction = Prediction {
             id,
             asset: situation.asset.key.clone(),
             created_at: self.clock.now(),
@@ -165,6 +174,7 @@ impl Forecasts {
             timestamps: timestamps(situation.grid.end, situation.grid.step_s, steps),
             inputs: situation.inputs(&future),
             signals,
+            paths: None,
             units: units(&situation.asset, targets.iter().chain(&situation.layout.inputs)),
             skill: said.skill,
             model: said.model,
@@ -183,6 +193,8 @@ impl Forecasts {
             }
             _ => store::keep(&self.db, situation.asset.id, &prediction, state_at, said.version, cause).await?,
         }
+        // A vintage is scored by its quantiles; its paths are the caller's alone.
+        prediction.paths = lots.map(|lots| lots.paths(&situation, &said.answers[0]));
         Ok(prediction)
     }
 

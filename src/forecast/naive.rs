@@ -1,18 +1,12 @@
 //! The forecast that anything else must beat: the last value holds, with the bands that changes
 //! over as many steps had in the past.
 
-use crate::model::{LEVELS, Quantiles};
+use crate::model::{NORMAL, Quantiles};
 
 /// Changes that are looked back on.
 const LOOK_BACK: usize = 512;
 /// Fewer changes than this say nothing about how wide a band must be.
 const FEWEST: usize = 8;
-/// Quantiles of the standard normal distribution at [`LEVELS`].
-const NORMAL: [f64; LEVELS.len()] = [
-    -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
-    -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
-    2.326_348,
-];
 
 /// Persistence over `steps` from the end of `history` (the signal's unit, finite). `wide` is the
 /// deviation to assume while the history is too short to tell.

@@ -72,6 +72,14 @@ pub(super) struct PredictRequest {
     /// Known futures of inputs, by signal: at least `horizon` values.
     #[serde(default)]
     pub inputs: BTreeMap<String, Vec<f64>>,
+    /// Joint sample paths of each output, 1 to 1,000; none when left out. At most 1,000,000 values
+    /// in all.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub samples: Option<usize>,
+    /// Decides the samples: the same seed gives the same paths. 0 when left out.
+    #[serde(default)]
+    pub seed: Option<u64>,
 }
 
 /// Which predictions.
@@ -124,7 +132,8 @@ async fn predict(
 ) -> Result<Json<Prediction>, Problem> {
     let as_of = request.as_of.as_deref().map(instant::from_text).transpose();
     let as_of = as_of.map_err(|error| Problem::invalid("/as_of", error.to_string()))?;
-    let ask = Ask { horizon: request.horizon, quantiles: request.quantiles, as_of, inputs: request.inputs };
+    let PredictRequest { horizon, quantiles, inputs, samples, seed, .. } = request;
+    let ask = Ask { horizon, quantiles, as_of, inputs, samples, seed };
     Ok(Json(forecasts.predict(&asset, &ask, Cause::Request).await?))
 }
 

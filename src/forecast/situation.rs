@@ -54,6 +54,14 @@ pub struct Future {
     pub sources: Vec<InputSource>,
 }
 
+impl Future {
+    /// Steps until the first at which an input differs.
+    fn alike(&self, other: &Self) -> usize {
+        let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
+    }
+}
+
 /// Answers to several futures.
 #[derive(Debug)]
 pub struct Said {
@@ -196,6 +204,11 @@ impl Situation {
         sorted
     }
 
+    /// Errors of the bank in the back-tests of the target at a place, a row each, in its deviations.
+    pub(super) fn errors(&self, target: usize) -> Vec<Vec<f64>> {
+        self.fits.get(target).map_or_else(Vec::new, |fit| fit.errors(&self.grid, self.grid.len()))
+    }
+
     fn windows(&self, futures: &[Future]) -> Vec<Window> {
         let steps = future_steps(self.horizon);
         let rows: Vec<Vec<Vec<f64>>> = futures.iter().map(|future| future.rows.clone()).collect();
@@ -317,7 +330,8 @@ impl Forecasts {
                 return Ok(fallback(error.to_string()));
             }
         };
-        let distinct_answers = situation.in_units(answers, owned.len());
+        let mut distinct_answers = situation.in_units(answers, owned.len());
+        share_beginnings(&owned, &mut distinct_answers);
         Ok(Said {
             answers: places.iter().map(|place| distinct_answers[*place].clone()).collect(),
             model: Answerer {
@@ -336,5 +350,20 @@ impl Forecasts {
                 ..skill
             }),
         })
+    }
+}
+
+/// Futures that begin as the first one does are answered as it is until they differ: nothing follows
+/// from what has not happened yet, while arithmetic in another row of a batch may differ in its
+/// last bit.
+fn share_beginnings(futures: &[Future], answers: &mut [Vec<Quantiles>]) {
+    let (Some((first, others)), Some((shared, own))) = (futures.split_first(), answers.split_first_mut()) else {
+        return;
+    };
+    for (future, answers) in others.iter().zip(own) {
+        for (answer, shared) in answers.iter_mut().zip(shared.iter()) {
+            let alike = first.alike(future).min(answer.len());
+            answer[..alike].copy_from_slice(&shared[..alike]);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::artefact::{self, ArtefactError};
+use super::dense::Arithmetic;
+use super::lean;
 use super::network::{Backbone, Head, Size};
 use crate::prior::Mix;
 
@@ -89,6 +91,9 @@ pub struct Base {
     pub card: BaseCard,
     pub(super) backbone: Backbone,
     pub(super) head: Head,
+    /// Both, laid out for answering.
+    pub(super) lean: lean::Backbone,
+    pub(super) lean_head: lean::Head,
 }
 
 /// The card of the shipped base model.
@@ -118,7 +123,9 @@ impl Base {
         let (mut backbone, mut head) = (Backbone::new(card.size), Head::new(card.size));
         artefact::load(weights, &mut [("backbone", backbone.store_mut()), ("head", head.store_mut())])?;
         backbone.store_mut().freeze();
-        Ok(Self { card, backbone, head })
+        let lean = lean::Backbone::new(&backbone, Arithmetic::SERVING);
+        let lean_head = lean::Head::new(&head, &backbone, Arithmetic::SERVING);
+        Ok(Self { card, backbone, head, lean, lean_head })
     }
 
     /// A new head with the base's weights.

@@ -13,14 +13,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::artefact::{self, ArtefactError};
 use super::base::{Base, BaseCard};
-use super::network::{Head, LEVELS, quantiles};
-use super::window::{Batch, Window};
+use super::dense::Arithmetic;
+use super::forward::forward;
+use super::lean::Head;
+use super::network::{self, LEVELS};
+use super::window::Window;
 use crate::ids::ModelId;
 
 /// Heads kept loaded; one is about 0.3 MB.
 const HEADS_KEPT: usize = 256;
-/// Windows in one forward pass; more are split.
-const BATCH: usize = 64;
 
 /// Settings of the model engine.
 #[derive(Clone, Debug, clap::Args)]
@@ -187,7 +188,7 @@ impl Worker {
             self.load(artefact)?;
         }
         let key = group[0].head.as_ref().map(|head| head.id);
-        let head = key.and_then(|id| self.heads.get(&id)).map_or(&self.base.head, |loaded| &loaded.head);
+        let head = key.and_then(|id| self.heads.get(&id)).map_or(&self.base.lean_head, |loaded| &loaded.head);
         let windows: Vec<&Window> = group.iter().flat_map(|request| &request.windows).collect();
         forward(&self.base, head, &windows)
     }
@@ -206,7 +207,7 @@ impl Worker {
                 for request in group {
                     let windows: Vec<&Window> = request.windows.iter().collect();
                     let head = request.head.as_ref().and_then(|artefact| self.heads.get(&artefact.id));
-                    let own = forward(&self.base, head.map_or(&self.base.head, |loaded| &loaded.head), &windows);
+                    let own = forward(&self.base, head.map_or(&self.base.lean_head, |loaded| &loaded.head), &windows);
                     let _ = request.reply.send(own);
                 }
             }
@@ -225,8 +226,9 @@ impl Worker {
             loaded.used = self.age;
             return Ok(());
         }
-        let mut head = Head::new(self.base.card.size);
+        let mut head = network::Head::new(self.base.card.size);
         artefact::load_checked(&artefact.weights, &artefact.sha256, &mut [("head", head.store_mut())])?;
+        let head = Head::new(&head, &self.base.backbone, Arithmetic::SERVING);
         if self.heads.len() >= HEADS_KEPT {
             let oldest = self.heads.iter().min_by_key(|(_, loaded)| loaded.used).map(|(id, _)| *id);
             if let Some(id) = oldest {
@@ -236,29 +238,4 @@ impl Worker {
         self.heads.insert(artefact.id, Loaded { head, used: self.age });
         Ok(())
     }
-}
-
-/// Sorted quantiles of windows of one shape, in batches.
-pub(super) fn forward(base: &Base, head: &Head, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
-    let mut answers = Vec::with_capacity(windows.len());
-    for chunk in windows.chunks(BATCH) {
-        tch::no_grad(|| {
-            let batch = Batch::stack(chunk, None);
-            let corrections = head.corrections(&base.backbone.features(&batch), None);
-            let (sorted, _) = quantiles(&batch, &corrections).sort(-1, false);
-            let numbers = Vec::<f32>::try_from(sorted.contiguous().reshape(-1)).map_err(|_| EngineError::NotFinite)?;
-            if numbers.iter().any(|number| !number.is_finite()) {
-                return Err(EngineError::NotFinite);
-            }
-            let steps = chunk[0].future;
-            answers.extend(numbers.chunks_exact(steps * LEVELS.len()).map(|window| {
-                window
-                    .chunks_exact(LEVELS.len())
-                    .map(|row| std::array::from_fn(|level| f64::from(row[level])))
-                    .collect::<Quantiles>()
-            }));
-            Ok(())
-        })?;
-    }
-    Ok(answers)
 }

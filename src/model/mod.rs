@@ -6,12 +6,18 @@
 
 mod artefact;
 mod base;
+mod dense;
 pub mod engine;
+pub mod forward;
+#[cfg(test)]
+mod laws;
+mod lean;
 mod lesson;
 mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+mod sheet;
 pub mod store;
 pub mod trainee;
 #[cfg(test)]
@@ -21,7 +27,7 @@ pub mod window;
 pub use artefact::{ArtefactError, attach, attached, digest};
 pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
-pub use network::{LEVELS, MEDIAN, NamedSize, Size};
+pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.

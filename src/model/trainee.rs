@@ -14,7 +14,10 @@ use tch::{Kind, Tensor};
 
 use super::artefact::{self, ArtefactError};
 use super::base::Base;
-use super::engine::{EngineError, Quantiles, forward};
+use super::dense::Arithmetic;
+use super::engine::{EngineError, Quantiles};
+use super::forward::forward;
+use super::lean;
 pub use super::lesson::{Example, Lesson};
 use super::lesson::{Material, Mix, validate};
 use super::network::Head;
@@ -205,8 +208,11 @@ impl Class {
 /// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
 pub fn answer(base: &Base, weights: Option<&[u8]>, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
     match weights {
-        Some(bytes) => forward(base, &load_head(base, bytes)?, windows),
-        None => forward(base, &base.head, windows),
+        Some(bytes) => {
+            let head = lean::Head::new(&load_head(base, bytes)?, &base.backbone, Arithmetic::SERVING);
+            forward(base, &head, windows)
+        }
+        None => forward(base, &base.lean_head, windows),
     }
 }
 

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use self::plan::{Clamped, Limits, Override};
 pub use self::routes::router;
 use crate::forecast::{
-    Answerer, Bands, ForecastError, Forecasts, Future, InputFuture, Situation, Skill, StateOf, bands, checked_levels,
-    frequency, level_key, quantile, tidy, units,
+    Answerer, Bands, ForecastError, Forecasts, Future, InputFuture, Lots, Paths, Sampling, Situation, Skill, StateOf,
+    bands, checked_levels, frequency, level_key, quantile, tidy, units,
 };
 use crate::model::{LEVELS, Quantiles};
 
@@ -43,6 +43,14 @@ pub struct WhatIf {
     /// Known futures of inputs, for the baseline and all scenarios.
     #[serde(default)]
     pub inputs: BTreeMap<String, Vec<f64>>,
+    /// Joint sample paths of each output in the baseline and in each scenario, 1 to 1,000; none when
+    /// left out. At most 1,000,000 values in all.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub samples: Option<usize>,
+    /// Decides the samples: the same seed gives the same paths. 0 when left out.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// The hypotheses.
     pub scenarios: Vec<Scenario>,
     /// What to do with values that the asset cannot take.
@@ -92,6 +100,9 @@ pub struct Baseline {
     pub inputs: BTreeMap<String, InputFuture>,
     /// Quantiles of each output, in its unit.
     pub signals: BTreeMap<String, Bands>,
+    /// Joint sample paths of each output, if samples were asked for: a row per sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Paths>,
 }
 
 /// A hypothesis and its consequences.
@@ -105,6 +116,10 @@ pub struct ScenarioOutcome {
     pub signals: BTreeMap<String, Bands>,
     /// Quantiles of the paired difference to the baseline.
     pub delta: BTreeMap<String, Bands>,
+    /// Joint sample paths of each output, if samples were asked for: a row per sample, which has
+    /// the same luck as that row of the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Paths>,
     /// Where overrides were brought within limits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<Clamped>,
@@ -127,6 +142,7 @@ impl Scenarios {
     pub async fn what_if(&self, asset: &str, ask: &WhatIf) -> Result<Outcome, ForecastError> {
         check_size(ask)?;
         let levels = checked_levels(ask.quantiles.as_deref())?;
+        let sampling = Sampling::checked(ask.samples, ask.seed)?;
         let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
         let values = situation.horizon * situation.layout.targets.len() * ask.scenarios.len() * levels.len();
         if values > MAX_VALUES {
@@ -135,6 +151,8 @@ impl Scenarios {
         }
         let baseline = situation.baseline(&ask.inputs)?;
         let (futures, clamps) = plan_all(&situation, &baseline, ask)?;
+        let lots = sampling.map(|sampling| sampling.draw(&situation, futures.len())).transpose()?;
+        let paths = |answers: &[Quantiles]| lots.as_ref().map(|lots: &Lots| lots.paths(&situation, answers));
         let said = self.forecasts.answer(&situation, &futures).await?;
         let (unmodified, modified) = said.answers.split_first().ok_or(ForecastError::Ending)?;
         let scenarios = ask
@@ -148,6 +166,7 @@ impl Scenarios {
                 inputs: situation.inputs(future),
                 signals: by_signal(&situation, answers, |answer| bands(answer, &levels, situation.horizon)),
                 delta: delta(&situation, unmodified, answers, &levels),
+                paths: paths(answers),
                 clamped,
             })
             .collect();
@@ -159,6 +178,7 @@ impl Scenarios {
             baseline: Baseline {
                 inputs: situation.inputs(&baseline),
                 signals: by_signal(&situation, unmodified, |answer| bands(answer, &levels, situation.horizon)),
+                paths: paths(unmodified),
             },
             scenarios,
             units: units(&situation.asset, situation.layout.targets.iter().chain(&situation.layout.inputs)),

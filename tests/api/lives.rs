@@ -30,7 +30,8 @@ fn pump(step: usize) -> f64 {
     30.0 + 10.0 * ((block * 7919) % 5) as f64
 }
 
-async fn with_history(count: usize) -> Server {
+/// A server with one tank that has so many frames behind it.
+pub(crate) async fn with_history(count: usize) -> Server {
     let server = Server::start().await;
     server.asset("tank-1").await;
     for chunk in frames(count).chunks(1_000) {

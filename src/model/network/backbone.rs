@@ -15,23 +15,24 @@ const ROTARY_BASE: f64 = 1000.0;
 #[derive(Debug)]
 pub(in super::super) struct Backbone {
     store: nn::VarStore,
-    inner: nn::Linear,
-    outer: nn::Linear,
-    skip: nn::Linear,
-    blocks: Vec<Block>,
-    norm: Tensor,
-    size: Size,
+    pub(in super::super) inner: nn::Linear,
+    pub(in super::super) outer: nn::Linear,
+    pub(in super::super) skip: nn::Linear,
+    pub(in super::super) blocks: Vec<Block>,
+    pub(in super::super) norm: Tensor,
+    pub(in super::super) size: Size,
 }
 
+/// Attention over the tokens so far, then a gated layer for each token.
 #[derive(Debug)]
-struct Block {
-    before_attention: Tensor,
-    qkv: nn::Linear,
-    merge: nn::Linear,
-    before_feed: Tensor,
-    gate: nn::Linear,
-    down: nn::Linear,
-    heads: i64,
+pub(in super::super) struct Block {
+    pub(in super::super) before_attention: Tensor,
+    pub(in super::super) qkv: nn::Linear,
+    pub(in super::super) merge: nn::Linear,
+    pub(in super::super) before_feed: Tensor,
+    pub(in super::super) gate: nn::Linear,
+    pub(in super::super) down: nn::Linear,
+    pub(in super::super) heads: i64,
 }
 
 impl Backbone {
@@ -159,7 +160,7 @@ fn rms_norm(x: &Tensor, weight: &Tensor) -> Tensor {
 }
 
 /// Rotary position embedding (Su et al. 2021): cosines and sines, `[patches, width / heads]`.
-fn rotary(size: Size, patches: i64) -> (Tensor, Tensor) {
+pub(in super::super) fn rotary(size: Size, patches: i64) -> (Tensor, Tensor) {
     let half = size.width / size.heads / 2;
     let options = (Kind::Float, Device::Cpu);
     let frequency = (Tensor::arange(half, options) * (-ROTARY_BASE.ln() / half as f64)).exp();

@@ -3,24 +3,17 @@
 use tch::nn::{self, Module as _};
 use tch::{Device, Kind, Tensor};
 
-use super::{Features, P, Q, S, SUMMARY, Size, TAPS};
-
-/// Quantiles of the standard normal distribution at [`LEVELS`].
-const NORMAL: [f64; 21] = [
-    -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
-    -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
-    2.326_348,
-];
+use super::{Features, NORMAL, P, Q, S, SUMMARY, Size, TAPS};
 
 /// Trained in fine-tuning: turns states and the raw steps into quantiles.
 #[derive(Debug)]
 pub(in super::super) struct Head {
     store: nn::VarStore,
-    conv: nn::Conv1D,
-    film: nn::Linear,
-    patch: nn::Linear,
-    hidden: nn::Linear,
-    out: nn::Linear,
+    pub(in super::super) conv: nn::Conv1D,
+    pub(in super::super) film: nn::Linear,
+    pub(in super::super) patch: nn::Linear,
+    pub(in super::super) hidden: nn::Linear,
+    pub(in super::super) out: nn::Linear,
     size: Size,
 }
 

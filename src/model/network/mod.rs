@@ -19,7 +19,7 @@ use tch::{Tensor, nn};
 
 use super::window::{Batch, PATCH, SLOTS};
 
-pub(super) use backbone::Backbone;
+pub(super) use backbone::{Backbone, Block, rotary};
 pub(super) use head::Head;
 pub use size::{NamedSize, Size};
 
@@ -29,11 +29,17 @@ pub const LEVELS: [f64; 21] = [
 ];
 /// Index of the median in [`LEVELS`].
 pub const MEDIAN: usize = 10;
+/// Quantiles of the standard normal distribution at [`LEVELS`].
+pub const NORMAL: [f64; 21] = [
+    -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
+    -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
+    2.326_348,
+];
 /// Steps that the convolution looks back.
-const TAPS: i64 = 24;
+pub(super) const TAPS: i64 = 24;
 /// Numbers that say something about a whole window.
-const SUMMARY: i64 = 3;
-const P: i64 = PATCH as i64;
+pub(super) const SUMMARY: i64 = 3;
+pub(super) const P: i64 = PATCH as i64;
 const S: i64 = SLOTS as i64;
 const Q: i64 = LEVELS.len() as i64;
 

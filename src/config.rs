@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::model::pretrain;
-use crate::{db, demo, ingest, observe, reading, server};
+use crate::{db, demo, evaluate, ingest, observe, reading, server};
 
 /// A digital twin server that learns its asset.
 #[derive(Clone, Debug, Parser)]
@@ -36,6 +36,8 @@ pub enum Role {
     Work(Box<Settings>),
     /// Train the base model on synthetic plants. The shipped one was made so.
     Pretrain(Box<pretrain::Config>),
+    /// Compare forecasters on sets with a protocol, or on a file of your own.
+    Evaluate(Box<evaluate::Config>),
     /// Print the description of the API (OpenAPI 3.1).
     Openapi,
     /// Look at the database.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, ingest, server};
+use counterpart::{db, evaluate, ingest, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -30,6 +30,7 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Demo(settings) => demo(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
+        Role::Evaluate(config) => tokio::task::block_in_place(|| evaluate::show(&config))?,
         Role::Import(import) => {
             let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
             write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;

@@ -11,6 +11,7 @@ mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+pub mod scratch;
 pub mod store;
 pub mod trainee;
 #[cfg(test)]
@@ -20,7 +21,7 @@ pub mod window;
 pub use artefact::{ArtefactError, digest};
 pub use base::{Base, BaseCard, FamilyFigures, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
-pub use network::{LEVELS, MEDIAN};
+pub use network::{LEVELS, MEDIAN, NORMAL};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.

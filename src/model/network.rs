@@ -21,7 +21,7 @@ pub const LEVELS: [f64; 21] = [
 /// Index of the median in [`LEVELS`].
 pub const MEDIAN: usize = 10;
 /// Quantiles of the standard normal distribution at [`LEVELS`].
-const NORMAL: [f64; 21] = [
+pub const NORMAL: [f64; 21] = [
     -2.326_348, -1.644_854, -1.281_552, -1.036_433, -0.841_621, -0.674_490, -0.524_401, -0.385_320, -0.253_347,
     -0.125_661, 0.0, 0.125_661, 0.253_347, 0.385_320, 0.524_401, 0.674_490, 0.841_621, 1.036_433, 1.281_552, 1.644_854,
     2.326_348,

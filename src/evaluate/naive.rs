@@ -92,7 +92,13 @@ mod tests {
     fn the_period_of_a_wave_is_found_and_noise_has_none() {
         let wave: Vec<f64> = (0..400).map(|k| (f64::from(k) * std::f64::consts::TAU / 24.0).sin()).collect();
         assert_eq!(period(&wave), Some(24));
-        let noise: Vec<f64> = (0..400_u64).map(|k| (k.wrapping_mul(2_654_435_761) % 1_000) as f64).collect();
+        let mut state = 1_u64;
+        let noise: Vec<f64> = (0..400)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) as f64
+            })
+            .collect();
         assert_eq!(period(&noise), None);
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn section(document: &Document) -> String {
         let _ = write!(text, " Errors in {}.", say("unit"));
         let number = |key: &str| record.settings.get(key).and_then(Value::as_u64);
         if let Some(stride) = number("stride") {
-            let _ = write!(text, " Every {stride}. origin.");
+            let _ = write!(text, " A window every {stride} steps.");
         }
         if let Some(look_back) = number("look_back") {
             let _ = write!(text, " Ours look back {look_back} steps.");
@@ -213,7 +213,19 @@ mod tests {
         ];
         let settings = json!({ "protocol": "60/20/20", "unit": "V", "stride": 4, "base": "small", "base_sha256": "0123456789abcdef" });
         let text = section(&Document::Series(Record { set: "tanks".into(), settings, runs }));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        ## tanks
+
+        60/20/20. Errors in V. A window every 4 steps. Base model small, 0123456789ab.
+
+        | forecaster      | windows | seeds |            RMSE |             MAE |             MSE |            CRPS |      cover 80 |      cover 95 | fit CPU-s | forecast CPU-s |
+        | --------------- | ------: | ----: | --------------: | --------------: | --------------: | --------------: | ------------: | ------------: | --------: | -------------: |
+        | persistence     |      40 |     - |          1.0000 |          0.5000 |          1.0000 |          0.4000 |         0.800 |         0.950 |       1.0 |         0.0020 |
+        | ridge           |       - |     - |               - |               - |               - |               - |             - |             - |       1.0 |         0.0020 |
+        | fine-tuned head |      40 |     2 | 0.6000 ± 0.1414 | 0.5000 ± 0.0000 | 0.3700 ± 0.1697 | 0.4000 ± 0.0000 | 0.800 ± 0.000 | 0.950 ± 0.000 |       1.0 |         0.0020 |
+
+        ridge: too few training rows.
+        ");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::model::pretrain;
-use crate::{db, demo, ingest, observe, prior, reading, server};
+use crate::{db, demo, evaluate, ingest, observe, prior, reading, server};
 
 /// A digital twin server that learns its asset.
 #[derive(Clone, Debug, Parser)]
@@ -38,6 +38,8 @@ pub enum Role {
     Pretrain(Box<pretrain::Config>),
     /// Draw the synthetic plants that the base model learns from, as charts, and count their mix.
     Prior(prior::command::Config),
+    /// Compare forecasters on sets with a protocol, or on a file of your own.
+    Evaluate(Box<evaluate::Config>),
     /// Print the description of the API (OpenAPI 3.1).
     Openapi,
     /// Look at the database.

@@ -31,5 +31,6 @@ pub mod training;
 // Roof: put together here, and only here.
 pub mod dashboard;
 pub mod demo;
+pub mod evaluate;
 pub mod server;
 pub mod config;

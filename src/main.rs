@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, ingest, prior, server};
+use counterpart::{db, evaluate, ingest, prior, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -34,6 +34,7 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
             let mix = prior::command::run(&config).context("the sheets cannot be written")?;
             write!(std::io::stdout(), "{mix}").context("the statistics cannot be printed")?;
         }
+        Role::Evaluate(config) => tokio::task::block_in_place(|| evaluate::show(&config))?,
         Role::Import(import) => {
             let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
             write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;

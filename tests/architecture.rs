@@ -45,6 +45,7 @@ const PLAN: &[(&str, u8)] = &[
     ("alarm", THIRD),
     ("dashboard", ROOF),
     ("demo", ROOF),
+    ("evaluate", ROOF),
     ("server", ROOF),
     ("config", ROOF),
 ];

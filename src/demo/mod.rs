@@ -185,7 +185,8 @@ fn rounded(value: f64) -> Value {
     json!((value * 1e4).round() / 1e4)
 }
 
-fn document() -> Value {
+/// What the type of the demo says.
+pub(crate) fn document() -> Value {
     json!({
         "description": "A pump fills two tanks in series; a valve drains the second, a heater warms it.",
         "interval": "PT1S",

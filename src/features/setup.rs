@@ -149,8 +149,10 @@ pub struct Lessons {
     pub until: usize,
     /// Steps that are kept aside to judge by.
     pub aside: Vec<Range<usize>>,
-    /// Steps ahead.
+    /// Steps ahead that matter most.
     pub horizon: usize,
+    /// Steps ahead that a map from lags answers.
+    pub reach: usize,
     /// The kind of plant, where it is known.
     pub template: Option<Template>,
 }
@@ -158,7 +160,7 @@ pub struct Lessons {
 /// Learns a study for every target of a grid; `None` where nothing can be learned. Costs seconds.
 #[must_use]
 pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Studies>> {
-    let &Lessons { validation, until, horizon, template, .. } = lessons;
+    let &Lessons { validation, until, horizon, reach, template, .. } = lessons;
     if validation < LEAST_TAUGHT || until <= validation || until > grid.len() {
         return layout.targets.iter().map(|_| None).collect();
     }
@@ -176,5 +178,5 @@ pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Stud
             History { target, inputs: &inputs, others, starts: &starts }
         })
         .collect();
-    Studies::learn(&histories, &Aim { horizon, validation, aside: lessons.aside.clone(), template })
+    Studies::learn(&histories, &Aim { horizon, reach, validation, aside: lessons.aside.clone(), template })
 }

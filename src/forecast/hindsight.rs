@@ -178,6 +178,7 @@ mod tests {
             signals: BTreeMap::from([("level".to_owned(), bands)]),
             units: BTreeMap::new(),
             skill: None,
+            paths: None,
         };
         Due { asset: AssetId(1), seq: 1, model: None, prediction, online: None }
     }

@@ -17,6 +17,7 @@ mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+pub mod scratch;
 mod sheet;
 pub mod store;
 pub mod trainee;

@@ -223,7 +223,7 @@ fn load_head(base: &Base, bytes: &[u8]) -> Result<Head, ArtefactError> {
 }
 
 /// Short warm-up, then a cosine down to a twentieth.
-fn schedule(step: u32, steps: u32) -> f64 {
+pub(super) fn schedule(step: u32, steps: u32) -> f64 {
     let warm = (f64::from(step) / 10.0).min(1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * f64::from(step) / f64::from(steps)).cos());
     warm * (0.95 * cosine + 0.05)

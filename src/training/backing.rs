@@ -13,6 +13,8 @@ const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
 /// Windows over all targets that choose among contexts, and that studies are weighed on.
 const CHOOSING: usize = 48;
 const WEIGHING: usize = 120;
+/// Steps ahead that a map from lags answers: as far as a day of quarter hours, and more.
+const REACH: usize = 128;
 /// A study with a smaller share of the answer than this is not worth keeping.
 const LEAST_SHARE: f64 = 0.02;
 
@@ -45,6 +47,7 @@ impl Backing {
             until: parts.holdout.start,
             aside: parts.older.clone(),
             horizon: STEPS,
+            reach: REACH,
             template: asset_type.document.template.map(Into::into),
         };
         let studies = study(grid, layout, &lessons);

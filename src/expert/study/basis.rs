@@ -259,6 +259,8 @@ impl Basis {
             seen.extend(memory.held());
         }
         seen.extend_from_slice(&held.seen);
+        // Beyond what was fitted the answer goes on as at its end.
+        let ahead = ahead.min(self.horizon);
         seen.push(2.0 * (ahead as f64).ln() / (self.horizon as f64).ln() - 1.0);
         seen
     }

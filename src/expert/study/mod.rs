@@ -118,8 +118,10 @@ const WHOLE: usize = 3;
 /// What to learn a study for.
 #[derive(Clone, Debug, Default)]
 pub struct Aim {
-    /// Steps ahead.
+    /// Steps ahead that matter most.
     pub horizon: usize,
+    /// Steps ahead that a map from lags answers, no fewer; beyond them its last answer holds.
+    pub reach: usize,
     /// Where the part begins that chooses and validates; everything before it teaches.
     pub validation: usize,
     /// Stretches, in order, whose readings are set aside to judge by; a template alone may see them.
@@ -159,7 +161,7 @@ impl Studies {
         let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, end };
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
-        let mut pooled = pooled::learn(&contexts, &parts, aim.horizon).unwrap_or_default().into_iter();
+        let mut pooled = pooled::learn(&contexts, &parts, aim.reach.max(aim.horizon)).unwrap_or_default().into_iter();
         let known = histories.iter().zip(scaled.iter().zip(&contexts));
         known
             .map(|(history, (scaled, context))| {

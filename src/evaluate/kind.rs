@@ -1,0 +1,107 @@
+//! The forecasters of every table, in their order.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::EvaluateError;
+use super::arx::Arx;
+use super::forecaster::{Banded, Forecaster, Point};
+use super::naive::{Persistence, Seasonal};
+use super::ours::{BankOnly, Corrected, Material, Views};
+use super::ridge::Ridge;
+use super::task::Task;
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The last value holds.
+    Persistence,
+    /// The last season repeats itself.
+    Seasonal,
+    /// A linear difference equation, run free.
+    Arx,
+    /// A linear regression for each step of the horizon.
+    Ridge,
+    /// The expert bank alone.
+    Bank,
+    /// The bank, corrected by the base model as it is shipped.
+    ZeroShot,
+    /// The bank, corrected by a head that a fine-tune job made.
+    FineTuned,
+    /// The bank, corrected by a network that was not pretrained.
+    Scratch,
+}
+
+impl Kind {
+    pub(super) fn all() -> &'static [Self] {
+        <Self as clap::ValueEnum>::value_variants()
+    }
+
+    /// For readers.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Persistence => "persistence",
+            Self::Seasonal => "seasonal naive",
+            Self::Arx => "ARX",
+            Self::Ridge => "ridge",
+            Self::Bank => "bank",
+            Self::ZeroShot => "bank + corrector, zero-shot",
+            Self::FineTuned => "fine-tuned head",
+            Self::Scratch => "same network from scratch",
+        }
+    }
+
+    /// Whether a seed decides anything.
+    pub(super) fn is_random(self) -> bool {
+        matches!(self, Self::FineTuned | Self::Scratch)
+    }
+
+    /// Whether it is one of ours, which share the bank's windows.
+    pub(super) fn needs_views(self) -> bool {
+        self >= Self::Bank
+    }
+
+    /// Learns on a task.
+    pub(super) fn learn(
+        self,
+        task: &Task,
+        views: Option<&Rc<Views>>,
+        material: Option<&Material>,
+        seed: u64,
+    ) -> Result<Box<dyn Forecaster>, EvaluateError> {
+        let views = || views.ok_or(EvaluateError::Broken("no windows".into()));
+        let too_little = || EvaluateError::Broken("too few training rows".into());
+        Ok(match self {
+            Self::Persistence => banded(Persistence::new(task), task),
+            Self::Seasonal => banded(Seasonal::new(task), task),
+            Self::Arx => {
+                let mut arx = Banded::new(Arx::choose(task).ok_or_else(too_little)?, task);
+                if task.protocol.refit {
+                    arx.point_mut().refit(&(task.protocol.train.start..task.protocol.validation.end));
+                }
+                Box::new(arx)
+            }
+            Self::Ridge => {
+                let mut ridge = Banded::new(Ridge::choose(task).ok_or_else(too_little)?, task);
+                if task.protocol.refit {
+                    ridge.point_mut().refit(&(task.protocol.train.start..task.protocol.validation.end));
+                }
+                Box::new(ridge)
+            }
+            Self::Bank => Box::new(BankOnly::new(task, views()?)),
+            Self::ZeroShot => Box::new(Corrected::zero_shot(task, views()?)?),
+            Self::FineTuned => Box::new(Corrected::fine_tuned(task, views()?, seed)?),
+            Self::Scratch => {
+                let material = material.ok_or(EvaluateError::Broken("nothing to learn from".into()))?;
+                Box::new(Corrected::from_scratch(task, views()?, material, seed)?)
+            }
+        })
+    }
+}
+
+fn banded<P: Point + 'static>(point: P, task: &Task) -> Box<dyn Forecaster> {
+    Box::new(Banded::new(point, task))
+}

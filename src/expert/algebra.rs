@@ -4,6 +4,8 @@
 //! the Gram matrix of a history that ends there. Everything runs on the calling thread.
 //! Deliberately absent: any other decomposition; a ridge makes every system positive definite.
 
+use std::ops::Range;
+
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
@@ -62,10 +64,16 @@ impl Gram {
         self.rows += other.rows;
     }
 
-    /// Like [`Gram::solve`] with some of the features alone: `columns` (ascending), of which `free`
-    /// pays no ridge but [`FREE`]. The weights of all other features are 0.
-    pub(super) fn solve_with(&self, columns: &[usize], free: usize, ridge: f64) -> Option<Vec<f64>> {
-        let (count, target) = (columns.len(), self.sums.nrows() - 1);
+    /// Weights on some of the columns (ascending), of which `free` pays no ridge but [`FREE`], for each
+    /// of the columns `targets`: one column of the result each, in the order of `columns`.
+    pub(super) fn regress(
+        &self,
+        columns: &[usize],
+        targets: Range<usize>,
+        free: usize,
+        ridge: f64,
+    ) -> Option<Mat<f64>> {
+        let count = columns.len();
         let mut factor = Mat::zeros(count, count);
         for (j, &from) in columns.iter().enumerate() {
             for (i, &to) in columns.iter().enumerate().skip(j) {
@@ -73,26 +81,58 @@ impl Gram {
             }
             factor[(j, j)] += if from == free { FREE } else { ridge };
         }
-        let mut some: Vec<f64> = columns.iter().map(|&i| self.sums[(target, i)]).collect();
         factorise(&mut factor)?;
-        substitute(&factor, &mut some);
-        let mut weights = vec![0.0; target];
-        for (&column, weight) in columns.iter().zip(some) {
-            weights[column] = weight;
-        }
-        weights.iter().all(|w| w.is_finite()).then_some(weights)
+        let mut weights = Mat::from_fn(count, targets.len(), |i, j| self.sums[(targets.start + j, columns[i])]);
+        substitute_all(&factor, &mut weights);
+        let finite = (0..weights.ncols()).all(|j| weights.col_as_slice(j).iter().all(|w| w.is_finite()));
+        finite.then_some(weights)
     }
 
-    /// The mean squared error of `weights` over the rows; no row has to be kept for it.
-    pub(super) fn error(&self, weights: &[f64]) -> f64 {
+    /// For each `(count, target)`, weights on the first `count` columns for the column `target`; `free`
+    /// pays no ridge. The factor of a leading block is the leading block of the factor: one
+    /// factorisation serves them all.
+    pub(super) fn cascade(&self, leading: &[(usize, usize)], free: usize, ridge: f64) -> Option<Vec<Vec<f64>>> {
+        let most = leading.iter().map(|(count, _)| *count).max()?;
+        let mut factor = self.sums.submatrix(0, 0, most, most).to_owned();
+        for j in 0..most {
+            factor[(j, j)] += if j == free { FREE } else { ridge };
+        }
+        factorise(&mut factor)?;
+        let solve = |&(count, target): &(usize, usize)| {
+            let mut weights: Vec<f64> = (0..count).map(|i| self.sums[(target, i)]).collect();
+            substitute(&factor, &mut weights);
+            weights.iter().all(|w| w.is_finite()).then_some(weights)
+        };
+        leading.iter().map(solve).collect()
+    }
+
+    /// Like [`Gram::solve`] with some of the features alone; the weights of all others are 0.
+    pub(super) fn solve_with(&self, columns: &[usize], free: usize, ridge: f64) -> Option<Vec<f64>> {
         let target = self.sums.nrows() - 1;
+        let some = self.regress(columns, target..target + 1, free, ridge)?;
+        let mut weights = vec![0.0; target];
+        for (&column, weight) in columns.iter().zip(some.col_as_slice(0)) {
+            weights[column] = *weight;
+        }
+        Some(weights)
+    }
+
+    /// The mean squared error of `weights` on `columns` (ascending) as answers for the column `target`
+    /// behind them; no row has to be kept for it.
+    pub(super) fn error_of(&self, columns: &[usize], target: usize, weights: &[f64]) -> f64 {
         let mut sum = self.sums[(target, target)];
-        for (j, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-            let column = &self.sums.col_as_slice(j)[j..];
-            let below = dot(&column[1..target - j], &weights[j + 1..]);
-            sum += weight * (weight * column[0] + 2.0 * below - 2.0 * column[target - j]);
+        for (place, (&j, weight)) in columns.iter().zip(weights).enumerate().filter(|(_, (_, w))| **w != 0.0) {
+            let column = self.sums.col_as_slice(j);
+            let below: f64 = columns[place + 1..].iter().zip(&weights[place + 1..]).map(|(&i, w)| column[i] * w).sum();
+            sum += weight * (weight * column[j] + 2.0 * below - 2.0 * column[target]);
         }
         (sum / self.rows.max(1) as f64).max(0.0)
+    }
+
+    /// The same of weights on all features.
+    pub(super) fn error(&self, weights: &[f64]) -> f64 {
+        let columns: Vec<usize> = (0..weights.len()).collect();
+        self.error_of(&columns, weights.len(), weights)
     }
 
     /// The weights that minimise squared error + `ridge` x squared weights, where the last

@@ -154,8 +154,8 @@ impl Trial {
     /// Mean squared error of one expert; one that was absent pays the truth's variance.
     fn error(&self, expert: Expert) -> f64 {
         let count = self.truth.len() as f64;
-        if let Some(answer) = self.answer(expert) {
-            let error = squares(answer, &self.truth).sum::<f64>() / count;
+        if let Some(answer) = self.answer(expert).filter(|answer| !answer.is_empty()) {
+            let error = squares(answer, &self.truth).sum::<f64>() / count.min(answer.len() as f64);
             return if error.is_finite() { error } else { HOPELESS };
         }
         let mean = self.truth.iter().sum::<f64>() / count;

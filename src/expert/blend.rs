@@ -45,7 +45,7 @@ impl Weights {
     }
 }
 
-/// Blends the answers (equally long).
+/// Blends the answers: equally long, but for those of a study's members, which may be shorter.
 pub(super) fn blend(answers: &[(Expert, Vec<f64>)], weights: &Weights) -> Outlook {
     let own = weights.own_shares(answers);
     let member: Vec<Option<usize>> =
@@ -54,12 +54,18 @@ pub(super) fn blend(answers: &[(Expert, Vec<f64>)], weights: &Weights) -> Outloo
     let mut outlook = Outlook { mean: Vec::with_capacity(steps), disagreement: Vec::with_capacity(steps) };
     let mut shares = own.clone();
     for step in 0..steps {
-        let studied = weights.studied_at(step);
+        let mut studied = weights.studied_at(step);
+        for ((_, answer), member) in answers.iter().zip(&member) {
+            // A member that does not look so far leaves its share to the bank's own.
+            if let Some(k) = member.filter(|_| answer.len() <= step) {
+                studied[k] = 0.0;
+            }
+        }
         let given: f64 = member.iter().flatten().map(|k| studied[*k]).sum();
         for ((share, own), member) in shares.iter_mut().zip(&own).zip(&member) {
             *share = member.map_or((1.0 - given) * own, |k| studied[k]);
         }
-        let said = || answers.iter().map(|(_, answer)| answer[step]).zip(&shares);
+        let said = || answers.iter().map(|(_, answer)| answer.get(step).copied().unwrap_or(0.0)).zip(&shares);
         let mean: f64 = said().map(|(value, share)| share * value).sum();
         let spread: f64 = said().map(|(value, share)| share * (value - mean).powi(2)).sum();
         outlook.mean.push(mean);
@@ -84,10 +90,11 @@ mod tests {
 
     #[test]
     fn a_study_takes_its_share_from_the_others() {
-        let answers = [(Expert::ArxShort, vec![1.0, 1.0]), (Expert::Curved, vec![3.0, 3.0])];
-        let weights = Weights { own: vec![(Expert::ArxShort, 1.0)], studied: vec![[0.25, 0.0, 0.0], [1.0, 0.0, 0.0]] };
+        let answers = [(Expert::ArxShort, vec![1.0, 1.0, 1.0]), (Expert::Curved, vec![3.0, 3.0])];
+        let share = |first: f64| std::array::from_fn(|k| if k == 0 { first } else { 0.0 });
+        let weights = Weights { own: vec![(Expert::ArxShort, 1.0)], studied: vec![share(0.25), share(1.0)] };
         let outlook = blend(&answers, &weights);
-        assert!((outlook.mean[0] - 1.5).abs() < 1e-12 && (outlook.mean[1] - 3.0).abs() < 1e-12);
+        assert_eq!(outlook.mean, [1.5, 3.0, 1.0], "a member that looks less far leaves its share");
         assert!(outlook.disagreement[1].abs() < 1e-12);
     }
 }

@@ -29,6 +29,10 @@ pub enum Expert {
     Pooled,
     /// A physics template, fitted to the whole past.
     Template,
+    /// Difference equations of all outputs together, fitted to the whole past and run free.
+    Joint,
+    /// A regression of its own for every step ahead, on lags of all outputs and on the inputs.
+    Stepwise,
     /// The last value holds.
     Persistence,
 }
@@ -46,6 +50,8 @@ impl Expert {
             Self::Curved => "curved",
             Self::Pooled => "pooled",
             Self::Template => "template",
+            Self::Joint => "joint",
+            Self::Stepwise => "stepwise",
             Self::Persistence => "persistence",
         }
     }
@@ -53,7 +59,7 @@ impl Expert {
     /// Whether its answer follows the inputs, where there are any.
     #[must_use]
     pub fn follows_inputs(self) -> bool {
-        matches!(self, Self::ArxShort | Self::ArxLong | Self::Direct | Self::Curved | Self::Template)
+        !matches!(self, Self::Season | Self::Long | Self::Pooled | Self::Persistence)
     }
 }
 
@@ -133,7 +139,7 @@ pub(super) struct Stand<'t> {
 }
 
 impl Stand<'_> {
-    /// Every member's answer for `steps` over `future` (one row per input, at least `steps` long),
+    /// Every member's answer for `steps` (a study's may know fewer) over `future` (one row per input, at least `steps` long),
     /// in the order of [`Team::members`], then those of the study.
     pub(super) fn answers(&self, future: &[Vec<f64>], steps: usize) -> Vec<(Expert, Vec<f64>)> {
         let arx = |stand: &Option<(&Arx, ArxState)>| {

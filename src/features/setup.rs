@@ -145,8 +145,8 @@ impl Banks {
 pub struct Lessons {
     /// Step from which on steps choose and validate; those before teach.
     pub validation: usize,
-    /// Step after the last one that may be looked at.
-    pub until: usize,
+    /// Step from which on steps judge: learned from only once the judgement stands.
+    pub judging: usize,
     /// Steps that are kept aside to judge by.
     pub aside: Vec<Range<usize>>,
     /// Steps ahead that matter most.
@@ -160,23 +160,21 @@ pub struct Lessons {
 /// Learns a study for every target of a grid; `None` where nothing can be learned. Costs seconds.
 #[must_use]
 pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Studies>> {
-    let &Lessons { validation, until, horizon, reach, template, .. } = lessons;
-    if validation < LEAST_TAUGHT || until <= validation || until > grid.len() {
+    let &Lessons { validation, judging, horizon, reach, template, .. } = lessons;
+    if validation < LEAST_TAUGHT || judging <= validation || judging > grid.len() {
         return layout.targets.iter().map(|_| None).collect();
     }
-    let row = |signal: usize| grid.values[signal][..until].to_vec();
+    let row = |signal: usize| grid.values[signal].clone();
     let inputs: Vec<Vec<f64>> = layout.inputs.iter().map(|input| row(*input)).collect();
     let others: Vec<Vec<Vec<f64>>> =
         layout.targets.iter().map(|target| layout.others(*target).into_iter().map(row).collect()).collect();
-    let starts: Vec<usize> = grid.starts.iter().copied().filter(|start| *start < until).collect();
     let histories: Vec<History<'_>> = layout
         .targets
         .iter()
         .zip(&others)
         .map(|(target, others)| {
-            let target = &grid.values[*target][..until];
-            History { target, inputs: &inputs, others, starts: &starts }
+            History { target: &grid.values[*target], inputs: &inputs, others, starts: &grid.starts }
         })
         .collect();
-    Studies::learn(&histories, &Aim { horizon, reach, validation, aside: lessons.aside.clone(), template })
+    Studies::learn(&histories, &Aim { horizon, reach, validation, judging, aside: lessons.aside.clone(), template })
 }

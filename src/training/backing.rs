@@ -2,10 +2,13 @@
 //! of the asset's whole past.
 //!
 //! Context and shares are chosen on the validation part. While the head learns, every window is
-//! answered by a study that is blind to the window's stretch; judged and served is the study that knows
-//! everything before the holdout.
+//! answered by a study that is blind to the window's stretch. Judged is the study that knows everything
+//! before the holdout; once it is judged, the same choices fitted to all readings serve.
+
+use std::sync::Arc;
 
 use super::dataset::{Parts, STEPS, Source};
+use crate::expert::study::{Studies, Study};
 use crate::features::{Banks, Known, Lessons, Setup, Setups, Split, bank_error, study, weigh};
 
 /// Lengths of the bank's context that compete, in samples.
@@ -23,9 +26,10 @@ const LEAST_SHARE: f64 = 0.02;
 pub(super) struct Backing {
     /// For the windows that the head learns from, and that validate.
     pub(super) learning: Vec<Banks>,
-    /// For those that judge, as in serving.
+    /// For those that judge.
     pub(super) judging: Vec<Banks>,
-    /// The same by name: stored with the version.
+    /// For serving, stored with the version: the same studies, fitted again to everything that the job
+    /// has seen, the part that judged them included.
     pub(super) setups: Setups,
 }
 
@@ -44,7 +48,7 @@ impl Backing {
         };
         let lessons = Lessons {
             validation: parts.stopping.start,
-            until: parts.holdout.start,
+            judging: parts.holdout.start,
             aside: parts.older.clone(),
             horizon: STEPS,
             reach: REACH,
@@ -65,13 +69,14 @@ impl Backing {
                     weigh(studies, asset_type, grid, layout, target, split, STEPS, Some(context))
                 })
                 .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);
-            let setup = Setup {
+            let setup = |study: fn(&Studies) -> &Arc<Study>, learned: usize| Setup {
                 context,
-                study: weighed.as_ref().map(|studies| studies.whole().clone()),
-                learned_until: weighed.as_ref().map(|_| grid.instants[parts.holdout.start - 1]),
+                study: weighed.as_ref().map(|studies| study(studies).clone()),
+                learned_until: weighed.as_ref().map(|_| grid.instants[learned - 1]),
             };
-            backing.setups.insert(&asset_type.document.signals[target].name, setup.clone());
-            backing.judging.push(Banks::of(setup));
+            backing.judging.push(Banks::of(setup(Studies::judged, parts.holdout.start)));
+            let name = &asset_type.document.signals[target].name;
+            backing.setups.insert(name, setup(Studies::whole, grid.len()));
             let known = weighed.map_or(Known::Nothing, |studies| Known::Blind(studies.into()));
             backing.learning.push(Banks { context: Some(context), study: known });
             told(0.5 + 0.5 * (index as f64 + 1.0) / layout.targets.len() as f64)?;

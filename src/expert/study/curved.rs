@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::algebra::Gram;
 use super::super::history::Context;
-use super::Parts;
 use super::basis::{Basis, Uses};
 use super::drive::{Drive, Held, Known};
+use super::parts::{Fits, Parts, Rows, fits, merged};
 
 /// The groups that compete beside the linear features.
 const VARIANTS: [Uses; 4] = [
@@ -36,8 +36,6 @@ const WARM_UP: usize = 6;
 const REMEMBERED: usize = 640;
 /// Answers stay within this many deviations.
 const LIMIT: f64 = 12.0;
-/// Rows collected before they are added to the sums.
-const BLOCK: usize = 256;
 
 /// A fitted regression, in the units of the study.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,9 +49,7 @@ pub(super) struct Curved {
 
 /// The regressions of one target: each knows other parts of the past.
 pub(super) struct Curves {
-    /// Without the first half of the part that teaches, without the second, without the part that
-    /// chooses, and of everything.
-    pub(super) by_span: [Curved; 4],
+    pub(super) fits: Fits<Curved>,
     /// How many times larger the squared error is on a part that was not learned from.
     pub(super) optimism: f64,
 }
@@ -78,9 +74,7 @@ impl Curved {
         }
         let basis = Arc::new(Basis::of(&context.until(parts.validation), horizon));
         let grams = sums(&basis, context, parts, horizon);
-        let [early, late, newest] = &grams;
-        let mut taught = early.clone();
-        taught.merge(late);
+        let (taught, newest) = (merged(&grams[0], &grams[1]), &grams[2]);
         if taught.rows() < LEAST_ROWS.0 || newest.rows() < LEAST_ROWS.1 {
             return None;
         }
@@ -99,12 +93,9 @@ impl Curved {
         let (error, uses, ridge, chosen) = best?;
         let optimism = (error / taught.error(&chosen).max(1e-9)).clamp(1.0, super::MOST_OPTIMISM);
         let columns = basis.columns(uses);
-        let fit = |gram: &Gram| gram.solve_with(&columns, free, ridge).unwrap_or_else(|| chosen.clone());
-        let mut all = taught.clone();
-        all.merge(newest);
-        let half = |gram: &Gram| if gram.rows() < LEAST_ROWS.0 { chosen.clone() } else { fit(gram) };
         let of = |weights: &[f64]| Curved::new(basis.clone(), uses, weights);
-        Some(Curves { by_span: [of(&half(late)), of(&half(early)), of(&chosen), of(&fit(&all))], optimism })
+        let fit = |gram: &Gram| gram.solve_with(&columns, free, ridge).map(|weights| of(&weights));
+        Some(Curves { fits: fits(&grams, LEAST_ROWS.0, of(&chosen), fit), optimism })
     }
 
     /// What a roll-out from the end of `context` remembers of it; `None` in an empty context.
@@ -145,12 +136,11 @@ fn horizons(horizon: usize) -> Vec<usize> {
 
 /// The sums over the regression rows of each part. A row belongs to the part that holds its instant,
 /// and counts only if its origin does not lie in an earlier part.
-fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> [Gram; 3] {
+fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> [Gram; 4] {
     let width = basis.groups().width + 1;
     let steps = horizons(horizon);
     let stride = (context.len() * steps.len()).div_ceil(ROWS).max(1);
-    let mut grams = [Gram::new(width), Gram::new(width), Gram::new(width)];
-    let mut rows: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(BLOCK * width));
+    let mut rows = Rows::new(width);
     for &(start, end) in &context.segments {
         let first = start + WARM_UP;
         let mut drive = Drive::begin(basis, |input| context.inputs[input][start]);
@@ -166,21 +156,15 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
                 let Some(span) = parts.learning(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
                     continue;
                 };
-                let part = &mut rows[span as usize];
-                basis.features(&drive, &origins[(origin - first) / stride], h, part);
-                part.push(context.target[t]);
-                if part.len() >= BLOCK * width {
-                    grams[span as usize].add(part);
-                    part.clear();
-                }
+                rows.add(span, |row| {
+                    basis.features(&drive, &origins[(origin - first) / stride], h, row);
+                    row.push(context.target[t]);
+                });
             }
             if t >= first && (t - first).is_multiple_of(stride) {
                 origins.push(known.hold(&drive));
             }
         }
     }
-    for (gram, rest) in grams.iter_mut().zip(&rows) {
-        gram.add(rest);
-    }
-    grams
+    rows.into_sums()
 }

@@ -10,9 +10,12 @@
 mod basis;
 mod curved;
 mod drive;
+mod joint;
+mod parts;
 mod physics;
 mod pooled;
 mod stack;
+mod stepwise;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,80 +27,23 @@ use super::team::Expert;
 use super::template::{Fitted, Record, State, Template};
 use super::{History, Scale};
 use curved::{Curved, CurvedState};
+use joint::{Joint, JointState};
+use parts::{Fits, Parts, Span};
 use pooled::Pooled;
 use stack::Shares;
 pub use stack::Trial;
+use stepwise::{Stepwise, StepwiseState};
 
 /// The members of a study in their order.
-pub const STUDIED: [Expert; MEMBERS] = [Expert::Curved, Expert::Pooled, Expert::Template];
+pub const STUDIED: [Expert; MEMBERS] =
+    [Expert::Curved, Expert::Pooled, Expert::Template, Expert::Joint, Expert::Stepwise];
 /// How many those are.
-pub const MEMBERS: usize = 3;
+pub const MEMBERS: usize = 5;
 /// A study that errs this many times more on new data than on old was fitted to noise; more than
 /// this is not believed of the measure itself.
 const MOST_OPTIMISM: f64 = 25.0;
 /// Answers stay within this many deviations of a bank, as its own experts' do.
 const LIMIT: f64 = 12.0;
-
-/// Stretches of the past that are left out in turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Span {
-    /// First half of what teaches.
-    Early,
-    /// Second half of what teaches.
-    Late,
-    /// What chooses and validates.
-    Newest,
-}
-
-impl Span {
-    const ALL: [Self; 3] = [Self::Early, Self::Late, Self::Newest];
-}
-
-/// Where the stretches begin and end.
-#[derive(Clone, Debug)]
-struct Parts {
-    /// Stretches that nothing is learned from.
-    aside: Vec<Range<usize>>,
-    half: usize,
-    validation: usize,
-    end: usize,
-}
-
-impl Parts {
-    fn range(&self, span: Span) -> (usize, usize) {
-        match span {
-            Span::Early => (0, self.half),
-            Span::Late => (self.half, self.validation),
-            Span::Newest => (self.validation, self.end),
-        }
-    }
-
-    /// What may be learned from of a stretch.
-    fn taught(&self, span: Span) -> Vec<(usize, usize)> {
-        let (start, end) = self.range(span);
-        let (mut from, mut taught) = (start, Vec::new());
-        for aside in self.aside.iter().filter(|aside| aside.end > start && aside.start < end) {
-            taught.push((from, aside.start.max(from)));
-            from = aside.end;
-        }
-        taught.push((from.min(end), end));
-        taught
-    }
-
-    /// The stretch that all of `from..=to` may be learned of.
-    fn learning(&self, from: usize, to: usize) -> Option<Span> {
-        let kept_aside = self.aside.iter().any(|aside| aside.contains(&to));
-        if kept_aside { None } else { self.holding(from, to) }
-    }
-
-    /// The stretch that holds all of `from..=to`.
-    fn holding(&self, from: usize, to: usize) -> Option<Span> {
-        Span::ALL.into_iter().find(|span| {
-            let (start, end) = self.range(*span);
-            (start..end).contains(&from) && (start..end).contains(&to)
-        })
-    }
-}
 
 /// Stores numbers that are rounded to `f32` as such.
 mod single {
@@ -113,7 +59,7 @@ mod single {
 }
 
 /// Place of the study that knows everything, after those that are blind to a stretch.
-const WHOLE: usize = 3;
+const EVERYTHING: usize = 4;
 
 /// What to learn a study for.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +70,8 @@ pub struct Aim {
     pub reach: usize,
     /// Where the part begins that chooses and validates; everything before it teaches.
     pub validation: usize,
+    /// Where the part begins that judges; the end where none does.
+    pub judging: usize,
     /// Stretches, in order, whose readings are set aside to judge by; a template alone may see them.
     pub aside: Vec<Range<usize>>,
     /// The kind of plant, where it is known.
@@ -139,6 +87,8 @@ pub struct Study {
     curved: Option<Curved>,
     pooled: Option<Pooled>,
     template: Option<Fitted>,
+    joint: Option<Joint>,
+    stepwise: Option<Stepwise>,
     shares: Shares,
     /// How many times larger each member's squared error is on what it did not learn from.
     optimism: [f64; MEMBERS],
@@ -147,7 +97,7 @@ pub struct Study {
 /// Studies of one target that know other stretches of its past.
 #[derive(Clone, Debug)]
 pub struct Studies {
-    by_span: [Arc<Study>; 4],
+    fits: Fits<Arc<Study>>,
     parts: Parts,
 }
 
@@ -158,7 +108,8 @@ impl Studies {
     pub fn learn(histories: &[History<'_>], aim: &Aim) -> Vec<Option<Self>> {
         let Some(end) = histories.first().map(|history| history.target.len()) else { return Vec::new() };
         let validation = aim.validation.min(end);
-        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, end };
+        let judging = aim.judging.clamp(validation, end);
+        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, judging, end };
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
         let mut pooled = pooled::learn(&contexts, &parts, aim.reach.max(aim.horizon)).unwrap_or_default().into_iter();
@@ -168,22 +119,24 @@ impl Studies {
                 let physics = physics::learn(history, &parts, aim.horizon, aim.template);
                 let curves = Curved::learn(context, &parts, aim.horizon);
                 let pooled = pooled.next();
+                let joint = Joint::learn(context, &parts, aim.horizon);
+                let stepwise = Stepwise::learn(context, &parts, aim.horizon);
                 let mut optimism = [1.0; MEMBERS];
                 if let Some(curves) = &curves {
                     optimism[0] = curves.optimism;
                 }
-                (curves.is_some() || pooled.is_some() || physics.is_some()).then(|| Self {
-                    by_span: std::array::from_fn(|span| {
+                let any = curves.is_some() || pooled.is_some() || physics.is_some() || joint.is_some();
+                any.then(|| Self {
+                    fits: std::array::from_fn(|span| {
                         Arc::new(Study {
                             target: scaled.scales.0,
                             inputs: scaled.scales.1.clone(),
                             others: scaled.scales.2.clone(),
-                            curved: curves.as_ref().map(|curves| curves.by_span[span].clone()),
+                            curved: curves.as_ref().map(|curves| curves.fits[span].clone()),
                             pooled: pooled.as_ref().map(|pooled| pooled[span].clone()),
-                            template: physics.as_ref().map(|fits| {
-                                // a handful of parameters does not know the past by heart
-                                if span == WHOLE { fits.whole.clone() } else { fits.blind.clone() }
-                            }),
+                            template: physics.as_ref().map(|fits| fits[span].clone()),
+                            joint: joint.as_ref().map(|fits| fits[span].clone()),
+                            stepwise: stepwise.as_ref().map(|fits| fits[span].clone()),
                             shares: Shares::default(),
                             optimism,
                         })
@@ -199,20 +152,26 @@ impl Studies {
     #[must_use]
     pub fn blind_to(&self, step: usize) -> &Arc<Study> {
         let known = self.parts.holding(step, step);
-        &self.by_span[known.map_or(WHOLE, |span| span as usize)]
+        &self.fits[known.map_or(EVERYTHING, |span| span as usize)]
     }
 
-    /// The study that knows everything.
+    /// The study that is judged: it knows what comes before the part that judges.
+    #[must_use]
+    pub fn judged(&self) -> &Arc<Study> {
+        &self.fits[Span::Judging as usize]
+    }
+
+    /// The study that knows everything: what serves once the judgement stands.
     #[must_use]
     pub fn whole(&self) -> &Arc<Study> {
-        &self.by_span[WHOLE]
+        &self.fits[EVERYTHING]
     }
 
     /// Decides how far each member is trusted beside the bank: `trials` are from the validation
     /// stretch, answered by the studies that are blind to it.
     pub fn weigh(&mut self, trials: &[Trial]) {
         let shares = Shares::stack(trials);
-        for study in &mut self.by_span {
+        for study in &mut self.fits {
             Arc::make_mut(study).shares = shares.clone();
         }
     }
@@ -294,6 +253,8 @@ pub(super) struct StudyState {
     curved: Option<CurvedState>,
     newest: Option<Vec<f64>>,
     template: Option<State>,
+    joint: Option<JointState>,
+    stepwise: Option<StepwiseState>,
 }
 
 impl Study {
@@ -361,7 +322,9 @@ impl Seen {
             let target = undo(recent.target, &self.units.0);
             fitted.stand(&Record { target: &target, inputs: &inputs, starts: &starts, range: None })
         });
-        StudyState { curved, newest, template }
+        let joint = self.study.joint.as_ref().map(|joint| joint.stand(&seen));
+        let stepwise = self.study.stepwise.as_ref().and_then(|stepwise| stepwise.stand(&seen));
+        StudyState { curved, newest, template, joint, stepwise }
     }
 
     /// Samples that the slowest member looks back on.
@@ -375,7 +338,7 @@ impl Seen {
             .map(|(row, lens)| row[..steps].iter().map(|v| lens.through(*v)).collect())
             .collect();
         let back = |answer: Vec<f64>| answer.into_iter().map(|v| self.target.back(v)).collect();
-        let Study { curved, pooled, template, .. } = &*self.study;
+        let Study { curved, pooled, template, joint, stepwise, .. } = &*self.study;
         let curved =
             curved.as_ref().zip(state.curved.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
         let pooled = pooled.as_ref().zip(state.newest.as_ref()).map(|(expert, newest)| expert.answer(newest, steps));
@@ -388,7 +351,10 @@ impl Seen {
             let answer = fitted.answer(state, &undone, steps);
             answer.into_iter().map(|v| self.units.0.target(v)).collect()
         });
-        [curved.map(back), pooled.map(back), template]
+        let joint = joint.as_ref().zip(state.joint.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
+        let stepwise = stepwise.as_ref().zip(state.stepwise.as_ref());
+        let stepwise = stepwise.map(|(expert, state)| expert.answer(state, &ahead, steps));
+        [curved.map(back), pooled.map(back), template, joint.map(back), stepwise.map(back)]
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::History;
 use super::super::template::{Fitted, Record, Template};
-use super::Parts;
+use super::parts::{Fits, Parts};
 
 /// What is tried where the type names none: they cover most of what responds to an input with a delay,
 /// an overshoot, or a level.
@@ -13,17 +13,14 @@ const MOST_INPUTS: usize = 3;
 /// Origins on the validation part that templates are compared at.
 const ORIGINS: usize = 40;
 
-/// A template fitted twice.
-pub(super) struct Physics {
-    /// To what comes before the validation part.
-    pub(super) blind: Fitted,
-    /// To everything.
-    pub(super) whole: Fitted,
-}
-
 /// Fits the `named` template, or the best of the general ones, to a history in the signals' units;
 /// `None` where none comes near it.
-pub(super) fn learn(history: &History<'_>, parts: &Parts, horizon: usize, named: Option<Template>) -> Option<Physics> {
+pub(super) fn learn(
+    history: &History<'_>,
+    parts: &Parts,
+    horizon: usize,
+    named: Option<Template>,
+) -> Option<Fits<Fitted>> {
     if history.inputs.is_empty() || (named.is_none() && history.inputs.len() > MOST_INPUTS) {
         return None;
     }
@@ -37,8 +34,14 @@ pub(super) fn learn(history: &History<'_>, parts: &Parts, horizon: usize, named:
     let fitted = candidates.into_iter().filter_map(|template| Fitted::fit(template, &until(parts.validation), horizon));
     let judged = fitted.map(|fitted| (error(&fitted, &until, history, parts, horizon), fitted));
     let (_, blind) = judged.filter(|(error, _)| error.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let whole = Fitted::fit(blind.template(), &until(parts.end), horizon).unwrap_or_else(|| blind.clone());
-    Some(Physics { blind, whole })
+    let again = |end: usize| {
+        let more = end > parts.validation;
+        let fitted = more.then(|| Fitted::fit(blind.template(), &until(end), horizon)).flatten();
+        fitted.unwrap_or_else(|| blind.clone())
+    };
+    // A handful of parameters does not know its past by heart: the halves need no fits of their own.
+    let (judged, all) = (again(parts.judging), again(parts.end));
+    Some([blind.clone(), blind.clone(), blind, judged, all])
 }
 
 /// Mean squared error over the validation part.
@@ -49,7 +52,7 @@ fn error<'a>(
     parts: &Parts,
     horizon: usize,
 ) -> f64 {
-    let Some(last) = parts.end.checked_sub(horizon).filter(|last| *last > parts.validation) else {
+    let Some(last) = parts.judging.checked_sub(horizon).filter(|last| *last > parts.validation) else {
         return fitted.error().powi(2);
     };
     let stride = ((last - parts.validation) / ORIGINS).max(1);

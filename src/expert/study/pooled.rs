@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::super::algebra::{dot, factorise, substitute_all};
 use super::super::history::Context;
 use super::super::long::{cross, gram};
-use super::{Parts, Span};
+use super::parts::{Fits, Parts, Span};
 
 /// Most and fewest lags; in between, a share of the samples that teach.
 const LAGS: (usize, usize) = (512, 48);
@@ -92,9 +92,9 @@ impl Sums {
     }
 }
 
-/// Learns a map for every context (one per target, on one grid) and every [`Span`]; `None` where
+/// Learns a map for every context (one per target, on one grid); `None` where
 /// there are inputs, or too little to learn from.
-pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> Option<Vec<[Pooled; 4]>> {
+pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> Option<Vec<Fits<Pooled>>> {
     if contexts.iter().any(|context| !context.inputs.is_empty()) || horizon == 0 {
         return None;
     }
@@ -102,7 +102,7 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
     if lags < LAGS.1 {
         return None;
     }
-    let own: Vec<[Sums; 3]> = contexts
+    let own: Vec<[Sums; 4]> = contexts
         .iter()
         .map(|context| {
             Span::ALL.map(|span| {
@@ -113,7 +113,7 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
             })
         })
         .collect();
-    let pick = |sums: &[Sums; 3], spans: &[Span]| {
+    let pick = |sums: &[Sums; 4], spans: &[Span]| {
         let mut picked = Sums::none(lags, horizon);
         spans.iter().for_each(|span| picked.add(&sums[*span as usize]));
         picked
@@ -125,11 +125,15 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
         (all.windows >= LEAST_WINDOWS * own.len()).then(|| own.iter().map(|own| Pooled::fit(own, &all)).collect())?
     };
     let chosen = fit(&[Span::Early, Span::Late])?;
-    let late = fit(&[Span::Late]).unwrap_or_else(|| chosen.clone());
-    let early = fit(&[Span::Early]).unwrap_or_else(|| chosen.clone());
-    let all = fit(&Span::ALL).unwrap_or_else(|| chosen.clone());
-    let maps = late.into_iter().zip(early).zip(chosen).zip(all);
-    Some(maps.map(|(((late, early), chosen), all)| [late, early, chosen, all]).collect())
+    let or_chosen = |spans: &[Span]| fit(spans).unwrap_or_else(|| chosen.clone());
+    let by_span = [
+        or_chosen(&[Span::Late]),
+        or_chosen(&[Span::Early]),
+        chosen.clone(),
+        or_chosen(&[Span::Early, Span::Late, Span::Newest]),
+        or_chosen(&Span::ALL),
+    ];
+    Some((0..contexts.len()).map(|target| by_span.each_ref().map(|maps| maps[target].clone())).collect())
 }
 
 impl Pooled {
@@ -157,12 +161,11 @@ impl Pooled {
         self.lags
     }
 
-    /// The answers for at most `steps` after `newest` (as long as the lags, oldest first); the last
-    /// one holds beyond the horizon that was learned.
+    /// The answers for `steps` after `newest` (as long as the lags, oldest first), no more than were
+    /// learned.
     pub(super) fn answer(&self, newest: &[f64], steps: usize) -> Vec<f64> {
         let mut row = vec![0.0; self.lags];
-        let mut answers: Vec<f64> = self
-            .rows
+        self.rows
             .chunks_exact(self.lags)
             .take(steps)
             .map(|weights| {
@@ -171,10 +174,7 @@ impl Pooled {
                 }
                 dot(&row, newest).clamp(-LIMIT, LIMIT)
             })
-            .collect();
-        let last = answers.last().copied().unwrap_or(0.0);
-        answers.resize(steps, last);
-        answers
+            .collect()
     }
 }
 

@@ -30,7 +30,7 @@ fn plant(steps: usize) -> Plant {
 fn learned(plant: &Plant, until: usize) -> Studies {
     let others = [plant.outputs[1][..until].to_vec()];
     let history = History { target: &plant.outputs[0][..until], inputs: &plant.input, others: &others, starts: &[0] };
-    let aim = Aim { horizon: 32, validation: until * 3 / 4, ..Aim::default() };
+    let aim = Aim { horizon: 32, validation: until * 3 / 4, judging: until, ..Aim::default() };
     Studies::learn(&[history], &aim).remove(0).expect("there is enough to learn from")
 }
 
@@ -83,9 +83,9 @@ fn weighed(plant: &Plant, until: usize) -> Studies {
             let study = studies.blind_to(origin);
             let (bank, truth) = answer(plant, None, origin, 32, None);
             let mut trusted = (**study).clone();
-            trusted.shares = Shares::of([1.0, 0.0, 0.0], 2);
+            trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
             let (curved, _) = answer(plant, Some(&Arc::new(trusted)), origin, 32, None);
-            Trial { bank, members: [Some(curved), None, None], truth }
+            Trial { bank, members: std::array::from_fn(|k| (k == 0).then(|| curved.clone())), truth }
         })
         .collect();
     studies.weigh(&trials);
@@ -118,7 +118,7 @@ fn learning_twice_gives_the_same_study() {
     let (one, other) = (learned(&plant, 1_600), learned(&plant, 1_600));
     let said = |studies: &Studies| {
         let mut trusted = (**studies.whole()).clone();
-        trusted.shares = Shares::of([1.0, 0.0, 0.0], 2);
+        trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
         answer(&plant, Some(&Arc::new(trusted)), 1_500, 32, None).0
     };
     assert_eq!(said(&one), said(&other));
@@ -150,10 +150,11 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
     };
     let rows = [wave(0.0), wave(1.0)];
     let histories = rows.each_ref().map(|row| History { target: row, inputs: &[], others: &[], starts: &[0] });
-    let studies: Vec<Studies> = Studies::learn(&histories, &Aim { horizon: 24, validation: 1_000, ..Aim::default() })
-        .into_iter()
-        .map(|s| s.expect("long enough"))
-        .collect();
+    let studies: Vec<Studies> =
+        Studies::learn(&histories, &Aim { horizon: 24, validation: 1_000, judging: 1_400, ..Aim::default() })
+            .into_iter()
+            .map(|s| s.expect("long enough"))
+            .collect();
     let pooled = studies[0].whole().pooled.as_ref().expect("no inputs");
     let still = pooled.answer(&vec![0.7; pooled.lags()], 24);
     assert!(still.iter().all(|value| (value - 0.7).abs() < 1e-4), "{still:?}");
@@ -172,11 +173,15 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
 fn too_little_teaches_nothing_and_hostile_values_do_no_harm() {
     let short = plant(60);
     let history = History { target: &short.outputs[0], inputs: &short.input, others: &[], starts: &[0] };
-    assert!(Studies::learn(&[history], &Aim { horizon: 32, validation: 40, ..Aim::default() })[0].is_none());
+    assert!(
+        Studies::learn(&[history], &Aim { horizon: 32, validation: 40, judging: 60, ..Aim::default() })[0].is_none()
+    );
     let still = vec![5.0; 1_600];
     let inputs = [vec![1.0; 1_600]];
     let history = History { target: &still, inputs: &inputs, others: &[], starts: &[0, 800] };
-    if let Some(studies) = &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, ..Aim::default() })[0] {
+    if let Some(studies) =
+        &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, judging: 1_600, ..Aim::default() })[0]
+    {
         let scale = studies.whole().target;
         let seen = studies.whole().seen(scale, &studies.whole().inputs, &[], true).expect("the same signals");
         let rows = [vec![0.0; 300]];

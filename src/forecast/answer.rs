@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::sampling::Paths;
 use super::serving::Skill;
 use crate::asset::Asset;
 use crate::ids::PredictionId;
@@ -93,7 +92,7 @@ pub struct Prediction {
     pub signals: BTreeMap<String, Bands>,
     /// Joint sample paths of each output, if samples were asked for: a row per sample. Not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paths: Option<Paths>,
+    pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
     /// UCUM units of inputs and outputs.
     pub units: BTreeMap<String, String>,
     /// How who answers did on windows that were not learned from; null before the first fine-tune

@@ -32,7 +32,7 @@ pub use self::answer::{
 };
 use self::grids::Grids;
 pub use self::routes::router;
-pub use self::sampling::{Lots, Paths, Sampling};
+pub use self::sampling::{Lots, Sampling};
 use self::serving::{ServedBands, Versions};
 pub use self::serving::{ServedSkill, Skill};
 pub use self::situation::{Future, Said, Situation};

@@ -11,8 +11,8 @@ pub(super) const MAX_SAMPLES: usize = 1_000;
 /// Values in all paths of one answer at most: samples x horizon x outputs x futures.
 pub(super) const MAX_VALUES: usize = 1_000_000;
 
-/// Paths by signal: a row per sample, a value per step, in the signal's unit.
-pub type Paths = BTreeMap<String, Vec<Vec<f64>>>;
+/// Larger seeds are not whole numbers to every reader of JSON.
+const MAX_SEED: u64 = (1 << 53) - 1;
 
 /// How many paths, and which luck they have.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,10 @@ impl Sampling {
     pub fn checked(samples: Option<usize>, seed: Option<u64>) -> Result<Option<Self>, ForecastError> {
         let Some(samples) = samples else { return Ok(None) };
         if !(1..=MAX_SAMPLES).contains(&samples) {
-            return Err(refused(format!("give 1 to {MAX_SAMPLES} samples, or leave them out")));
+            return Err(refused("/samples", format!("give 1 to {MAX_SAMPLES} samples, or leave them out")));
+        }
+        if seed.is_some_and(|seed| seed > MAX_SEED) {
+            return Err(refused("/seed", format!("a seed is at most {MAX_SEED}")));
         }
         Ok(Some(Self { samples, seed: seed.unwrap_or(0) }))
     }
@@ -41,7 +44,7 @@ impl Sampling {
         let values = self.samples * situation.horizon * targets * futures;
         if values > MAX_VALUES {
             let detail = format!("the sample paths would hold {values} values; at most {MAX_VALUES} are given");
-            return Err(refused(detail));
+            return Err(refused("/samples", detail));
         }
         let luck = |target: usize| {
             let correlation = correlation(&situation.errors(target));
@@ -52,10 +55,11 @@ impl Sampling {
 }
 
 impl Lots {
-    /// The paths of one future from its answers, one for each target. Limits of a sensor bound what
-    /// can be measured, on paths too.
+    /// The paths of one future from its answers, one for each target: by signal a row per sample, a
+    /// value per step, in the signal's unit. Limits of a sensor bound what can be measured, on paths
+    /// too.
     #[must_use]
-    pub fn paths(&self, situation: &Situation, answers: &[Quantiles]) -> Paths {
+    pub fn paths(&self, situation: &Situation, answers: &[Quantiles]) -> BTreeMap<String, Vec<Vec<f64>>> {
         let targets = situation.layout.targets.iter().map(|target| situation.signal(*target));
         targets
             .zip(self.0.iter().zip(answers))
@@ -69,6 +73,6 @@ impl Lots {
     }
 }
 
-fn refused(detail: String) -> ForecastError {
-    ForecastError::Invalid(vec![("/samples".into(), detail)])
+fn refused(pointer: &str, detail: String) -> ForecastError {
+    ForecastError::Invalid(vec![(pointer.to_owned(), detail)])
 }

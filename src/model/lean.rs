@@ -1,14 +1,13 @@
-//! The network laid out for answering: the numbers of `network.rs` in a third of the operations.
+//! The network laid out for answering: the numbers of `network/` in fewer operations.
 //!
-//! A window takes some 40 million multiplications, half a millisecond; as many small operations as
-//! `network.rs` has, readable and differentiable, cost more than that in dispatch. So here:
-//! tokens and steps are laid out in plain Rust; weights of layers that read the same rows are
-//! joined, and what is linear after another linear layer is multiplied out once (gains of norms,
-//! patch features into the hidden layer); the convolution is a product over steps laid side by
-//! side; rotary positions are one complex product from a table that is made once; nothing is
-//! computed that no answer depends on (the last token, and all but the future's tokens in the last
-//! block); scale, bank and order of the quantiles are applied in plain Rust. A test holds it to the
-//! network within 1e-4 of a deviation.
+//! A window takes some 40 million multiplications; for a lone one, dispatching many small operations
+//! costs about as much as they do. So here: tokens and steps are laid out in plain Rust; weights of
+//! layers that read the same rows are joined, and what is linear after another linear layer is
+//! multiplied out once (gains of norms, patch features into the hidden layer); the convolution is a
+//! product over steps laid side by side; rotary positions are one complex product from a table that
+//! is made once; nothing is computed that no answer depends on (the last token, and all but the
+//! future's tokens in the last block); scale, bank and order of the quantiles are applied in plain
+//! Rust. A test holds it to the network within 1e-4 of a deviation.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

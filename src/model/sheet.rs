@@ -1,6 +1,6 @@
 //! Windows laid out as the network reads them: tokens and steps side by side, in plain numbers.
 //!
-//! What [`super::window::Batch`] and `network.rs` do with tensors, for answering alone; a test holds
+//! What [`super::window::Batch`] and `network/` do with tensors, for answering alone; a test holds
 //! one to the other.
 
 use super::network::{P, SUMMARY, TAPS};

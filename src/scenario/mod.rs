@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use self::plan::{Clamped, Limits, Override};
 pub use self::routes::router;
 use crate::forecast::{
-    Answerer, Bands, ForecastError, Forecasts, Future, InputFuture, Lots, Paths, Sampling, Situation, Skill, StateOf,
-    bands, checked_levels, frequency, level_key, quantile, tidy, units,
+    Answerer, Bands, ForecastError, Forecasts, Future, InputFuture, Lots, Sampling, Situation, Skill, StateOf, bands,
+    checked_levels, frequency, level_key, quantile, tidy, units,
 };
 use crate::model::{LEVELS, Quantiles};
 
@@ -102,7 +102,7 @@ pub struct Baseline {
     pub signals: BTreeMap<String, Bands>,
     /// Joint sample paths of each output, if samples were asked for: a row per sample.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paths: Option<Paths>,
+    pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
 }
 
 /// A hypothesis and its consequences.
@@ -119,7 +119,7 @@ pub struct ScenarioOutcome {
     /// Joint sample paths of each output, if samples were asked for: a row per sample, which has
     /// the same luck as that row of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paths: Option<Paths>,
+    pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
     /// Where overrides were brought within limits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<Clamped>,

@@ -68,7 +68,7 @@ async fn samples_that_cannot_be_given_are_refused_with_a_reason() {
         let answer = server.post("/v1/assets/tank-1/predict", body.clone()).await;
         assert_eq!(answer.problem(422, "invalid"), ["/samples"], "{body}");
     }
-    for seed in [json!(-1), json!("seven")] {
+    for seed in [json!(-1), json!("seven"), json!(1_u64 << 53)] {
         let answer = server.post("/v1/assets/tank-1/predict", json!({"samples": 2, "seed": seed})).await;
         assert_eq!(answer.problem(422, "invalid"), ["/seed"]);
     }

@@ -19,7 +19,7 @@ mod tests;
 pub mod window;
 
 pub use artefact::{ArtefactError, digest};
-pub use base::{Base, BaseCard, FamilyFigures, shipped_card};
+pub use base::{Base, BaseCard, FamilyFigures, hex, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};

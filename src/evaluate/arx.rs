@@ -49,7 +49,7 @@ impl Arx {
         let series = Series::of(task);
         let train = task.protocol.train.clone();
         let spans = task.validation_spans();
-        let groups = series.groups().into_iter().map(|targets| choose(&series, &train, targets, &spans));
+        let groups = series.groups().into_iter().map(|targets| choose(&series, &train, &targets, &spans));
         let groups = groups.collect::<Option<_>>()?;
         Some(Self { series, groups })
     }
@@ -114,14 +114,14 @@ impl Group {
     }
 }
 
-fn choose(series: &Series, train: &Range<usize>, targets: Vec<usize>, spans: &[Span]) -> Option<Group> {
+fn choose(series: &Series, train: &Range<usize>, targets: &[usize], spans: &[Span]) -> Option<Group> {
     let inputs = series.inputs.len();
     let room = train.len() / 3;
     let fitting = |lags: &'static [usize]| lags.iter().copied().filter(move |lags| *lags <= room);
     let target_lags: Vec<usize> = fitting(if inputs == 0 { ALONE } else { TARGET_LAGS }).collect();
     let input_lags: Vec<usize> = if inputs == 0 { vec![0] } else { fitting(INPUT_LAGS).collect() };
     let largest = Order { target_lags: *target_lags.last()?, input_lags: *input_lags.last()? };
-    let mut sums = sums(series, train, &targets, largest);
+    let mut sums = sums(series, train, targets, largest);
     let mut best: Option<(f64, Group)> = None;
     for target_lags in &target_lags {
         for input_lags in &input_lags {
@@ -129,7 +129,7 @@ fn choose(series: &Series, train: &Range<usize>, targets: Vec<usize>, spans: &[S
             let features = features(order, largest, targets.len(), inputs);
             for ridge in RIDGES {
                 let Some(weights) = sums.solve(&features, *ridge) else { continue };
-                let group = Group { targets: targets.clone(), order, weights };
+                let group = Group { targets: targets.to_vec(), order, weights };
                 let error = spans.iter().map(|span| group.error(series, *span)).sum::<f64>();
                 if error.is_finite() && best.as_ref().is_none_or(|(least, _)| error < *least) {
                     best = Some((error, group));

@@ -41,7 +41,7 @@ pub use self::sets::Set;
 pub use self::show::show;
 use self::tally::figures;
 use self::task::Task;
-use crate::model::{Recipe, digest};
+use crate::model::{self, Recipe, digest};
 
 /// Settings of an evaluation.
 #[derive(Clone, Debug, clap::Args)]
@@ -280,7 +280,7 @@ fn settings(task: &Task) -> Value {
     let protocol = &task.protocol;
     let bytes: Vec<u8> =
         task.frames.iter().flat_map(|frame| frame.values.iter().flat_map(|value| value.to_le_bytes())).collect();
-    let data: String = digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let data = model::hex(&digest(&bytes));
     let (base, base_sha256) = ours::base_name();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -36,11 +36,14 @@ pub(super) fn base_name() -> (String, String) {
     (card.name, card.sha256)
 }
 
+/// A window, and what undoes its units.
+type View = (Window, Scale);
+
 /// Windows of every span of a task, made once for all forecasters that need them.
 pub(super) struct Views {
     spans: Vec<Span>,
     /// For each span, for each target.
-    views: Vec<Vec<(Window, Scale)>>,
+    made: Vec<Vec<View>>,
     /// CPU-seconds of bank and windows per span.
     seconds: f64,
     threads: usize,
@@ -74,7 +77,7 @@ impl Views {
             .flat_map(|chunk| (0..task.layout.targets.len()).map(move |place| (chunk, place)))
             .collect();
         let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Vec<(Window, Scale)>)>> = Mutex::new(Vec::new());
+        let done: Mutex<Vec<(usize, Vec<View>)>> = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| {
@@ -88,23 +91,23 @@ impl Views {
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(job, _)| *job);
-        let mut views: Vec<Vec<(Window, Scale)>> = vec![Vec::new(); spans.len()];
+        let mut views: Vec<Vec<View>> = vec![Vec::new(); spans.len()];
         for (job, made) in done {
             let first = job / task.layout.targets.len() * CHUNK;
             made.into_iter().enumerate().for_each(|(place, view)| views[first + place].push(view));
         }
         let seconds = (cpu::seconds() - before) / spans.len().max(1) as f64;
-        Self { spans: spans.to_vec(), views, seconds, threads, tuned: RefCell::default() }
+        Self { spans: spans.to_vec(), made: views, seconds, threads, tuned: RefCell::default() }
     }
 
-    fn of(&self, span: Span) -> Result<&[(Window, Scale)], EvaluateError> {
+    fn of(&self, span: Span) -> Result<&[View], EvaluateError> {
         let place = self.spans.iter().position(|known| *known == span);
-        place.map(|place| self.views[place].as_slice()).ok_or(EvaluateError::Broken("a span without windows".into()))
+        place.map(|place| self.made[place].as_slice()).ok_or(EvaluateError::Broken("a span without windows".into()))
     }
 }
 
 /// Windows of one target at ascending spans.
-fn target_views(task: &Task, place: usize, spans: &[Span], setups: &Setups) -> Vec<(Window, Scale)> {
+fn target_views(task: &Task, place: usize, spans: &[Span], setups: &Setups) -> Vec<View> {
     let (grid, layout, target) = (&task.grid, &task.layout, task.layout.targets[place]);
     let asset_type = &task.asset.asset_type;
     let setup = setups.of(task.target(place));
@@ -270,7 +273,7 @@ impl Corrected {
 
 impl Forecaster for Corrected {
     fn forecast(&mut self, spans: &[Span]) -> Result<Vec<Vec<Quantiles>>, EvaluateError> {
-        let views: Vec<&[(Window, Scale)]> = spans.iter().map(|span| self.views.of(*span)).collect::<Result<_, _>>()?;
+        let views: Vec<&[View]> = spans.iter().map(|span| self.views.of(*span)).collect::<Result<_, _>>()?;
         let windows: Vec<&Window> = views.iter().copied().flatten().map(|(window, _)| window).collect();
         let said = trainee::answer(&self.base, self.head.as_deref(), &windows);
         let mut said = said.map_err(|error| EvaluateError::Broken(error.to_string()))?.into_iter();

@@ -79,7 +79,8 @@ pub(super) fn open(csv: &Path, roles: &Path, config: &Config) -> Result<Task, Ev
 fn parse(text: &str) -> Result<RoleFile, (String, String)> {
     let mut document = serde_json::Deserializer::from_str(text);
     let file: RoleFile = serde_path_to_error::deserialize(&mut document).map_err(|error| {
-        let pointer = error.path().iter().map(|segment| format!("/{segment}")).collect::<String>();
+        let segments = error.path().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let pointer = format!("/{}", segments.join("/"));
         (pointer, error.inner().to_string())
     })?;
     let fault = |pointer: &str, detail: &str| Err((pointer.to_owned(), detail.to_owned()));

@@ -14,7 +14,7 @@ const FREE: f64 = 1e-8;
 /// Sums over rows `[features, outputs]`, of which the lower triangle is kept. The last feature is
 /// the intercept.
 pub(super) struct Sums {
-    sums: Mat<f64>,
+    products: Mat<f64>,
     features: usize,
     waiting: Vec<f64>,
     rows: usize,
@@ -23,14 +23,14 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn new(features: usize, outputs: usize) -> Self {
         let width = features + outputs;
-        Self { sums: Mat::zeros(width, width), features, waiting: Vec::with_capacity(BLOCK * width), rows: 0 }
+        Self { products: Mat::zeros(width, width), features, waiting: Vec::with_capacity(BLOCK * width), rows: 0 }
     }
 
     /// Takes a row, written by the caller behind the others.
     pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<f64>)) {
         write(&mut self.waiting);
         self.rows += 1;
-        if self.waiting.len() >= BLOCK * self.sums.nrows() {
+        if self.waiting.len() >= BLOCK * self.products.nrows() {
             self.flush();
         }
     }
@@ -40,14 +40,14 @@ impl Sums {
     }
 
     fn flush(&mut self) {
-        let width = self.sums.nrows();
+        let width = self.products.nrows();
         let count = self.waiting.len() / width;
         if count == 0 {
             return;
         }
         let block = MatRef::from_row_major_slice(&self.waiting, count, width);
         let (whole, lower) = (BlockStructure::Rectangular, BlockStructure::TriangularLower);
-        matmul(self.sums.as_mut(), lower, Accum::Add, block.transpose(), whole, block, whole, 1.0, Par::Seq);
+        matmul(self.products.as_mut(), lower, Accum::Add, block.transpose(), whole, block, whole, 1.0, Par::Seq);
         self.waiting.clear();
     }
 
@@ -56,13 +56,13 @@ impl Sums {
     pub(super) fn solve(&mut self, chosen: &[usize], ridge: f64) -> Option<Vec<Vec<f64>>> {
         self.flush();
         let n = chosen.len();
-        let outputs = self.sums.nrows() - self.features;
-        let at = |i: usize, j: usize| self.sums[(i.max(j), i.min(j))];
+        let outputs = self.products.nrows() - self.features;
+        let at = |i: usize, j: usize| self.products[(i.max(j), i.min(j))];
         let mut factor = Mat::from_fn(n, n, |i, j| at(chosen[i], chosen[j]));
         for i in 0..n {
             factor[(i, i)] += if i + 1 == n { FREE } else { ridge };
         }
-        let mut weights = Mat::from_fn(n, outputs, |i, k| self.sums[(self.features + k, chosen[i])]);
+        let mut weights = Mat::from_fn(n, outputs, |i, k| self.products[(self.features + k, chosen[i])]);
         let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(n, Par::Seq, faer::prelude::default()));
         let stack = MemStack::new(&mut memory);
         cholesky_in_place(factor.as_mut(), faer::prelude::default(), Par::Seq, stack, faer::prelude::default()).ok()?;

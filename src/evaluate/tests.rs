@@ -1,6 +1,7 @@
 //! Protocols on small records: where parts and windows lie, that nothing of the future leaks, and
 //! that a run goes on where it was.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use clap::{Args as _, FromArgMatches as _};
@@ -140,7 +141,7 @@ fn own_file(folder: &std::path::Path) -> (String, String) {
     let (csv, roles) = (folder.join("small.csv"), folder.join("roles.json"));
     let mut text = String::from("when,pump,level,remark\n");
     for (step, row) in rows().iter().enumerate() {
-        text.push_str(&format!("{step},{},{},x\n", row[0], row[1]));
+        let _ = writeln!(text, "{step},{},{},x", row[0], row[1]);
     }
     std::fs::write(&csv, text).unwrap();
     let document = r#"{ "time": "when", "horizon": 20, "signals": { "pump": { "role": "control_input" },

@@ -172,8 +172,11 @@ pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Stud
         .targets
         .iter()
         .zip(&others)
-        .map(|(target, others)| {
-            History { target: &grid.values[*target], inputs: &inputs, others, starts: &grid.starts }
+        .map(|(target, others)| History {
+            target: &grid.values[*target],
+            inputs: &inputs,
+            others,
+            starts: &grid.starts,
         })
         .collect();
     Studies::learn(&histories, &Aim { horizon, reach, validation, judging, aside: lessons.aside.clone(), template })

@@ -143,7 +143,9 @@ pub(super) fn document(size: Size, backbone: &Backbone, head: &Head) -> Vec<u8> 
     artefact::document(tensors, Some((SIZE, size)))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -26,7 +26,7 @@ mod tests;
 pub mod window;
 
 pub use artefact::{ArtefactError, attach, attached, digest};
-pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, shipped_card};
+pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, hex, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
 pub use recipe::{Invalid, Loss, Optimizer, Recipe};

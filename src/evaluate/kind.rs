@@ -29,6 +29,8 @@ pub enum Kind {
     Bank,
     /// The bank, corrected by the base model as it is shipped.
     ZeroShot,
+    /// The bank with a study of the whole past, not corrected.
+    Studied,
     /// The bank, corrected by a head that a fine-tune job made.
     FineTuned,
     /// The bank, corrected by a network that was not pretrained.
@@ -49,7 +51,8 @@ impl Kind {
             Self::Ridge => "ridge",
             Self::Bank => "bank",
             Self::ZeroShot => "bank + corrector, zero-shot",
-            Self::FineTuned => "fine-tuned head",
+            Self::Studied => "bank + study",
+            Self::FineTuned => "fine-tuned (bank + study + head)",
             Self::Scratch => "same network from scratch",
         }
     }
@@ -93,6 +96,7 @@ impl Kind {
             }
             Self::Bank => Box::new(BankOnly::new(task, views()?)),
             Self::ZeroShot => Box::new(Corrected::zero_shot(task, views()?)?),
+            Self::Studied => Box::new(BankOnly::studied(task, views()?)?),
             Self::FineTuned => Box::new(Corrected::fine_tuned(task, views()?, seed)?),
             Self::Scratch => {
                 let material = material.ok_or(EvaluateError::Broken("nothing to learn from".into()))?;

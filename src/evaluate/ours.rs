@@ -170,6 +170,24 @@ impl BankOnly {
     }
 }
 
+impl BankOnly {
+    /// The bank as a fine-tune job builds it: its context, and the study of the whole past.
+    pub(super) fn studied(task: &Task, views: &Rc<Views>) -> Result<Self, EvaluateError> {
+        let setups = Teacher::setups(&assignment(task, 0)).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+        Ok(Self::new(task, &views.tuned(task, &setups)))
+    }
+}
+
+/// What a fine-tune job is given of a task.
+fn assignment(task: &Task, seed: u64) -> Assignment {
+    Assignment {
+        asset: task.asset.clone(),
+        frames: task.frames_of(&task.protocol.taught),
+        recipe: Recipe { seed, ..Recipe::default() },
+        champion: None,
+    }
+}
+
 impl Forecaster for BankOnly {
     fn forecast(&mut self, spans: &[Span]) -> Result<Vec<Vec<Quantiles>>, EvaluateError> {
         spans
@@ -229,13 +247,7 @@ impl Corrected {
 
     /// The head and the bands of a fine-tune job.
     pub(super) fn fine_tuned(task: &Task, views: &Rc<Views>, seed: u64) -> Result<Self, EvaluateError> {
-        let assignment = Assignment {
-            asset: task.asset.clone(),
-            frames: task.frames_of(&task.protocol.taught),
-            recipe: Recipe { seed, ..Recipe::default() },
-            champion: None,
-        };
-        let learned = Teacher::default().learn(assignment, &mut |_| ControlFlow::Continue(()));
+        let learned = Teacher::default().learn(assignment(task, seed), &mut |_| ControlFlow::Continue(()));
         let learned = learned.map_err(|error| EvaluateError::Broken(error.to_string()))?;
         let calibration = serde_json::from_value(learned.calibration);
         let tuned = views.tuned(task, &Setups::attached_to(&learned.weights));

@@ -14,6 +14,7 @@ mod algebra;
 mod arx;
 mod backtest;
 mod blend;
+mod coupled;
 mod direct;
 mod filters;
 mod history;

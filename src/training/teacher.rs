@@ -113,6 +113,8 @@ impl Learner for Teacher {
         signs.at(Stage::Evaluating, 0.96)?;
         let older = if count(&exam.older) > 0 { Some(judge(&exam.older, &rival.older)?) } else { None };
         signs.at(Stage::Evaluating, 1.0)?;
+        // The judgement stands; what judged is the newest that bands can be made honest on.
+        let calibration = class.calibrate(&taught.learned.weights, &exam.holdout)?;
         let weights = backing.setups.attach_to(&taught.learned.weights);
         Ok(Candidate {
             base: class.base.card.name.clone(),
@@ -121,8 +123,7 @@ impl Learner for Teacher {
                 learning_rate: taught.learned.learning_rate.or(assignment.recipe.learning_rate),
                 ..assignment.recipe
             },
-            calibration: serde_json::to_value(&taught.calibration)
-                .map_err(|error| LearnError::Other(error.to_string()))?,
+            calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
             curve: taught.learned.curve,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
@@ -131,6 +132,19 @@ impl Learner for Teacher {
 }
 
 impl Teacher {
+    /// What a job would choose and learn for the banks of an asset, without a head.
+    pub fn setups(assignment: &Assignment) -> Result<Setups, LearnError> {
+        let asset_type = &assignment.asset.asset_type;
+        let too_little = |have| LearnError::InsufficientData { have, need: NEEDED };
+        let grid = Grid::new(asset_type, &assignment.frames).ok_or_else(|| too_little(0))?;
+        if grid.len() < NEEDED {
+            return Err(too_little(grid.len()));
+        }
+        let (layout, parts) = (Layout::new(asset_type, &grid), Parts::new(&grid));
+        let source = Source { asset_type, grid: &grid, layout: &layout };
+        Ok(Backing::learn(source, &parts, &mut |_| Ok::<_, LearnError>(()))?.setups)
+    }
+
     /// A head and its bands.
     fn teach(
         &self,
@@ -141,7 +155,7 @@ impl Teacher {
     ) -> Result<Taught, LearnError> {
         if usable < USABLE {
             let learned = trainee::untaught(&class.base);
-            let calibration = class.calibrate(&learned.weights)?;
+            let calibration = class.calibrate(&learned.weights, &[])?;
             let note = format!(
                 "there are {usable} usable windows and fine-tuning needs {USABLE}: the base model's head with bands made \
                  honest on this asset"
@@ -167,7 +181,7 @@ impl Teacher {
         })
         .map_err(refusal)?;
         signs.at(Stage::Calibrating, 0.82)?;
-        let calibration = class.calibrate(&learned.weights)?;
+        let calibration = class.calibrate(&learned.weights, &[])?;
         Ok(Taught { learned, calibration, note: None })
     }
 
@@ -186,13 +200,15 @@ impl Teacher {
 }
 
 impl Class<'_> {
-    /// Bands for a head, found on windows that its gradients never saw, and on those that they did.
-    fn calibrate(&self, weights: &[u8]) -> Result<Calibration, LearnError> {
+    /// Bands for a head, found on windows that its gradients never saw (with those that judged it, once
+    /// they have), and on those that they did.
+    fn calibrate(&self, weights: &[u8], judged: &[TargetExamples]) -> Result<Calibration, LearnError> {
         let mut calibration = Calibration::default();
         let Dataset { fresh, replay, stopping, calibrating, .. } = &self.dataset;
         for (target, slice) in calibrating.iter().enumerate() {
             let past = [&replay[target], &fresh[target], &stopping[target]];
-            let (own, past) = (self.said(weights, &[slice])?, self.said(weights, &past)?);
+            let slices: Vec<&TargetExamples> = std::iter::once(slice).chain(judged.get(target)).collect();
+            let (own, past) = (self.said(weights, &slices)?, self.said(weights, &past)?);
             calibration.fit(name(self.asset, slice.target), own.answered(), Some(past.answered()));
         }
         Ok(calibration)

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
+use super::super::coupled::newest;
 use super::super::history::Context;
 use super::parts::{Fits, Parts, Rows, Span, fits, merged};
 
@@ -122,18 +123,10 @@ impl Joint {
     /// What a free run from the end of `context` remembers of it.
     pub(super) fn stand(&self, context: &Context<'_>) -> JointState {
         let start = context.last_start();
-        let newest = |row: &[f64], count: usize| -> Vec<f64> {
-            let segment = &row[start..];
-            let first = segment.first().copied().unwrap_or(0.0);
-            let kept = segment.len().min(count);
-            let mut past = vec![first; count - kept];
-            past.extend_from_slice(&segment[segment.len() - kept..]);
-            past
-        };
         let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
         JointState {
-            outputs: outputs.map(|row| newest(row, self.output_lags)).collect(),
-            inputs: context.inputs.iter().map(|row| newest(row, self.input_lags - 1)).collect(),
+            outputs: outputs.map(|row| newest(&row[start..], self.output_lags)).collect(),
+            inputs: context.inputs.iter().map(|row| newest(&row[start..], self.input_lags - 1)).collect(),
         }
     }
 

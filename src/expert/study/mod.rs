@@ -39,6 +39,11 @@ pub const STUDIED: [Expert; MEMBERS] =
     [Expert::Curved, Expert::Pooled, Expert::Template, Expert::Joint, Expert::Stepwise];
 /// How many those are.
 pub const MEMBERS: usize = 5;
+/// Place of the template among them.
+const TEMPLATE: usize = 2;
+/// A template that somebody named is believed to err this many times less than the few windows of a
+/// validation part can tell.
+const NAMED: f64 = 2.0;
 /// A study that errs this many times more on new data than on old was fitted to noise; more than
 /// this is not believed of the measure itself.
 const MOST_OPTIMISM: f64 = 25.0;
@@ -99,6 +104,8 @@ pub struct Study {
 pub struct Studies {
     fits: Fits<Arc<Study>>,
     parts: Parts,
+    /// Whether somebody named the template.
+    named: bool,
 }
 
 impl Studies {
@@ -142,6 +149,7 @@ impl Studies {
                         })
                     }),
                     parts: parts.clone(),
+                    named: aim.template.is_some(),
                 })
             })
             .collect()
@@ -170,7 +178,11 @@ impl Studies {
     /// Decides how far each member is trusted beside the bank: `trials` are from the validation
     /// stretch, answered by the studies that are blind to it.
     pub fn weigh(&mut self, trials: &[Trial]) {
-        let shares = Shares::stack(trials);
+        let mut believed = [1.0; MEMBERS];
+        if self.named {
+            believed[TEMPLATE] = NAMED;
+        }
+        let shares = Shares::stack(trials, believed);
         for study in &mut self.fits {
             Arc::make_mut(study).shares = shares.clone();
         }

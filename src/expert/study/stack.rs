@@ -36,8 +36,9 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Stacks on trials of one length; members that are absent in any trial get nothing.
-    pub(super) fn stack(trials: &[Trial]) -> Self {
+    /// Stacks on trials of one length; members that are absent in any trial get nothing. `believed`
+    /// divides each member's errors: what is known of it beside the trials.
+    pub(super) fn stack(trials: &[Trial], believed: [f64; MEMBERS]) -> Self {
         let steps = trials.first().map_or(0, |trial| trial.bank.len());
         let present: Vec<usize> = std::iter::once(0)
             .chain((1..CANDIDATES).filter(|k| trials.iter().all(|trial| trial.members[k - 1].is_some())))
@@ -49,7 +50,7 @@ impl Shares {
             .map(|block| {
                 let span = block * BLOCK..((block + 1) * BLOCK).min(steps);
                 let mut products = Products::default();
-                trials.iter().for_each(|trial| products.add(trial, span.clone(), &present));
+                trials.iter().for_each(|trial| products.add(trial, span.clone(), &present, believed));
                 products
             })
             .collect();
@@ -96,7 +97,7 @@ struct Products {
 }
 
 impl Products {
-    fn add(&mut self, trial: &Trial, span: std::ops::Range<usize>, present: &[usize]) {
+    fn add(&mut self, trial: &Trial, span: std::ops::Range<usize>, present: &[usize], believed: [f64; MEMBERS]) {
         for step in span {
             let truth = trial.truth[step];
             if !truth.is_finite() {
@@ -106,6 +107,9 @@ impl Products {
             for &k in present {
                 let said = if k == 0 { Some(&trial.bank) } else { trial.members[k - 1].as_ref() };
                 errors[k] = said.and_then(|said| said.get(step)).map_or(0.0, |said| said - truth);
+                if k > 0 {
+                    errors[k] /= believed[k - 1];
+                }
             }
             for (row, one) in self.sums.iter_mut().zip(errors) {
                 for (sum, other) in row.iter_mut().zip(errors) {
@@ -165,6 +169,8 @@ impl Products {
 mod tests {
     use super::*;
 
+    const EQUALLY: [f64; MEMBERS] = [1.0; MEMBERS];
+
     fn trial(bank: f64, member: f64) -> Trial {
         let truth: Vec<f64> = (0..32).map(|t| (0.4 * f64::from(t)).sin()).collect();
         let wrong =
@@ -174,11 +180,11 @@ mod tests {
 
     #[test]
     fn the_better_one_is_trusted_and_equals_share() {
-        let clear = Shares::stack(&[trial(1.0, 0.1)]);
+        let clear = Shares::stack(&[trial(1.0, 0.1)], EQUALLY);
         assert!(clear.at(4)[0] > 0.9, "{clear:?}");
-        let equal = Shares::stack(&[trial(0.5, 0.5)]);
+        let equal = Shares::stack(&[trial(0.5, 0.5)], EQUALLY);
         assert!((equal.at(20)[0] - 0.5).abs() < 0.1, "{equal:?}");
-        let hopeless = Shares::stack(&[trial(0.05, 2.0)]);
+        let hopeless = Shares::stack(&[trial(0.05, 2.0)], EQUALLY);
         assert!(hopeless.at(0)[0] < 0.05, "{hopeless:?}");
     }
 
@@ -186,8 +192,8 @@ mod tests {
     fn absent_members_and_gaps_count_for_nothing() {
         let mut gap = trial(1.0, 0.1);
         gap.truth[3] = f64::NAN;
-        let shares = Shares::stack(&[gap]).at(0);
+        let shares = Shares::stack(&[gap], EQUALLY).at(0);
         assert!(shares[0] > 0.8 && shares[1..].iter().all(|share| *share == 0.0), "{shares:?}");
-        assert_eq!(Shares::stack(&[]).at(5), [0.0; MEMBERS]);
+        assert_eq!(Shares::stack(&[], EQUALLY).at(5), [0.0; MEMBERS]);
     }
 }

@@ -8,7 +8,7 @@ use super::columns::Columns;
 use super::demo_plant;
 use super::task::{Protocol, Task, Unit, asset_type, frames, signal};
 use super::{Config, EvaluateError};
-use crate::asset::Role;
+use crate::asset::{Role, Template};
 
 /// A set that is known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub enum Set {
     Etth1Few,
     /// Cascaded tanks: the whole test record from its inputs and first four levels.
     CascadedTanks,
+    /// The same, the asset type naming the template `tanks_2`.
+    CascadedTanksTemplate,
     /// Cascaded tanks: 64 steps ahead along the test record.
     CascadedTanksRolling,
     /// Stirred tank reactor: 64 steps ahead, two outputs.
@@ -67,6 +69,7 @@ impl Set {
             Self::Etth1 => "etth1",
             Self::Etth1Few => "etth1_few",
             Self::CascadedTanks => "cascaded_tanks",
+            Self::CascadedTanksTemplate => "cascaded_tanks_template",
             Self::CascadedTanksRolling => "cascaded_tanks_rolling",
             Self::Cstr => "cstr",
             Self::WienerHammerstein => "wiener_hammerstein",
@@ -89,9 +92,13 @@ impl Set {
         let mut task = match self {
             Self::Etth1 => etth1(self.name(), &data("ett/ETTh1.csv")?, false, config)?,
             Self::Etth1Few => etth1(self.name(), &data("ett/ETTh1.csv")?, true, config)?,
-            Self::CascadedTanks => tanks(self.name(), &data("cascaded_tanks/dataBenchmark.csv")?, true, config)?,
+            Self::CascadedTanks => tanks(self.name(), &data("cascaded_tanks/dataBenchmark.csv")?, true, None, config)?,
+            Self::CascadedTanksTemplate => {
+                let named = Some(Template::Tanks2);
+                tanks(self.name(), &data("cascaded_tanks/dataBenchmark.csv")?, true, named, config)?
+            }
             Self::CascadedTanksRolling => {
-                tanks(self.name(), &data("cascaded_tanks/dataBenchmark.csv")?, false, config)?
+                tanks(self.name(), &data("cascaded_tanks/dataBenchmark.csv")?, false, None, config)?
             }
             Self::Cstr => cstr(self.name(), &data("cstr_daisy/cstr.dat")?, config)?,
             Self::WienerHammerstein => circuit(self.name(), &data("wh2009/WienerHammerBenchmark.csv")?, config)?,
@@ -154,7 +161,13 @@ fn etth1(name: &str, path: &Path, few: bool, config: &Config) -> Result<Task, Ev
     Ok(task)
 }
 
-fn tanks(name: &str, path: &Path, free_run: bool, config: &Config) -> Result<Task, EvaluateError> {
+fn tanks(
+    name: &str,
+    path: &Path,
+    free_run: bool,
+    template: Option<Template>,
+    config: &Config,
+) -> Result<Task, EvaluateError> {
     let file = Columns::comma_separated(path)?;
     let column = |name: &str| file.column(path, name);
     let (known, asked) = ((column("uEst")?, column("yEst")?), (column("uVal")?, column("yVal")?));
@@ -186,7 +199,9 @@ fn tanks(name: &str, path: &Path, free_run: bool, config: &Config) -> Result<Tas
         },
     };
     let record = frames(rows, 4.0, &[TANKS]);
-    Task::new(name, asset_type(name, 4.0, signals), record, |_| Ok(protocol), config.most_windows())
+    let mut asset_type = asset_type(name, 4.0, signals);
+    asset_type.document.template = template;
+    Task::new(name, asset_type, record, |_| Ok(protocol), config.most_windows())
 }
 
 fn cstr(name: &str, path: &Path, config: &Config) -> Result<Task, EvaluateError> {

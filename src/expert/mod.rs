@@ -14,7 +14,6 @@ mod algebra;
 mod arx;
 mod backtest;
 mod blend;
-mod coupled;
 mod direct;
 mod filters;
 mod history;

@@ -4,7 +4,6 @@
 //! instant answered; persistence is always there.
 
 use super::arx::{self, Arx, ArxState};
-use super::coupled::{Coupled, CoupledState};
 use super::direct::{Direct, DirectState};
 use super::history::Context;
 use super::long::{Long, LongState};
@@ -18,8 +17,6 @@ pub enum Expert {
     ArxShort,
     /// Difference equation on 8 past targets and 8 input values (32 and none without inputs).
     ArxLong,
-    /// Difference equations of all outputs together, run free; only with inputs and other outputs.
-    Coupled,
     /// Ridge regression of all horizons on leaky averages.
     Direct,
     /// Mean profile of the last cycles.
@@ -47,7 +44,6 @@ impl Expert {
         match self {
             Self::ArxShort => "arx_short",
             Self::ArxLong => "arx_long",
-            Self::Coupled => "coupled",
             Self::Direct => "direct",
             Self::Season => "season",
             Self::Long => "long",
@@ -72,7 +68,6 @@ impl Expert {
 pub(super) struct Team {
     arx_short: Option<Arx>,
     arx_long: Option<Arx>,
-    coupled: Option<Coupled>,
     direct: Option<Direct>,
     season: Option<Season>,
     long: Option<Long>,
@@ -87,7 +82,6 @@ impl Team {
         let long_order = if context.inputs.is_empty() { arx::LONG_ALONE } else { arx::LONG };
         let mut arx_short = Arx::fit(arx::SHORT, context, ends).into_iter();
         let mut arx_long = Arx::fit(long_order, context, ends).into_iter();
-        let mut coupled = Coupled::fit(context, ends).into_iter();
         let mut direct = Direct::fit(context, ends, horizon).into_iter();
         let mut season = Season::fit(context, ends).into_iter();
         let mut long = Long::fit(context, ends, horizon).into_iter();
@@ -95,7 +89,6 @@ impl Team {
             .map(|_| Self {
                 arx_short: arx_short.next().flatten(),
                 arx_long: arx_long.next().flatten(),
-                coupled: coupled.next().flatten(),
                 direct: direct.next().flatten(),
                 season: season.next().flatten(),
                 long: long.next().flatten(),
@@ -109,7 +102,6 @@ impl Team {
         [
             self.arx_short.as_ref().map(|_| Expert::ArxShort),
             self.arx_long.as_ref().map(|_| Expert::ArxLong),
-            self.coupled.as_ref().map(|_| Expert::Coupled),
             self.direct.as_ref().map(|_| Expert::Direct),
             self.season.map(|_| Expert::Season),
             self.long.as_ref().map(|_| Expert::Long),
@@ -125,7 +117,6 @@ impl Team {
         Stand {
             arx_short: self.arx_short.as_ref().map(|e| (e, e.stand(context))),
             arx_long: self.arx_long.as_ref().map(|e| (e, e.stand(context))),
-            coupled: self.coupled.as_ref().map(|e| (e, Coupled::stand(context))),
             direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             season: self.season.and_then(|e| e.stand(context)),
             long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
@@ -140,7 +131,6 @@ impl Team {
 pub(super) struct Stand<'t> {
     arx_short: Option<(&'t Arx, ArxState)>,
     arx_long: Option<(&'t Arx, ArxState)>,
-    coupled: Option<(&'t Coupled, CoupledState)>,
     direct: Option<(&'t Direct, DirectState)>,
     season: Option<SeasonState>,
     long: Option<(&'t Long, LongState)>,
@@ -155,7 +145,6 @@ impl Stand<'_> {
         let arx = |stand: &Option<(&Arx, ArxState)>| {
             stand.as_ref().map(|(expert, state)| expert.answer(state, future, steps))
         };
-        let coupled = self.coupled.as_ref().map(|(e, s)| e.answer(s, future, steps));
         let direct = self.direct.as_ref().map(|(e, s)| e.answer(s, future, steps));
         let season = self.season.as_ref().map(|s| s.answer(steps));
         let long = self.long.as_ref().map(|(e, s)| e.answer(s, steps));
@@ -163,7 +152,6 @@ impl Stand<'_> {
         let own = [
             (Expert::ArxShort, arx(&self.arx_short)),
             (Expert::ArxLong, arx(&self.arx_long)),
-            (Expert::Coupled, coupled),
             (Expert::Direct, direct),
             (Expert::Season, season),
             (Expert::Long, long),

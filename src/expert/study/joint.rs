@@ -1,6 +1,7 @@
 //! The joint expert: one difference equation for every output of a plant, run free together.
 //!
-//! `y(t) = sum A_i y(t-i) + sum B_k u(t-k) + c` over all outputs that are looked back on, fitted by
+//! `y(t) = sum A_i y(t-i) + sum B_k u(t-k) + c`, and where that pays the products of all pairs among the
+//! newest outputs and inputs, over all outputs that are looked back on, fitted by
 //! ridge to the whole past (a vector ARX, Ljung 1999). What one tank sends to the next is in it, which
 //! an equation for the next one alone does not see. Orders and ridge are those whose free runs err
 //! least on the part that chooses.
@@ -8,10 +9,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
-use super::super::coupled::newest;
 use super::super::history::Context;
 use super::parts::{Fits, Parts, Rows, Span, fits, merged};
 
+/// Whether products of the newest outputs and inputs are among the features: a valve that opens a
+/// flow which the level drives is a product, a bilinear heat exchanger too.
+const PRODUCTS: [bool; 2] = [false, true];
 /// Orders that compete: past outputs, and input values with the present one.
 const OUTPUT_LAGS: [usize; 4] = [1, 2, 4, 8];
 const INPUT_LAGS: [usize; 4] = [1, 4, 16, 48];
@@ -31,13 +34,70 @@ const MOST_INPUT_LAGS: usize = 48;
 /// Fitted equations, in the units of the study.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Joint {
-    output_lags: usize,
-    input_lags: usize,
-    /// For each output, the target first: newest lag first, output by output, input by input, then the
-    /// intercept.
+    order: Order,
+    /// For each output, the target first: newest lag first, output by output, input by input, products,
+    /// then the intercept.
     #[serde(with = "super::single")]
     weights: Vec<f64>,
     outputs: usize,
+}
+
+/// How far an equation looks back, and whether it multiplies.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Order {
+    outputs: usize,
+    inputs: usize,
+    products: bool,
+}
+
+/// Signals of each kind, and where their features lie in a row of the sums.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Layout {
+    fn products(self) -> usize {
+        let signals = self.outputs + self.inputs;
+        signals * (signals + 1) / 2
+    }
+
+    fn intercept(self) -> usize {
+        self.outputs * MOST_OUTPUT_LAGS + self.inputs * MOST_INPUT_LAGS + self.products()
+    }
+
+    /// The features of an order, ascending, the intercept last.
+    fn columns(self, order: Order) -> Vec<usize> {
+        let lags = |first: usize, signals: usize, most: usize, lags: usize| {
+            (0..signals).flat_map(move |k| (0..lags).map(move |lag| first + k * most + lag))
+        };
+        let inputs = self.outputs * MOST_OUTPUT_LAGS;
+        let products = inputs + self.inputs * MOST_INPUT_LAGS;
+        let mut columns: Vec<usize> = lags(0, self.outputs, MOST_OUTPUT_LAGS, order.outputs).collect();
+        columns.extend(lags(inputs, self.inputs, MOST_INPUT_LAGS, order.inputs));
+        if order.products {
+            columns.extend(products..self.intercept());
+        }
+        columns.push(self.intercept());
+        columns
+    }
+}
+
+/// Appends the products of all pairs of `signals`, squares included.
+fn push_products(row: &mut Vec<f64>, signals: &[f64]) {
+    for (place, one) in signals.iter().enumerate() {
+        row.extend(signals[place..].iter().map(|other| one * other));
+    }
+}
+
+/// The newest `count` values of a segment, oldest first, padded with its first one.
+fn newest(segment: &[f64], count: usize) -> Vec<f64> {
+    let first = segment.first().copied().unwrap_or(0.0);
+    let kept = segment.len().min(count);
+    let mut past = vec![first; count - kept];
+    past.extend_from_slice(&segment[segment.len() - kept..]);
+    past
 }
 
 /// The newest outputs and inputs, oldest first.
@@ -58,47 +118,31 @@ impl Joint {
         if taught.rows() < LEAST_ROWS {
             return None;
         }
-        let outputs = 1 + context.others.len();
+        let layout = Layout { outputs: 1 + context.others.len(), inputs: context.inputs.len() };
+        let orders = OUTPUT_LAGS.into_iter().flat_map(|outputs| {
+            INPUT_LAGS.into_iter().flat_map(move |inputs| PRODUCTS.map(|products| Order { outputs, inputs, products }))
+        });
         let mut best: Option<(f64, f64, Self)> = None;
-        for output_lags in OUTPUT_LAGS {
-            for input_lags in INPUT_LAGS {
-                for ridge in RIDGES {
-                    let Some(fitted) =
-                        Self::fit(&taught, outputs, context.inputs.len(), output_lags, input_lags, ridge)
-                    else {
-                        continue;
-                    };
-                    let error = fitted.error(context, parts, horizon);
-                    if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
-                        best = Some((error, ridge, fitted));
-                    }
+        for order in orders {
+            for ridge in RIDGES {
+                let Some(fitted) = Self::fit(&taught, layout, order, ridge) else { continue };
+                let error = fitted.error(context, parts, horizon);
+                if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
+                    best = Some((error, ridge, fitted));
                 }
             }
         }
         let (_, ridge, chosen) = best?;
-        let Self { output_lags, input_lags, .. } = chosen;
-        let fit = |gram: &Gram| Self::fit(gram, outputs, context.inputs.len(), output_lags, input_lags, ridge);
-        Some(fits(&sums, LEAST_ROWS, chosen, fit))
+        let order = chosen.order;
+        Some(fits(&sums, LEAST_ROWS, chosen, |gram| Self::fit(gram, layout, order, ridge)))
     }
 
-    fn fit(
-        gram: &Gram,
-        outputs: usize,
-        inputs: usize,
-        output_lags: usize,
-        input_lags: usize,
-        ridge: f64,
-    ) -> Option<Self> {
-        let intercept = outputs * MOST_OUTPUT_LAGS + inputs * MOST_INPUT_LAGS;
-        let mut columns: Vec<usize> =
-            (0..outputs).flat_map(|k| (0..output_lags).map(move |lag| k * MOST_OUTPUT_LAGS + lag)).collect();
-        let first = outputs * MOST_OUTPUT_LAGS;
-        columns.extend((0..inputs).flat_map(|k| (0..input_lags).map(move |lag| first + k * MOST_INPUT_LAGS + lag)));
-        columns.push(intercept);
-        let targets = intercept + 1..intercept + 1 + outputs;
-        let fitted = gram.regress(&columns, targets, intercept, ridge * gram.rows() as f64)?;
-        let weights = (0..outputs).flat_map(|k| fitted.col_as_slice(k).to_vec()).map(|w| f64::from(w as f32)).collect();
-        Some(Self { output_lags, input_lags, weights, outputs })
+    fn fit(gram: &Gram, layout: Layout, order: Order, ridge: f64) -> Option<Self> {
+        let (columns, free) = (layout.columns(order), layout.intercept());
+        let targets = free + 1..free + 1 + layout.outputs;
+        let fitted = gram.regress(&columns, targets, free, ridge * gram.rows() as f64)?;
+        let weights = (0..layout.outputs).flat_map(|k| fitted.col_as_slice(k).to_vec());
+        Some(Self { order, weights: weights.map(|w| f64::from(w as f32)).collect(), outputs: layout.outputs })
     }
 
     /// Mean squared error of free runs over the part that chooses.
@@ -125,8 +169,8 @@ impl Joint {
         let start = context.last_start();
         let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
         JointState {
-            outputs: outputs.map(|row| newest(&row[start..], self.output_lags)).collect(),
-            inputs: context.inputs.iter().map(|row| newest(&row[start..], self.input_lags - 1)).collect(),
+            outputs: outputs.map(|row| newest(&row[start..], self.order.outputs)).collect(),
+            inputs: context.inputs.iter().map(|row| newest(&row[start..], self.order.inputs - 1)).collect(),
         }
     }
 
@@ -136,24 +180,31 @@ impl Joint {
         let inputs: Vec<Vec<f64>> =
             state.inputs.iter().zip(future).map(|(past, row)| [past, &row[..steps]].concat()).collect();
         let width = self.weights.len() / self.outputs;
-        let mut row = Vec::with_capacity(width);
+        let (mut row, mut signals) = (Vec::with_capacity(width), Vec::new());
         for t in 0..steps {
             row.clear();
-            outputs.iter().for_each(|line| row.extend(line[t..t + self.output_lags].iter().rev()));
-            inputs.iter().for_each(|line| row.extend(line[t..t + self.input_lags].iter().rev()));
+            outputs.iter().for_each(|line| row.extend(line[t..t + self.order.outputs].iter().rev()));
+            inputs.iter().for_each(|line| row.extend(line[t..t + self.order.inputs].iter().rev()));
+            if self.order.products {
+                signals.clear();
+                signals.extend(outputs.iter().filter_map(|line| line.last()));
+                signals.extend(inputs.iter().map(|line| line[t + self.order.inputs - 1]));
+                push_products(&mut row, &signals);
+            }
             row.push(1.0);
             for (line, weights) in outputs.iter_mut().zip(self.weights.chunks_exact(width)) {
                 line.push(dot(weights, &row).clamp(-LIMIT, LIMIT));
             }
         }
-        outputs.swap_remove(0).split_off(self.output_lags)
+        outputs.swap_remove(0).split_off(self.order.outputs)
     }
 }
 
 /// The sums over the regression rows `[output lags, input lags, 1, outputs]` of each part.
 fn sums(context: &Context<'_>, parts: &Parts) -> [Gram; 4] {
     let outputs: Vec<&[f64]> = std::iter::once(context.target).chain(context.others.iter().copied()).collect();
-    let width = outputs.len() * MOST_OUTPUT_LAGS + context.inputs.len() * MOST_INPUT_LAGS + 1 + outputs.len();
+    let layout = Layout { outputs: outputs.len(), inputs: context.inputs.len() };
+    let width = layout.intercept() + 1 + outputs.len();
     let stride = context.len().div_ceil(ROWS);
     let mut rows = Rows::new(width);
     for &(start, end) in &context.segments {
@@ -164,6 +215,9 @@ fn sums(context: &Context<'_>, parts: &Parts) -> [Gram; 4] {
                 for line in &context.inputs {
                     row.extend((0..MOST_INPUT_LAGS).map(|lag| line[t.saturating_sub(lag).max(start)]));
                 }
+                let now: Vec<f64> =
+                    outputs.iter().map(|line| line[t - 1]).chain(context.inputs.iter().map(|line| line[t])).collect();
+                push_products(row, &now);
                 row.push(1.0);
                 row.extend(outputs.iter().map(|line| line[t]));
             });

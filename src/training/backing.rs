@@ -1,7 +1,7 @@
 //! What a candidate has beside its head: for each target the length of the bank's context, and a study
 //! of the asset's whole past.
 //!
-//! Context and shares are chosen on the validation part. While the head learns, every window is
+//! The context is chosen on the validation part, the shares on that and the half before. While the head learns, every window is
 //! answered by a study that is blind to the window's stretch. Judged is the study that knows everything
 //! before the holdout; once it is judged, the same choices fitted to all readings serve.
 
@@ -15,7 +15,7 @@ use crate::features::{Banks, Known, Lessons, Setup, Setups, Split, bank_error, s
 const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
 /// Windows over all targets that choose among contexts, and that studies are weighed on.
 const CHOOSING: usize = 48;
-const WEIGHING: usize = 120;
+const WEIGHING: usize = 160;
 /// Steps ahead that a map from lags answers: as far as a day of quarter hours, and more.
 const REACH: usize = 128;
 /// A study with a smaller share of the answer than this is not worth keeping.
@@ -65,7 +65,9 @@ impl Backing {
             let context = context.unwrap_or(crate::expert::CONTEXT);
             let weighed = studies
                 .map(|studies| {
-                    let split = validation(WEIGHING);
+                    // Later than the first half every window has a study that is blind to it and has
+                    // learned from something: the more windows, the less does one odd stretch decide.
+                    let split = Split { from: parts.stopping.start / 2, ..validation(WEIGHING) };
                     weigh(studies, asset_type, grid, layout, target, split, STEPS, Some(context))
                 })
                 .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);

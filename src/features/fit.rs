@@ -261,6 +261,7 @@ impl Fits {
     /// A fresh fit for the end of the grid, made now if there is none. Costs milliseconds of CPU
     /// when it is made: call it off the runtime's threads.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what a fit is made of and kept by")]
     pub fn fresh(
         &self,
         asset: AssetId,

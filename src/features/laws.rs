@@ -28,7 +28,7 @@ impl Plant {
             f64::from(state >> 8) / f64::from(1_u32 << 24) - 0.5
         };
         let (mut inputs, mut level) = ([0.0; 2], 0.0);
-        let mut rows = vec![Vec::with_capacity(length); 3];
+        let mut rows = vec![Vec::new(); 3];
         for step in 0..length {
             if step % 17 == 0 {
                 inputs[0] = 2.0 * noise();

@@ -17,9 +17,6 @@ use crate::expert::template::Template;
 use crate::expert::{CONTEXT, History};
 use crate::model::{ArtefactError, attach, attached};
 
-/// Steps that teach a study at least.
-const LEAST_TAUGHT: usize = 240;
-
 /// How the bank of one target is built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
@@ -161,7 +158,7 @@ pub struct Lessons {
 #[must_use]
 pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Studies>> {
     let &Lessons { validation, judging, horizon, reach, template, .. } = lessons;
-    if validation < LEAST_TAUGHT || judging <= validation || judging > grid.len() {
+    if judging <= validation || judging > grid.len() {
         return layout.targets.iter().map(|_| None).collect();
     }
     let row = |signal: usize| grid.values[signal].clone();

@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
@@ -206,8 +207,20 @@ impl Writer {
                 outcome => return outcome,
             }
         }
-        let connection = self.connection.insert(self.readings.pool.acquire().await?.detach());
+        let connection = self.connection.insert(self.living().await?);
         commit(connection, jobs, now, suspicious).await
+    }
+
+    /// A connection that answers. What broke one has often broken those that rest in the pool too, and
+    /// the pool trusts them for a moment; there are no more of them than it has room for.
+    async fn living(&self) -> Result<PgConnection, sqlx::Error> {
+        for _ in 0..self.readings.pool.options().get_max_connections() {
+            let mut connection = self.readings.pool.acquire().await?.detach();
+            if connection.ping().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+        Ok(self.readings.pool.acquire().await?.detach())
     }
 
     /// After the commit: memory follows, and whoever waits for new readings looks at once.

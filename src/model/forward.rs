@@ -25,7 +25,7 @@ pub enum Way {
     Trained,
     /// The same without `no_grad`: what bookkeeping for gradients costs.
     Tracked,
-    /// The network as it is trained, recorded once as TorchScript for a number of windows.
+    /// The network as it is trained, recorded once as `TorchScript` for a number of windows.
     Recorded,
     /// Laid out for answering.
     Lean(Arithmetic),

@@ -157,8 +157,8 @@ impl Teacher {
             let learned = trainee::untaught(&class.base);
             let calibration = class.calibrate(&learned.weights, &[])?;
             let note = format!(
-                "there are {usable} usable windows and fine-tuning needs {USABLE}: the base model's head with bands made \
-                 honest on this asset"
+                "there are {usable} usable windows and fine-tuning needs {USABLE}: the base model's head, with \
+                 experts and honest bands of this asset's own"
             );
             return Ok(Taught { learned, calibration, note: Some(note) });
         }

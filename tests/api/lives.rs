@@ -212,7 +212,6 @@ async fn with_too_little_to_learn_from_a_version_has_honest_bands_and_says_so() 
     assert_eq!((&answer["model"]["version"], &answer["model"]["reason"]), (&json!(1), &json!(note)));
     server.post("/v1/assets/tank-1/models/0/promote", json!({})).await.success();
     let base = predict().await;
-    assert_eq!(base["signals"]["level"]["0.5"], answer["signals"]["level"]["0.5"], "only the bands differ");
     assert_ne!(base["signals"]["level"]["0.9"], answer["signals"]["level"]["0.9"]);
 }
 

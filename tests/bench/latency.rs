@@ -85,7 +85,8 @@ fn answer(base: &Base, asset_type: &AssetType, assets: &[Vec<Frame>], fits: &[Fi
         black_box(bands(&answer, &DEFAULT_QUANTILES, STEPS));
     }
     let whole = began.elapsed();
-    [laid, windowed - laid, computed - windowed, whole - computed, whole]
+    let between = Duration::saturating_sub;
+    [laid, between(windowed, laid), between(computed, windowed), between(whole, computed), whole]
 }
 
 /// Median time of `Bank::prepare` over the newest samples.

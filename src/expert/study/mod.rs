@@ -47,6 +47,8 @@ const NAMED: f64 = 2.0;
 /// A study that errs this many times more on new data than on old was fitted to noise; more than
 /// this is not believed of the measure itself.
 const MOST_OPTIMISM: f64 = 25.0;
+/// With fewer samples to teach there is nothing that the bank does not know.
+const LEAST_TAUGHT: usize = 240;
 /// Answers stay within this many deviations of a bank, as its own experts' do.
 const LIMIT: f64 = 12.0;
 
@@ -115,6 +117,9 @@ impl Studies {
     pub fn learn(histories: &[History<'_>], aim: &Aim) -> Vec<Option<Self>> {
         let Some(end) = histories.first().map(|history| history.target.len()) else { return Vec::new() };
         let validation = aim.validation.min(end);
+        if validation < LEAST_TAUGHT {
+            return histories.iter().map(|_| None).collect();
+        }
         let judging = aim.judging.clamp(validation, end);
         let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, judging, end };
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();

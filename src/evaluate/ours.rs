@@ -173,7 +173,10 @@ impl BankOnly {
 impl BankOnly {
     /// The bank as a fine-tune job builds it: its context, and the study of the whole past.
     pub(super) fn studied(task: &Task, views: &Rc<Views>) -> Result<Self, EvaluateError> {
-        let setups = Teacher::setups(&assignment(task, 0)).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+        let asset_type = &task.asset.asset_type;
+        let grid = Grid::new(asset_type, &task.frames_of(&task.protocol.taught));
+        let grid = grid.ok_or(EvaluateError::Broken("no rows to learn from".into()))?;
+        let setups = Teacher::setups(asset_type, &grid).map_err(|error| EvaluateError::Broken(error.to_string()))?;
         Ok(Self::new(task, &views.tuned(task, &setups)))
     }
 }
@@ -342,6 +345,8 @@ pub(super) struct Whatifs {
     pub(super) bank: Vec<Vec<f64>>,
     /// The median of bank and base model, for each future.
     pub(super) corrected: Vec<Vec<f64>>,
+    /// The bank's with what a fine-tune job learns of the plant's past, for each future.
+    pub(super) studied: Vec<Vec<f64>>,
 }
 
 /// Asks bank and base model for several futures of the inputs at the end of each grid, whose type
@@ -352,13 +357,17 @@ pub(super) fn what_if(
     steps: usize,
 ) -> Result<Vec<Whatifs>, EvaluateError> {
     let base = shipped()?;
-    let mut windows = Vec::new();
-    let mut scales = Vec::new();
+    let (mut windows, mut scales, mut studied) = (Vec::new(), Vec::new(), Vec::new());
     for (grid, futures) in plants {
         let layout = Layout::new(asset_type, grid);
-        let fit = Fit::new(asset_type, grid, &layout, layout.targets[0], grid.len(), steps, &Setup::default());
-        scales.push(fit.scale());
-        windows.push(fit.windows(grid, grid.len(), futures, steps));
+        let target = layout.targets[0];
+        let fit = |setup: &Setup| Fit::new(asset_type, grid, &layout, target, grid.len(), steps, setup);
+        let plain = fit(&Setup::default());
+        scales.push(plain.scale());
+        windows.push(plain.windows(grid, grid.len(), futures, steps));
+        let setups = Teacher::setups(asset_type, grid).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+        let learned = fit(&setups.of(&asset_type.document.signals[target].name));
+        studied.push((learned.windows(grid, grid.len(), futures, steps), learned.scale()));
     }
     let flat: Vec<&Window> = windows.iter().flatten().collect();
     let said = trainee::answer(&base, None, &flat).map_err(|error| EvaluateError::Broken(error.to_string()))?;
@@ -369,7 +378,9 @@ pub(super) fn what_if(
     Ok(windows
         .iter()
         .zip(&scales)
-        .map(|(windows, scale)| Whatifs {
+        .zip(&studied)
+        .map(|((windows, scale), (learned, own))| Whatifs {
+            studied: learned.iter().map(|window| median(&gaussian(window), own)).collect(),
             bank: windows.iter().map(|window| median(&gaussian(window), scale)).collect(),
             corrected: said.by_ref().take(windows.len()).map(|answer| median(&answer, scale)).collect(),
         })

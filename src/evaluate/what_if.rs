@@ -33,11 +33,12 @@ pub(super) enum Method {
     Ridge,
     Bank,
     Corrected,
+    Studied,
 }
 
 impl Method {
-    pub(super) fn all() -> [Self; 4] {
-        [Self::Arx, Self::Ridge, Self::Bank, Self::Corrected]
+    pub(super) fn all() -> [Self; 5] {
+        [Self::Arx, Self::Ridge, Self::Bank, Self::Corrected, Self::Studied]
     }
 
     pub(super) fn label(self) -> &'static str {
@@ -46,6 +47,7 @@ impl Method {
             Self::Ridge => "ridge",
             Self::Bank => "bank",
             Self::Corrected => "bank + corrector, zero-shot",
+            Self::Studied => "bank + study",
         }
     }
 }
@@ -130,6 +132,7 @@ fn judge(plants: &[Experiment]) -> Result<Vec<(Method, Effect)>, EvaluateError> 
         (Method::Ridge, of(&|index| regressed(&plants[index], ridge))),
         (Method::Bank, of(&|index| Some(ours[index].bank.clone()))),
         (Method::Corrected, of(&|index| Some(ours[index].corrected.clone()))),
+        (Method::Studied, of(&|index| Some(ours[index].studied.clone()))),
     ])
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::backing::Backing;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
-use crate::asset::Asset;
+use crate::asset::{Asset, AssetType};
 use crate::features::{Banks, Grid, Layout, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
@@ -133,15 +133,12 @@ impl Learner for Teacher {
 
 impl Teacher {
     /// What a job would choose and learn for the banks of an asset, without a head.
-    pub fn setups(assignment: &Assignment) -> Result<Setups, LearnError> {
-        let asset_type = &assignment.asset.asset_type;
-        let too_little = |have| LearnError::InsufficientData { have, need: NEEDED };
-        let grid = Grid::new(asset_type, &assignment.frames).ok_or_else(|| too_little(0))?;
+    pub fn setups(asset_type: &AssetType, grid: &Grid) -> Result<Setups, LearnError> {
         if grid.len() < NEEDED {
-            return Err(too_little(grid.len()));
+            return Err(LearnError::InsufficientData { have: grid.len(), need: NEEDED });
         }
-        let (layout, parts) = (Layout::new(asset_type, &grid), Parts::new(&grid));
-        let source = Source { asset_type, grid: &grid, layout: &layout };
+        let (layout, parts) = (Layout::new(asset_type, grid), Parts::new(grid));
+        let source = Source { asset_type, grid, layout: &layout };
         Ok(Backing::learn(source, &parts, &mut |_| Ok::<_, LearnError>(()))?.setups)
     }
 

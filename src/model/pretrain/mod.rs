@@ -47,13 +47,13 @@ pub struct Config {
     #[arg(long, value_enum, default_value = "small")]
     pub size: NamedSize,
     /// Windows to draw from synthetic plants.
-    #[arg(long, default_value_t = 800_000)]
+    #[arg(long, default_value_t = 240_000)]
     pub windows: usize,
     /// Windows held in memory at a time, 15 kB each; batches are drawn from these.
     #[arg(long, default_value_t = 40_000)]
     pub pool: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 12_000)]
     pub steps: usize,
     /// Windows in a step.
     #[arg(long, default_value_t = 48)]

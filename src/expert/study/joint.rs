@@ -28,6 +28,8 @@ const LEAST_ROWS: usize = 200;
 const ORIGINS: usize = 40;
 /// Answers stay within this many deviations.
 const LIMIT: f64 = 12.0;
+/// Shares of its range that an output may leave it by where products are among the features.
+const BEYOND: f64 = 0.5;
 const MOST_OUTPUT_LAGS: usize = 8;
 const MOST_INPUT_LAGS: usize = 48;
 
@@ -40,6 +42,9 @@ pub(super) struct Joint {
     #[serde(with = "super::single")]
     weights: Vec<f64>,
     outputs: usize,
+    /// Lowest and highest that each output is let run: products run away outside what was seen, and
+    /// far from it they are no longer believed.
+    reach: Vec<(f64, f64)>,
 }
 
 /// How far an equation looks back, and whether it multiplies.
@@ -84,6 +89,13 @@ impl Layout {
     }
 }
 
+/// How low and high an output is let run that has been where `values` are.
+fn reach(values: &[f64]) -> (f64, f64) {
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+    let beyond = BEYOND * (high - low);
+    ((low - beyond).max(-LIMIT), (high + beyond).min(LIMIT))
+}
+
 /// Appends the products of all pairs of `signals`, squares included.
 fn push_products(row: &mut Vec<f64>, signals: &[f64]) {
     for (place, one) in signals.iter().enumerate() {
@@ -122,10 +134,12 @@ impl Joint {
         let orders = OUTPUT_LAGS.into_iter().flat_map(|outputs| {
             INPUT_LAGS.into_iter().flat_map(move |inputs| PRODUCTS.map(|products| Order { outputs, inputs, products }))
         });
+        let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
+        let reach: Vec<(f64, f64)> = outputs.map(|row| reach(&row[..parts.validation.max(1)])).collect();
         let mut best: Option<(f64, f64, Self)> = None;
         for order in orders {
             for ridge in RIDGES {
-                let Some(fitted) = Self::fit(&taught, layout, order, ridge) else { continue };
+                let Some(fitted) = Self::fit(&taught, layout, order, ridge, &reach) else { continue };
                 let error = fitted.error(context, parts, horizon);
                 if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
                     best = Some((error, ridge, fitted));
@@ -134,15 +148,21 @@ impl Joint {
         }
         let (_, ridge, chosen) = best?;
         let order = chosen.order;
-        Some(fits(&sums, LEAST_ROWS, chosen, |gram| Self::fit(gram, layout, order, ridge)))
+        Some(fits(&sums, LEAST_ROWS, chosen, |gram| Self::fit(gram, layout, order, ridge, &reach)))
     }
 
-    fn fit(gram: &Gram, layout: Layout, order: Order, ridge: f64) -> Option<Self> {
+    fn fit(gram: &Gram, layout: Layout, order: Order, ridge: f64, reach: &[(f64, f64)]) -> Option<Self> {
         let (columns, free) = (layout.columns(order), layout.intercept());
         let targets = free + 1..free + 1 + layout.outputs;
         let fitted = gram.regress(&columns, targets, free, ridge * gram.rows() as f64)?;
         let weights = (0..layout.outputs).flat_map(|k| fitted.col_as_slice(k).to_vec());
-        Some(Self { order, weights: weights.map(|w| f64::from(w as f32)).collect(), outputs: layout.outputs })
+        let wide = vec![(-LIMIT, LIMIT); layout.outputs];
+        Some(Self {
+            order,
+            weights: weights.map(|w| f64::from(w as f32)).collect(),
+            outputs: layout.outputs,
+            reach: if order.products { reach.to_vec() } else { wide },
+        })
     }
 
     /// Mean squared error of free runs over the part that chooses.
@@ -192,8 +212,9 @@ impl Joint {
                 push_products(&mut row, &signals);
             }
             row.push(1.0);
-            for (line, weights) in outputs.iter_mut().zip(self.weights.chunks_exact(width)) {
-                line.push(dot(weights, &row).clamp(-LIMIT, LIMIT));
+            let equations = self.weights.chunks_exact(width).zip(&self.reach);
+            for (line, (weights, (low, high))) in outputs.iter_mut().zip(equations) {
+                line.push(dot(weights, &row).clamp(*low, *high));
             }
         }
         outputs.swap_remove(0).split_off(self.order.outputs)

@@ -3,8 +3,9 @@
 //!
 //! The map is the mean of six ridge regressions that differ in how a window is centred (on its last
 //! value, on its mean), in the ridge, and in how far the target's own past counts beside that of all
-//! targets: their errors differ, so the mean is better than the best of them (measured on ETTh1-96:
-//! 0.3544 against 0.3551). Every map keeps a constant as it is.
+//! targets: their errors differ, so the mean is a little better than the best of them (measured on
+//! ETTh1-96 in numpy, learned from the training and validation months: MSE 0.354 of 24 such regressions,
+//! 0.355 of the best one). Every map keeps a constant as it is.
 
 use faer::Mat;
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,7 @@ pub(super) fn task(name: &str, config: &Config) -> Result<Task, EvaluateError> {
         taught: 0..b,
         look_back: None,
         joint: true,
-        refit: false,
+        refit: true,
         season: None,
         unit: Unit::TrainDeviation,
         words: format!("{ROWS} simulated minutes under an operator, 60/20/20 in time, 64 steps ahead, three outputs"),

@@ -14,7 +14,7 @@ const ROWS: usize = 5_000;
 /// Minutes that it runs before the record begins.
 const SETTLING: usize = 300;
 /// Seed of plant and operator, as `counterpart demo` has it.
-const SEED: u64 = 7;
+pub(super) const SEED: u64 = 7;
 const HORIZON: usize = 64;
 
 /// The record with the protocol that a user's own file gets by default.
@@ -30,18 +30,17 @@ pub(super) fn task(name: &str, config: &Config) -> Result<Task, EvaluateError> {
         taught: 0..b,
         look_back: None,
         joint: true,
-        refit: true,
         season: None,
         unit: Unit::TrainDeviation,
         words: format!("{ROWS} simulated minutes under an operator, 60/20/20 in time, 64 steps ahead, three outputs"),
     };
     let interval = document.interval.seconds();
     let asset_type = asset_type(name, interval, document.signals);
-    Task::new(name, asset_type, frames(rows(), interval, &[]), |_| Ok(protocol), config.most_windows())
+    Task::new(name, asset_type, frames(rows(config.plant_seed), interval, &[]), |_| Ok(protocol), config.most_windows())
 }
 
 /// Writes the record as CSV, and its roles beside it; says where the roles are.
-pub(super) fn export(path: &Path) -> Result<PathBuf, EvaluateError> {
+pub(super) fn export(path: &Path, seed: u64) -> Result<PathBuf, EvaluateError> {
     let document = document()?;
     let roles_path = path.with_extension("roles.json");
     let mut text = String::from("second");
@@ -50,7 +49,7 @@ pub(super) fn export(path: &Path) -> Result<PathBuf, EvaluateError> {
         text.push_str(&signal.name);
     }
     text.push('\n');
-    for (second, row) in rows().into_iter().enumerate() {
+    for (second, row) in rows(seed).into_iter().enumerate() {
         text.push_str(&second.to_string());
         for value in row {
             text.push(',');
@@ -88,8 +87,8 @@ fn document() -> Result<TypeDocument, EvaluateError> {
 }
 
 /// In the order of the document's signals; NaN while a sensor is out.
-fn rows() -> Vec<Vec<f64>> {
-    let (mut plant, mut operator) = (Plant::new(SEED), Operator::new(SEED));
+fn rows(seed: u64) -> Vec<Vec<f64>> {
+    let (mut plant, mut operator) = (Plant::new(seed), Operator::new(seed));
     let mut last: Option<Sample> = None;
     let mut step = || {
         let start = Controls { pump: 0.5, valve: 0.5, heater: 3.0 };

@@ -76,22 +76,20 @@ impl Kind {
         seed: u64,
     ) -> Result<Box<dyn Forecaster>, EvaluateError> {
         let views = || views.ok_or(EvaluateError::Broken("no windows".into()));
+        // A baseline, once chosen, is fitted again to both parts, as our study is.
+        let taught = task.protocol.train.start..task.protocol.validation.end;
         let too_little = || EvaluateError::Broken("too few training rows".into());
         Ok(match self {
             Self::Persistence => banded(Persistence::new(task), task),
             Self::Seasonal => banded(Seasonal::new(task), task),
             Self::Arx => {
                 let mut arx = Banded::new(Arx::choose(task).ok_or_else(too_little)?, task);
-                if task.protocol.refit {
-                    arx.point_mut().refit(&(task.protocol.train.start..task.protocol.validation.end));
-                }
+                arx.point_mut().refit(&taught);
                 Box::new(arx)
             }
             Self::Ridge => {
                 let mut ridge = Banded::new(Ridge::choose(task).ok_or_else(too_little)?, task);
-                if task.protocol.refit {
-                    ridge.point_mut().refit(&(task.protocol.train.start..task.protocol.validation.end));
-                }
+                ridge.point_mut().refit(&taught);
                 Box::new(ridge)
             }
             Self::Bank => Box::new(BankOnly::new(task, views()?)),

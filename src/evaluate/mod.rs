@@ -86,6 +86,9 @@ pub struct Config {
     /// Compute everything again, whatever is in the folder.
     #[arg(long)]
     pub again: bool,
+    /// Which plant and operator the set of the demo's plant is made of; the demo itself runs 7.
+    #[arg(long, value_name = "SEED", default_value_t = demo_plant::SEED)]
+    pub plant_seed: u64,
     /// Write the demo plant's record as CSV, with a role file beside it, and end.
     #[arg(long, value_name = "FILE")]
     pub export_demo: Option<PathBuf>,

@@ -135,7 +135,6 @@ fn protocol(file: &RoleFile, grid: &Grid, config: &Config) -> Protocol {
         taught: first..b,
         look_back: config.look_back,
         joint: outputs <= JOINT,
-        refit: true,
         season: None,
         unit: Unit::TrainDeviation,
         words: format!(

@@ -140,7 +140,6 @@ fn etth1(name: &str, path: &Path, few: bool, config: &Config) -> Result<Task, Ev
         taught: train.start..if few { ETT[0] } else { ETT[1] },
         look_back: Some(ETT_LOOK_BACK),
         joint: false,
-        refit: true,
         season: Some(24),
         unit: Unit::TrainDeviation,
         words: format!(
@@ -188,7 +187,6 @@ fn tanks(
         taught: 0..TANKS,
         look_back: None,
         joint: true,
-        refit: true,
         season: None,
         unit: Unit::Own("V"),
         words: if free_run {
@@ -223,7 +221,6 @@ fn cstr(name: &str, path: &Path, config: &Config) -> Result<Task, EvaluateError>
         taught: 0..b,
         look_back: None,
         joint: true,
-        refit: true,
         season: None,
         unit: Unit::TrainDeviation,
         words: "60/20/20 in time, 64 steps ahead, two outputs".into(),
@@ -247,7 +244,6 @@ fn circuit(name: &str, path: &Path, config: &Config) -> Result<Task, EvaluateErr
         taught: 0..CIRCUIT_TRAIN,
         look_back: None,
         joint: true,
-        refit: true,
         season: None,
         unit: Unit::TrainDeviation,
         words: "first 100,000 samples train, last 78,800 test, 50 skipped; 64 steps ahead from every 256th".into(),

@@ -15,7 +15,7 @@ pub fn show(config: &Config) -> Result<(), EvaluateError> {
         written.map_err(|source| EvaluateError::Write { path: "the standard output".into(), source })
     };
     if let Some(path) = &config.export_demo {
-        let roles = demo_plant::export(path)?;
+        let roles = demo_plant::export(path, config.plant_seed)?;
         return print(&format!("{}\n{}\n", path.display(), roles.display()));
     }
     let style = ProgressStyle::with_template("{prefix:>22} {wide_bar} {pos}/{len} {msg}")

@@ -59,8 +59,6 @@ pub(super) struct Protocol {
     pub(super) look_back: Option<usize>,
     /// Whether the targets belong to one plant, so that one may explain another.
     pub(super) joint: bool,
-    /// Whether a baseline, once chosen, is fitted again on both parts.
-    pub(super) refit: bool,
     /// Steps of a season that is known beforehand.
     pub(super) season: Option<usize>,
     pub(super) unit: Unit,

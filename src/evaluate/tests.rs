@@ -44,7 +44,6 @@ fn task(rows: Vec<Vec<f64>>, most: usize) -> Task {
         taught: 0..560,
         look_back: None,
         joint: true,
-        refit: false,
         season: None,
         unit: Unit::TrainDeviation,
         words: String::new(),
@@ -215,8 +214,8 @@ fn a_shared_set_needs_a_folder_that_is_there() {
 fn the_demo_plant_can_be_read_back_from_its_export() {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("plant.csv");
-    let roles = super::demo_plant::export(&csv).unwrap();
-    let config = config(&[]);
+    let config = config(&["--plant-seed", "9"]);
+    let roles = super::demo_plant::export(&csv, config.plant_seed).unwrap();
     let (own, built_in) =
         (roles::open(&csv, &roles, &config).unwrap(), super::demo_plant::task("demo_plant", &config).unwrap());
     assert_eq!(own.spans, built_in.spans);

@@ -16,6 +16,7 @@ use crate::features::{FEWEST, Fit, Grid, Layout};
 use crate::ids::ModelId;
 use crate::model::window::{Window, future_steps};
 use crate::model::{EngineError, Quantiles};
+use crate::reading::Recent;
 use crate::twin::Twin;
 
 /// Frames that are looked back on; the bank sees as many.
@@ -251,9 +252,9 @@ impl Forecasts {
         };
         let kept = as_of.is_none().then(|| self.grids.of(asset.id, twin.seq)).flatten();
         let frames = match (as_of, &kept) {
-            (Some(at), _) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
+            (Some(at), _) => Recent::from(self.readings.until(asset.id, at, FRAMES).await?),
             (None, None) => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
-            (None, Some(_)) => Arc::default(),
+            (None, Some(_)) => Recent::default(),
         };
         let (fits, grids) = (self.fits.clone(), self.grids.clone());
         let past = as_of.is_some();
@@ -262,6 +263,8 @@ impl Forecasts {
                 Some(grid) => grid,
                 None => Arc::new(Grid::new(&asset.asset_type, &frames).ok_or(ForecastError::NoReadings)?),
             };
+            // Whoever still reads the tail when the next frame joins it makes that copy it.
+            drop(frames);
             if !past {
                 grids.keep(asset.id, twin.seq, &grid);
             }

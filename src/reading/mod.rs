@@ -23,7 +23,7 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use sqlx::PgPool;
 
 pub use block::{Block, Tally};
-pub use tail::TAIL_FRAMES;
+pub use tail::{Recent, TAIL_FRAMES};
 
 use crate::clock::Clock;
 use crate::ids::AssetId;
@@ -136,7 +136,7 @@ impl Readings {
 
     /// The newest `count` frames (or all, if there are fewer), oldest first, at least as new as the
     /// twin's `seq`. From memory when this server has them.
-    pub async fn recent(&self, asset: AssetId, seq: i64, count: usize) -> Result<Arc<Vec<Frame>>, ReadingError> {
+    pub async fn recent(&self, asset: AssetId, seq: i64, count: usize) -> Result<Recent, ReadingError> {
         if let Some(frames) = self.tails.recent(asset, seq, count) {
             return Ok(frames);
         }
@@ -147,8 +147,7 @@ impl Readings {
         if !frames.is_empty() {
             self.tails.keep(asset, seen, frames.clone(), frames.len() < wanted);
         }
-        let surplus = frames.len().saturating_sub(count);
-        Ok(if surplus == 0 { frames } else { Arc::new(frames[surplus..].to_vec()) })
+        Ok(Recent::newest(frames, count))
     }
 
     /// The newest `count` frames at or before an instant, oldest first.

@@ -7,6 +7,7 @@
 //! first.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::AssetId;
@@ -18,6 +19,36 @@ pub const TAIL_FRAMES: usize = 2048;
 const SLACK: usize = TAIL_FRAMES / 4;
 /// What a frame costs beside its values: two vectors, the instant, the allocator.
 const FRAME_OVERHEAD: usize = 96;
+
+/// The newest frames of an asset, oldest first; shared with the tail that keeps them.
+#[derive(Clone, Debug, Default)]
+pub struct Recent {
+    frames: Arc<Vec<Frame>>,
+    /// Place of the first one that was asked for.
+    from: usize,
+}
+
+impl Recent {
+    /// The last `count` of `frames`, or all of them.
+    pub(super) fn newest(frames: Arc<Vec<Frame>>, count: usize) -> Self {
+        let from = frames.len().saturating_sub(count);
+        Self { frames, from }
+    }
+}
+
+impl From<Vec<Frame>> for Recent {
+    fn from(frames: Vec<Frame>) -> Self {
+        Self { frames: Arc::new(frames), from: 0 }
+    }
+}
+
+impl Deref for Recent {
+    type Target = [Frame];
+
+    fn deref(&self) -> &[Frame] {
+        &self.frames[self.from..]
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Tails(Arc<Mutex<Held>>);
@@ -47,7 +78,7 @@ impl Tails {
     }
 
     /// The newest frames, if the tail is at least as new as `seq` and long enough.
-    pub(super) fn recent(&self, asset: AssetId, seq: i64, count: usize) -> Option<Arc<Vec<Frame>>> {
+    pub(super) fn recent(&self, asset: AssetId, seq: i64, count: usize) -> Option<Recent> {
         let mut held = self.lock();
         held.uses += 1;
         let uses = held.uses;
@@ -56,8 +87,7 @@ impl Tails {
             return None;
         }
         tail.used = uses;
-        let surplus = tail.frames.len().saturating_sub(count);
-        Some(if surplus == 0 { tail.frames.clone() } else { Arc::new(tail.frames[surplus..].to_vec()) })
+        Some(Recent::newest(tail.frames.clone(), count))
     }
 
     /// Keeps what was read from the table in the snapshot of `seq`.
@@ -154,21 +184,21 @@ mod tests {
         Arc::new((0..block.len()).map(|row| block.frame(row)).collect())
     }
 
-    fn values(frames: Option<Arc<Vec<Frame>>>) -> Option<Vec<f64>> {
+    fn values(frames: Option<Recent>) -> Option<Vec<f64>> {
         frames.map(|frames| frames.iter().map(|frame| frame.values[0]).collect())
     }
 
     #[test]
     fn a_tail_follows_the_commits_right_at_its_end() {
         let tails = Tails::new(1 << 20);
-        assert_eq!(tails.recent(PUMP, 1, 3), None);
+        assert!(tails.recent(PUMP, 1, 3).is_none());
         tails.append(PUMP, 1, &block(0..3));
-        assert_eq!(tails.recent(PUMP, 1, 3), None, "nobody asked for it yet");
+        assert!(tails.recent(PUMP, 1, 3).is_none(), "nobody asked for it yet");
         tails.keep(PUMP, 5, frames(0..3), true);
         tails.append(PUMP, 6, &block(3..5));
         assert_eq!(values(tails.recent(PUMP, 6, 3)), Some(vec![2.0, 3.0, 4.0]));
         assert_eq!(values(tails.recent(PUMP, 6, 100)).map(|all| all.len()), Some(5), "there are no more");
-        assert_eq!(tails.recent(PUMP, 7, 3), None, "another server was faster");
+        assert!(tails.recent(PUMP, 7, 3).is_none(), "another server was faster");
     }
 
     #[test]
@@ -176,10 +206,10 @@ mod tests {
         let tails = Tails::new(1 << 20);
         tails.keep(PUMP, 5, frames(0..3), true);
         tails.append(PUMP, 7, &block(3..4));
-        assert_eq!(tails.recent(PUMP, 5, 1), None);
+        assert!(tails.recent(PUMP, 5, 1).is_none());
         tails.keep(PUMP, 5, frames(0..3), true);
         tails.append(PUMP, 6, &block(2..4));
-        assert_eq!(tails.recent(PUMP, 5, 1), None);
+        assert!(tails.recent(PUMP, 5, 1).is_none());
     }
 
     #[test]
@@ -190,7 +220,7 @@ mod tests {
         tails.append(PUMP, 2, &block(10..end));
         let kept = values(tails.recent(PUMP, 2, TAIL_FRAMES)).expect("long enough");
         assert_eq!((kept.len(), kept[0]), (TAIL_FRAMES, (end - TAIL_FRAMES as i64) as f64));
-        assert_eq!(tails.recent(PUMP, 2, TAIL_FRAMES + SLACK), None);
+        assert!(tails.recent(PUMP, 2, TAIL_FRAMES + SLACK).is_none());
     }
 
     #[test]

@@ -254,10 +254,30 @@ impl Stretch {
 #[derive(Clone, Debug, Default)]
 pub struct Fits(Arc<Mutex<Kept>>);
 
-/// Fits by asset, target, and whether the horizon is a long one.
-type Kept = HashMap<(AssetId, usize, bool), Arc<Fit>>;
+type Kept = HashMap<Key, Arc<Fit>>;
+/// Asset, target, and whether the horizon is a long one.
+type Key = (AssetId, usize, bool);
+
+fn key(asset: AssetId, target: usize, steps: usize) -> Key {
+    (asset, target, steps > 64)
+}
 
 impl Fits {
+    /// The fit that is kept for the end of the grid, while it is fresh.
+    #[must_use]
+    pub fn kept(
+        &self,
+        asset: AssetId,
+        grid: &Grid,
+        layout: &Layout,
+        target: usize,
+        steps: usize,
+        setup: &Setup,
+    ) -> Option<Arc<Fit>> {
+        let kept = self.lock().get(&key(asset, target, steps)).cloned();
+        kept.filter(|fit| fit.serves(grid, layout, steps, setup))
+    }
+
     /// A fresh fit for the end of the grid, made now if there is none. Costs milliseconds of CPU
     /// when it is made: call it off the runtime's threads.
     #[must_use]
@@ -272,9 +292,7 @@ impl Fits {
         steps: usize,
         setup: &Setup,
     ) -> Arc<Fit> {
-        let key = (asset, target, steps > 64);
-        let kept = self.lock().get(&key).cloned();
-        if let Some(fit) = kept.filter(|fit| fit.serves(grid, layout, steps, setup)) {
+        if let Some(fit) = self.kept(asset, grid, layout, target, steps, setup) {
             return fit;
         }
         let fit = Arc::new(Fit::new(asset_type, grid, layout, target, grid.len(), steps, setup));
@@ -285,7 +303,7 @@ impl Fits {
                 fits.remove(&key);
             }
         }
-        fits.insert(key, fit.clone());
+        fits.insert(key(asset, target, steps), fit.clone());
         fit
     }
 

@@ -250,14 +250,35 @@ impl Forecasts {
             Some(_) => None,
             None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
         };
-        let kept = as_of.is_none().then(|| self.grids.of(asset.id, twin.seq)).flatten();
+        let seq = twin.seq;
+        let kept = as_of.is_none().then(|| self.grids.of(asset.id, seq)).flatten();
         let frames = match (as_of, &kept) {
             (Some(at), _) => Recent::from(self.readings.until(asset.id, at, FRAMES).await?),
-            (None, None) => self.readings.recent(asset.id, twin.seq, FRAMES).await?,
+            (None, None) => self.readings.recent(asset.id, seq, FRAMES).await?,
             (None, Some(_)) => Recent::default(),
         };
-        let (fits, grids) = (self.fits.clone(), self.grids.clone());
-        let past = as_of.is_some();
+        let steps = future_steps(horizon);
+        let setup = {
+            let (asset, version) = (asset.clone(), version.clone());
+            move |target: usize| {
+                let name = &asset.asset_type.document.signals[target].name;
+                version.as_ref().map(|version| version.setups.of(name)).unwrap_or_default()
+            }
+        };
+        let parts = (asset.clone(), twin, version, base_skill, online);
+        let whole = move |grid: Arc<Grid>, layout: Layout, fits: Vec<Arc<Fit>>| {
+            let (asset, twin, version, base_skill, online) = parts;
+            Situation { asset, grid, layout, horizon, twin, past: as_of.is_some(), version, base_skill, online, fits }
+        };
+        // A state that was asked about before needs no computation, so no other thread.
+        if let Some(grid) = &kept {
+            let layout = Layout::new(&asset.asset_type, grid);
+            let fit = |target: &usize| self.fits.kept(asset.id, grid, &layout, *target, steps, &setup(*target));
+            if let Some(fits) = layout.targets.iter().map(fit).collect::<Option<Vec<_>>>().filter(|fits| !fits.is_empty()) {
+                return Ok(whole(grid.clone(), layout, fits));
+            }
+        }
+        let (fits, grids, past) = (self.fits.clone(), self.grids.clone(), as_of.is_some());
         let prepared = tokio::task::spawn_blocking(move || {
             let grid = match kept {
                 Some(grid) => grid,
@@ -266,16 +287,14 @@ impl Forecasts {
             // Whoever still reads the tail when the next frame joins it makes that copy it.
             drop(frames);
             if !past {
-                grids.keep(asset.id, twin.seq, &grid);
+                grids.keep(asset.id, seq, &grid);
             }
             let layout = Layout::new(&asset.asset_type, &grid);
             if layout.targets.is_empty() {
                 return Err(ForecastError::NoOutputs);
             }
-            let steps = future_steps(horizon);
             let fit = |target: &usize| {
-                let name = &asset.asset_type.document.signals[*target].name;
-                let setup = version.as_ref().map(|version| version.setups.of(name)).unwrap_or_default();
+                let setup = setup(*target);
                 if past {
                     Arc::new(Fit::new(&asset.asset_type, &grid, &layout, *target, grid.len(), steps, &setup))
                 } else {
@@ -283,7 +302,7 @@ impl Forecasts {
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
-            Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, online, fits })
+            Ok(whole(grid, layout, fits))
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
     }

@@ -157,7 +157,9 @@ pub fn weigh(
     let mut trials = Vec::new();
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
-        trials.push(fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth));
+        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth);
+        // Each fit has units of its own, in which an error in a calm stretch would count for more.
+        trials.push(trial.times(fit.scale().undo_difference(1.0)));
     });
     drop(banks);
     let mut studies = Arc::unwrap_or_clone(blind);

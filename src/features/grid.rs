@@ -1,6 +1,6 @@
 //! Frames on a regular grid: what the bank and the network compute on.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::asset::AssetType;
 use crate::reading::Frame;
@@ -37,45 +37,42 @@ impl Grid {
         let end = frames.last()?.observed_at;
         let step_s = step(asset_type.interval_s(), frames);
         let step_us = (step_s * 1e6).round().max(1.0) as i64;
-        let signals = asset_type.document.signals.len();
-        let mut grid = Self {
-            step_s,
-            end,
-            instants: Vec::with_capacity(frames.len()),
-            values: vec![Vec::with_capacity(frames.len()); signals],
-            measured: vec![Vec::with_capacity(frames.len()); signals],
-            starts: vec![0],
-        };
+        let end_us = end.timestamp_micros();
+        let mut instants = Vec::with_capacity(frames.len());
+        let mut starts = vec![0];
+        // Which step each frame belongs to.
+        let mut places = Vec::with_capacity(frames.len());
         let mut last: Option<i64> = None;
         for frame in frames {
-            let back = (end - frame.observed_at).num_microseconds().unwrap_or(i64::MAX);
+            let back = end_us - frame.observed_at.timestamp_micros();
             let slot = -((back + step_us / 2) / step_us);
-            match last {
-                Some(previous) if slot <= previous => {}
+            let first = match last {
                 Some(previous) if slot - previous > CARRIED + 1 => {
-                    grid.starts.push(grid.instants.len());
-                    grid.push(end + TimeDelta::microseconds(slot * step_us));
+                    starts.push(instants.len());
+                    slot
                 }
-                Some(previous) => {
-                    for missing in previous + 1..=slot {
-                        grid.push(end + TimeDelta::microseconds(missing * step_us));
-                    }
-                }
-                None => grid.push(end + TimeDelta::microseconds(slot * step_us)),
-            }
-            last = Some(last.map_or(slot, |previous| previous.max(slot)));
-            let at = grid.instants.len() - 1;
-            for (signal, value) in frame.values.iter().enumerate().take(signals) {
+                Some(previous) => previous + 1,
+                None => slot,
+            };
+            let steps = (first..=slot).map(|step| end_us + step * step_us);
+            instants.extend(steps.filter_map(DateTime::from_timestamp_micros));
+            last = last.max(Some(slot));
+            places.push(instants.len() - 1);
+        }
+        let signals = asset_type.document.signals.len();
+        let mut values = vec![vec![f64::NAN; instants.len()]; signals];
+        let mut measured = vec![vec![false; instants.len()]; signals];
+        for (frame, place) in frames.iter().zip(places) {
+            let rows = values.iter_mut().zip(&mut measured);
+            for (signal, (value, (row, measured))) in frame.values.iter().zip(rows).enumerate() {
                 if value.is_finite() && is_trusted(frame, signal) {
-                    grid.values[signal][at] = *value;
-                    grid.measured[signal][at] = true;
+                    row[place] = *value;
+                    measured[place] = true;
                 }
             }
         }
-        for row in &mut grid.values {
-            fill_start(row);
-        }
-        Some(grid)
+        values.iter_mut().for_each(|row| carry(row));
+        Some(Self { step_s, end, instants, values, measured, starts })
     }
 
     /// Number of steps.
@@ -89,15 +86,6 @@ impl Grid {
     pub fn is_empty(&self) -> bool {
         self.instants.is_empty()
     }
-
-    /// One more step on which every signal keeps its value until a frame says otherwise.
-    fn push(&mut self, at: DateTime<Utc>) {
-        self.instants.push(at);
-        for (values, measured) in self.values.iter_mut().zip(&mut self.measured) {
-            values.push(values.last().copied().unwrap_or(f64::NAN));
-            measured.push(false);
-        }
-    }
 }
 
 /// Bad readings are stored, but nothing is learned from them.
@@ -105,11 +93,15 @@ fn is_trusted(frame: &Frame, signal: usize) -> bool {
     frame.quality.as_ref().and_then(|quality| quality.get(signal)).is_none_or(|quality| *quality != 2)
 }
 
-/// The first known value stands for the steps before it.
-fn fill_start(row: &mut [f64]) {
-    if let Some(first) = row.iter().position(|value| value.is_finite()) {
-        let value = row[first];
-        row[..first].fill(value);
+/// A value stands until the next one, and the first known one for the steps before it.
+fn carry(row: &mut [f64]) {
+    let mut last = row.iter().copied().find(|value| value.is_finite()).unwrap_or(f64::NAN);
+    for value in row {
+        if value.is_finite() {
+            last = *value;
+        } else {
+            *value = last;
+        }
     }
 }
 

@@ -274,7 +274,9 @@ impl Forecasts {
         if let Some(grid) = &kept {
             let layout = Layout::new(&asset.asset_type, grid);
             let fit = |target: &usize| self.fits.kept(asset.id, grid, &layout, *target, steps, &setup(*target));
-            if let Some(fits) = layout.targets.iter().map(fit).collect::<Option<Vec<_>>>().filter(|fits| !fits.is_empty()) {
+            if let Some(fits) =
+                layout.targets.iter().map(fit).collect::<Option<Vec<_>>>().filter(|fits| !fits.is_empty())
+            {
                 return Ok(whole(grid.clone(), layout, fits));
             }
         }

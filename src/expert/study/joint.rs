@@ -12,10 +12,10 @@ use super::super::algebra::{Gram, dot};
 use super::super::history::Context;
 use super::parts::{Fits, Parts, Rows, Span, fits, merged};
 
-/// Whether products of two and of three of the newest outputs and inputs are among the features: a
-/// valve that opens a flow which the level drives is a product, a bilinear heat exchanger too; a spring
-/// that hardens is a product of three.
-const PRODUCTS: [(bool, bool); 3] = [(false, false), (true, false), (true, true)];
+/// Degrees that compete: products of up to so many of the newest outputs and inputs are among the
+/// features. A valve that opens a flow which the level drives is a product of two, a bilinear heat
+/// exchanger too; a spring that hardens is one of three.
+const DEGREES: [u8; 3] = [1, 2, 3];
 /// With more signals than this there are too many triples.
 const MOST_TRIPLED: usize = 4;
 /// Orders that compete: past outputs, and input values with the present one.
@@ -50,15 +50,13 @@ pub(super) struct Joint {
     reach: Vec<(f64, f64)>,
 }
 
-/// How far an equation looks back, and whether it multiplies.
+/// How far an equation looks back, and how many signals it multiplies.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Order {
     outputs: usize,
     inputs: usize,
-    products: bool,
-    /// Of three; a study that was stored before these were tried has none.
-    #[serde(default)]
-    triples: bool,
+    /// Of its polynomial.
+    degree: u8,
 }
 
 /// Signals of each kind, and where their features lie in a row of the sums.
@@ -93,10 +91,10 @@ impl Layout {
         let triples = pairs + self.pairs();
         let mut columns: Vec<usize> = lags(0, self.outputs, MOST_OUTPUT_LAGS, order.outputs).collect();
         columns.extend(lags(inputs, self.inputs, MOST_INPUT_LAGS, order.inputs));
-        if order.products {
+        if order.degree > 1 {
             columns.extend(pairs..triples);
         }
-        if order.triples {
+        if order.degree > 2 {
             columns.extend(triples..self.intercept());
         }
         columns.push(self.intercept());
@@ -155,11 +153,9 @@ impl Joint {
             return None;
         }
         let layout = Layout { outputs: 1 + context.others.len(), inputs: context.inputs.len() };
-        let products = PRODUCTS.into_iter().filter(|(_, triples)| !triples || layout.triples() > 0);
-        let orders = products.flat_map(|(products, triples)| {
-            OUTPUT_LAGS.into_iter().flat_map(move |outputs| {
-                INPUT_LAGS.map(|inputs| Order { outputs, inputs, products, triples })
-            })
+        let degrees = DEGREES.into_iter().filter(|degree| *degree < 3 || layout.triples() > 0);
+        let orders = degrees.flat_map(|degree| {
+            OUTPUT_LAGS.into_iter().flat_map(move |outputs| INPUT_LAGS.map(|inputs| Order { outputs, inputs, degree }))
         });
         let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
         let reach: Vec<(f64, f64)> = outputs.map(|row| reach(&row[..parts.validation.max(1)])).collect();
@@ -188,7 +184,7 @@ impl Joint {
             order,
             weights: weights.map(|w| f64::from(w as f32)).collect(),
             outputs: layout.outputs,
-            reach: if order.products { reach.to_vec() } else { wide },
+            reach: if order.degree > 1 { reach.to_vec() } else { wide },
         })
     }
 
@@ -232,12 +228,12 @@ impl Joint {
             row.clear();
             outputs.iter().for_each(|line| row.extend(line[t..t + self.order.outputs].iter().rev()));
             inputs.iter().for_each(|line| row.extend(line[t..t + self.order.inputs].iter().rev()));
-            if self.order.products {
+            if self.order.degree > 1 {
                 signals.clear();
                 signals.extend(outputs.iter().filter_map(|line| line.last()));
                 signals.extend(inputs.iter().map(|line| line[t + self.order.inputs - 1]));
                 push_pairs(&mut row, &signals);
-                if self.order.triples {
+                if self.order.degree > 2 {
                     push_triples(&mut row, &signals);
                 }
             }
@@ -308,16 +304,9 @@ mod tests {
         let parts = Parts { aside: Vec::new(), half: 900, validation: 1_800, judging: 2_400, end: 3_000 };
         let known = context.within(0, 2_400);
         let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[Span::Judging as usize];
-        assert!(joint.order.triples, "{:?}", joint.order);
+        assert_eq!(joint.order.degree, 3);
         let said = joint.answer(&joint.stand(&known), &context.inputs_within(2_400, 2_464), 64);
         let worst = said.iter().zip(&place[2_400..]).map(|(said, truth)| (said - truth).abs()).fold(0.0, f64::max);
         assert!(worst < 0.02, "{worst} where the place moves by about one");
-    }
-
-    #[test]
-    fn a_study_stored_without_triples_is_read() {
-        let stored = r#"{"outputs":2,"inputs":4,"products":true}"#;
-        let order: Order = serde_json::from_str(stored).expect("an order");
-        assert!(order.products && !order.triples);
     }
 }

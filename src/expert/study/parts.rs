@@ -113,7 +113,8 @@ impl Rows {
 }
 
 /// What was fitted without the first half of what teaches, without its second half, without the part
-/// that chooses, without the part that judges, and to everything.
+/// that chooses (none of these three knows the part that judges either), without the part that judges,
+/// and to everything.
 pub(super) type Fits<T> = [T; 5];
 
 /// Two sums as one.
@@ -123,8 +124,9 @@ pub(super) fn merged(one: &Gram, other: &Gram) -> Gram {
     both
 }
 
-/// The fits of one choice: `chosen` does without the part that chooses, and stands in where a stretch
-/// has fewer than `least` rows.
+/// The fits of one choice: `chosen` does without the part that chooses, and stands in where the other
+/// stretches have fewer than `least` rows. Each that is blind to a stretch knows both others, as later
+/// what serves knows all: taught by one alone it would be trusted less than what serves deserves.
 pub(super) fn fits<T: Clone>(sums: &[Gram; 4], least: usize, chosen: T, fit: impl Fn(&Gram) -> Option<T>) -> Fits<T> {
     let [early, late, newest, judging] = sums;
     let or_chosen = |gram: &Gram| {
@@ -133,5 +135,6 @@ pub(super) fn fits<T: Clone>(sums: &[Gram; 4], least: usize, chosen: T, fit: imp
     };
     let judged = merged(&merged(early, late), newest);
     let all = merged(&judged, judging);
-    [or_chosen(late), or_chosen(early), chosen.clone(), or_chosen(&judged), or_chosen(&all)]
+    let [but_early, but_late] = [merged(late, newest), merged(early, newest)];
+    [or_chosen(&but_early), or_chosen(&but_late), chosen.clone(), or_chosen(&judged), or_chosen(&all)]
 }

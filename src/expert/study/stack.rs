@@ -18,7 +18,7 @@ const COMMON: f64 = 0.25;
 /// Added to each candidate's squared error, as a share of the mean one: equals share.
 const EQUAL: f64 = 1e-2;
 
-/// What candidates said over one window beside the truth, in any one unit.
+/// What candidates said over one window beside the truth, in one unit for all windows that are stacked.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// The bank's blend without the study.
@@ -27,6 +27,16 @@ pub struct Trial {
     pub members: [Option<Vec<f64>>; MEMBERS],
     /// What came; NaN where nothing was measured.
     pub truth: Vec<f64>,
+}
+
+impl Trial {
+    /// The same in another unit, of which one of this is `factor`.
+    #[must_use]
+    pub fn times(mut self, factor: f64) -> Self {
+        let rows = [&mut self.bank, &mut self.truth].into_iter().chain(self.members.iter_mut().flatten());
+        rows.flatten().for_each(|value| *value *= factor);
+        self
+    }
 }
 
 /// Shares of the members for each block of the horizon; the bank holds the rest.

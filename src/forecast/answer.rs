@@ -58,6 +58,8 @@ pub enum InputSource {
     Desired,
     /// The last value holds.
     Hold,
+    /// What was really measured, in a retro what-if.
+    Measured,
 }
 
 /// The assumed future of one input.

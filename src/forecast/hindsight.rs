@@ -9,10 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calibration::BLOCK;
 use super::online::{Held, Online};
+use super::truth::{step, truths};
 use super::{Bands, ForecastError, Forecasts, Prediction, Source, store};
 use crate::asset::{AssetType, Role};
 use crate::ids::{AssetId, ModelId};
-use crate::reading::{Frame, QUALITY_BAD, TAIL_FRAMES};
+use crate::reading::{Frame, TAIL_FRAMES};
 
 /// Forecasts compared in one round.
 const ROUND: i64 = 64;
@@ -86,15 +87,6 @@ fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
     Found { asset, model, due_at, online }
 }
 
-/// Time between two steps of a forecast.
-fn step(prediction: &Prediction) -> TimeDelta {
-    match prediction.timestamps[..] {
-        [first, second, ..] => second - first,
-        [first] => first - prediction.state.observed_at,
-        [] => TimeDelta::zero(),
-    }
-}
-
 /// Steps until a control input leaves what was assumed of it.
 fn comparable(prediction: &Prediction, asset_type: &AssetType, frames: &[Frame], step: TimeDelta) -> usize {
     let steps = prediction.timestamps.len();
@@ -114,21 +106,6 @@ fn comparable(prediction: &Prediction, asset_type: &AssetType, frames: &[Frame],
             .unwrap_or(steps)
     };
     prediction.inputs.iter().map(of_input).min().unwrap_or(steps)
-}
-
-/// What was measured of a signal at some instants; NaN where nothing was, within half a step.
-fn truths(instants: &[DateTime<Utc>], frames: &[Frame], signal: usize, step: TimeDelta) -> Vec<f64> {
-    let half = step / 2;
-    let trusted = |frame: &Frame| {
-        let quality = frame.quality.as_ref().and_then(|quality| quality.get(signal)).copied();
-        quality != Some(QUALITY_BAD) && frame.values.get(signal).is_some_and(|value| value.is_finite())
-    };
-    let at = |instant: &DateTime<Utc>| {
-        let until = frames.partition_point(|frame| frame.observed_at <= *instant + half);
-        let near = frames[..until].iter().rev().take_while(|frame| frame.observed_at > *instant - half);
-        near.into_iter().find(|frame| trusted(frame)).map_or(f64::NAN, |frame| frame.values[signal])
-    };
-    instants.iter().map(at).collect()
 }
 
 /// Truths of each block that the 80 % band of a forecast held. Without such a band none were seen.
@@ -153,6 +130,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::forecast::{Answerer, InputFuture, InputSource, StateOf};
     use crate::ids::PredictionId;
+    use crate::reading::QUALITY_BAD;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()

@@ -6,6 +6,7 @@
 //! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage; when
 //! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`).
 
+mod aftermath;
 mod answer;
 pub mod calibration;
 mod grids;
@@ -19,6 +20,7 @@ mod sampling;
 mod serving;
 mod situation;
 pub mod store;
+mod truth;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+pub use self::aftermath::{Aftermath, Past};
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, timestamps, units,

@@ -7,6 +7,7 @@
 mod ask;
 mod outcome;
 pub mod plan;
+pub mod retro;
 mod routes;
 
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};

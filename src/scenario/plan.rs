@@ -114,7 +114,7 @@ pub fn apply(
         let signal = situation.signal(situation.layout.inputs[row]);
         let last = last_value(situation, row);
         let step_s = situation.grid.step_s;
-        let bounded = bound(&future.rows[row], last, signal, step_s);
+        let bounded = bound(&future.rows[row], &baseline.rows[row], last, signal, step_s);
         if let Some(step) = (0..situation.horizon).find(|step| differs(future.rows[row][*step], bounded[*step])) {
             match limits {
                 Limits::Refuse => {
@@ -250,14 +250,21 @@ fn step(situation: &Situation, moment: Option<Moment>, default: usize) -> Result
     if step > horizon { Err(format!("step {step} is beyond the horizon of {horizon}")) } else { Ok(step) }
 }
 
-/// A row within the signal's limits and ramp rate.
-fn bound(row: &[f64], last: f64, signal: &Signal, step_s: f64) -> Vec<f64> {
+/// A row within the signal's limits and ramp rate. Where it follows the baseline it may do what that
+/// does: what was measured or is desired is not for a scenario to correct.
+fn bound(row: &[f64], baseline: &[f64], last: f64, signal: &Signal, step_s: f64) -> Vec<f64> {
     let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
     let reach = signal.max_rate.map_or(f64::INFINITY, |rate| rate * step_s);
-    let mut before = last;
+    let (mut before, mut follows) = (last, true);
     row.iter()
-        .map(|value| {
-            before = value.clamp(before - reach, before + reach).clamp(low, high);
+        .zip(baseline)
+        .map(|(value, unmodified)| {
+            if !(follows && value == unmodified) {
+                before = value.clamp(before - reach, before + reach).clamp(low, high);
+                follows = before == *unmodified;
+            } else {
+                before = *value;
+            }
             before
         })
         .collect()

@@ -25,7 +25,7 @@ fn frames(count: usize) -> Vec<Value> {
 }
 
 /// Steps of changing height and length.
-fn pump(step: usize) -> f64 {
+pub(crate) fn pump(step: usize) -> f64 {
     let block = step / 37;
     30.0 + 10.0 * ((block * 7919) % 5) as f64
 }

@@ -10,6 +10,7 @@ mod hostile_readings;
 mod laws;
 mod lives;
 mod openapi;
+mod retro;
 mod samples;
 mod server;
 mod stream;

@@ -8,6 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calibration::BLOCK;
+use super::ledger::applied::{Applied, Plan, TOLERANCE, tolerance};
 use super::online::{Held, Online};
 use super::truth::{step, truths};
 use super::{Bands, ForecastError, Forecasts, Prediction, Source, store};
@@ -19,8 +20,6 @@ use crate::reading::{Frame, TAIL_FRAMES};
 const ROUND: i64 = 64;
 /// How far back a forecast may have been made.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(24);
-/// Share of an input's range by which it may differ from what was assumed.
-const ASSUMED: f64 = 0.02;
 
 /// A forecast whose last step has been measured.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl Forecasts {
 fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
     let Due { asset, model, prediction, online, .. } = due;
     let mut online = online.unwrap_or_default();
-    let step = step(&prediction);
+    let step = step(&prediction.timestamps, prediction.state.observed_at);
     let next = prediction.created_at + TimeDelta::microseconds(step.num_microseconds().unwrap_or(0) * BLOCK as i64);
     let first = frames.first().map_or(prediction.created_at, |frame| frame.observed_at);
     // What lies before the frames at hand cannot be compared: go on where they begin.
@@ -89,23 +88,14 @@ fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
 
 /// Steps until a control input leaves what was assumed of it.
 fn comparable(prediction: &Prediction, asset_type: &AssetType, frames: &[Frame], step: TimeDelta) -> usize {
-    let steps = prediction.timestamps.len();
-    let of_input = |(name, future): (&String, &super::InputFuture)| {
-        let Some((index, signal)) = asset_type.signal(name).filter(|(_, signal)| signal.role == Role::ControlInput)
-        else {
-            return steps;
-        };
-        let seen = frames.iter().map(|frame| frame.values.get(index).copied().unwrap_or(f64::NAN));
-        let (low, high) = seen.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        let range = signal.min.zip(signal.max).map_or(high - low, |(min, max)| max - min);
-        let tolerance = ASSUMED * range.abs() + 1e-9;
-        truths(&prediction.timestamps, frames, index, step)
-            .iter()
-            .zip(&future.values)
-            .position(|(is, assumed)| (is - assumed).abs() > tolerance)
-            .unwrap_or(steps)
-    };
-    prediction.inputs.iter().map(of_input).min().unwrap_or(steps)
+    let mut plans: Vec<Plan<'_>> = Vec::new();
+    for (name, future) in &prediction.inputs {
+        if let Some((index, signal)) = asset_type.signal(name).filter(|(_, signal)| signal.role == Role::ControlInput) {
+            let tolerance = tolerance(signal, index, frames, TOLERANCE);
+            plans.push(Plan { name, signal: index, values: &future.values, tolerance });
+        }
+    }
+    Applied::find(&plans, &prediction.timestamps, step, frames, 0).steps
 }
 
 /// Truths of each block that the 80 % band of a forecast held. Without such a band none were seen.

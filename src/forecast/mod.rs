@@ -4,13 +4,15 @@
 //! grid, fresh fits of the bank, and the version that serves; [`Forecasts::answer`] turns futures
 //! of the inputs into quantiles, all of them in one forward pass, and falls back to the naive
 //! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage; when
-//! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`).
+//! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`);
+//! how all of them turned out is summed up in the `ledger`.
 
 mod aftermath;
 mod answer;
 pub mod calibration;
 mod grids;
 mod hindsight;
+pub mod ledger;
 pub mod naive;
 mod online;
 mod paths;
@@ -52,6 +54,8 @@ pub const MAX_HORIZON: usize = 512;
 const KEEPING: usize = 64;
 /// Quantile levels when none are asked for.
 pub const DEFAULT_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
+/// Quantile levels of the twins' own forecasts: median, 80 and 95 % band.
+const TWIN_QUANTILES: [f64; 5] = [0.025, 0.1, 0.5, 0.9, 0.975];
 
 /// Settings of predictions.
 #[derive(Clone, Debug, clap::Args)]
@@ -183,18 +187,19 @@ impl Forecasts {
             model: said.model,
         };
         let state_at = situation.grid.end;
+        let due_at = ledger::due_at(&prediction.timestamps, situation.is_past());
         match (cause, Arc::clone(&self.keeping).try_acquire_owned()) {
             // Nobody waits for their answer to be filed; when too many are on their way, one does.
             (Cause::Request, Ok(permit)) => {
                 let (db, asset, prediction) = (self.db.clone(), situation.asset.id, prediction.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = store::keep(&db, asset, &prediction, state_at, said.version, cause).await {
+                    if let Err(error) = store::keep(&db, asset, &prediction, (state_at, due_at), said.version, cause).await {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a vintage was not kept");
                     }
                     drop(permit);
                 });
             }
-            _ => store::keep(&self.db, situation.asset.id, &prediction, state_at, said.version, cause).await?,
+            _ => store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?,
         }
         // A vintage is scored by its quantiles; its paths are the caller's alone.
         prediction.paths = lots.map(|lots| lots.paths(&situation, &said.answers[0]));

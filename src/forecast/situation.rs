@@ -82,6 +82,12 @@ impl Situation {
         &self.asset.asset_type.document.signals[index]
     }
 
+    /// Whether the state is a past one.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        self.past
+    }
+
     /// Instant and age of the state.
     #[must_use]
     pub fn state(&self, clock: &Clock) -> StateOf {

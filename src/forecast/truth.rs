@@ -5,7 +5,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Prediction;
 use crate::reading::{Frame, QUALITY_BAD};
 
 /// What was measured of a signal at some instants; NaN where nothing was, within half a step.
@@ -24,11 +23,11 @@ pub(super) fn truths(instants: &[DateTime<Utc>], frames: &[Frame], signal: usize
     instants.iter().map(at).collect()
 }
 
-/// Time between two steps of a forecast.
-pub(super) fn step(prediction: &Prediction) -> TimeDelta {
-    match prediction.timestamps[..] {
-        [first, second, ..] => second - first,
-        [first] => first - prediction.state.observed_at,
+/// Time between two steps of a forecast from a state.
+pub(super) fn step(timestamps: &[DateTime<Utc>], state_at: DateTime<Utc>) -> TimeDelta {
+    match timestamps {
+        [first, second, ..] => *second - *first,
+        [first] => *first - state_at,
         [] => TimeDelta::zero(),
     }
 }

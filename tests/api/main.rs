@@ -8,6 +8,7 @@ mod group_commit;
 mod hostile;
 mod hostile_readings;
 mod laws;
+mod ledger;
 mod lives;
 mod openapi;
 mod retro;

@@ -10,6 +10,7 @@
 mod aftermath;
 mod answer;
 pub mod calibration;
+mod copula;
 mod grids;
 mod hindsight;
 pub mod ledger;

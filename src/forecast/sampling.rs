@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::copula::{Mix, correlations};
 use super::paths::{Luck, correlation};
 use super::{ForecastError, Situation, tidy};
 use crate::model::Quantiles;
@@ -46,11 +47,18 @@ impl Sampling {
             let detail = format!("the sample paths would hold {values} values; at most {MAX_VALUES} are given");
             return Err(refused("/samples", detail));
         }
-        let luck = |target: usize| {
-            let correlation = correlation(&situation.errors(target));
-            Luck::draw(self.seed, target, correlation, self.samples, situation.horizon)
-        };
-        Ok(Lots((0..targets).map(luck).collect()))
+        let errors: Vec<_> = (0..targets).map(|target| situation.errors(target)).collect();
+        let memory: Vec<f64> = errors
+            .iter()
+            .map(|rows| correlation(&rows.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>()))
+            .collect();
+        let mix = Mix::new(&memory, &correlations(&errors, &memory));
+        let Self { samples, seed } = self;
+        if mix.is_none() {
+            let alone = |(target, memory): (usize, &f64)| Luck::draw(seed, target, *memory, samples, situation.horizon);
+            return Ok(Lots(memory.iter().enumerate().map(alone).collect()));
+        }
+        Ok(Lots(Luck::joint(seed, &memory, &mix, samples, situation.horizon)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
+use super::copula::Errors;
 use super::naive::persistence;
 use super::online::Online;
 use super::serving::{ServedSkill, Skill, Version};
@@ -210,8 +211,9 @@ impl Situation {
         sorted
     }
 
-    /// Errors of the bank in the back-tests of the target at a place, a row each, in its deviations.
-    pub(super) fn errors(&self, target: usize) -> Vec<Vec<f64>> {
+    /// Errors of the bank in the back-tests of the target at a place, a row each with the step of the
+    /// grid that it begins at, in its deviations.
+    pub(super) fn errors(&self, target: usize) -> Errors {
         self.fits.get(target).map_or_else(Vec::new, |fit| fit.errors(&self.grid, self.grid.len()))
     }
 

@@ -217,6 +217,14 @@ impl Situation {
         self.fits.get(target).map_or_else(Vec::new, |fit| fit.errors(&self.grid, self.grid.len()))
     }
 
+    /// How who answers did when it was judged, and what its bands turned out to be since.
+    fn skill(&self) -> Option<Skill> {
+        let judged = self.version.as_ref().map_or(&self.base_skill, |version| &version.skill).clone()?;
+        let Some(online) = &self.online else { return Some(judged) };
+        let served = online.coverage().map(|(coverage_80, truths)| ServedSkill { coverage_80, truths });
+        Some(Skill { served, served_by_lead: online.by_lead(), ..judged })
+    }
+
     fn windows(&self, futures: &[Future]) -> Vec<Window> {
         let steps = future_steps(self.horizon);
         let rows: Vec<Vec<Vec<f64>>> = futures.iter().map(|future| future.rows.clone()).collect();
@@ -349,14 +357,7 @@ impl Forecasts {
                 reason: version.as_ref().and_then(|version| version.note.clone()),
             },
             version: version.as_ref().map(|version| version.head.id),
-            skill: version.as_ref().map_or(situation.base_skill, |version| version.skill).map(|skill| Skill {
-                served: situation
-                    .online
-                    .as_ref()
-                    .and_then(|online| online.coverage())
-                    .map(|(coverage_80, truths)| ServedSkill { coverage_80, truths }),
-                ..skill
-            }),
+            skill: situation.skill(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! the difference at equal probability, so a scenario equal to the baseline differs by exactly 0.
 //! Only inputs can be overridden, within what the asset can do.
 
+pub mod applied;
 mod ask;
 mod outcome;
 pub mod plan;

@@ -35,6 +35,19 @@ pub struct Said<'a> {
     pub signals: &'a BTreeMap<String, Bands>,
 }
 
+/// The same, kept for later.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Instant of the state.
+    pub state_at: DateTime<Utc>,
+    /// Instant of each step.
+    pub timestamps: Vec<DateTime<Utc>>,
+    /// What was assumed, or planned, of the inputs.
+    pub inputs: BTreeMap<String, InputFuture>,
+    /// Quantiles of each output.
+    pub signals: BTreeMap<String, Bands>,
+}
+
 /// What became of it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PlanAndActual {
@@ -89,6 +102,26 @@ struct Output<'a> {
     served: Served<'a>,
     measured: Vec<f64>,
     naive: Quantiles,
+}
+
+impl Kept {
+    /// As it can be compared.
+    #[must_use]
+    pub fn said(&self) -> Said<'_> {
+        let Self { state_at, timestamps, inputs, signals } = self;
+        Said { state_at: *state_at, timestamps, inputs, signals }
+    }
+}
+
+impl From<&Prediction> for Kept {
+    fn from(prediction: &Prediction) -> Self {
+        Self {
+            state_at: prediction.state.observed_at,
+            timestamps: prediction.timestamps.clone(),
+            inputs: prediction.inputs.clone(),
+            signals: prediction.signals.clone(),
+        }
+    }
 }
 
 impl<'a> From<&'a Prediction> for Said<'a> {

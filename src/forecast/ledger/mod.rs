@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 
-use self::actual::{PlanAndActual, Said};
+use self::actual::{Kept, PlanAndActual, Said};
 use self::store::{Due, Entry, Settled};
 use self::tally::{OutcomeScores, Tally, steps_of};
 use super::truth::step;
@@ -116,7 +116,7 @@ impl Forecasts {
             let frames = if before >= ENOUGH || recent.len() < TAIL_FRAMES {
                 recent
             } else {
-                Arc::new(self.frames_around(due.asset, &due.prediction).await?)
+                Arc::new(self.frames_around(due.asset, state_at, &due.prediction.timestamps).await?)
             };
             work.push((due, asset, frames));
         }
@@ -135,15 +135,27 @@ impl Forecasts {
 
     /// What has become of a prediction so far; `None` before its first step has come to pass.
     pub async fn actual(&self, asset: &Asset, prediction: &Prediction) -> Result<Option<PlanAndActual>, ForecastError> {
-        let frames = self.frames_around(asset.id, prediction).await?;
-        if frames.last().is_none_or(|newest| newest.observed_at <= prediction.state.observed_at) {
+        let Some(mut actual) = self.actual_of(asset, Kept::from(prediction), 0).await? else { return Ok(None) };
+        actual.scored_at = store::scored_at(&self.db, asset.id, prediction.id).await?;
+        Ok(Some(actual))
+    }
+
+    /// What has become of anything that was said of an asset's future; its inputs may have been applied
+    /// up to `slack` steps early or late. `None` before the first step has come to pass.
+    pub async fn actual_of(
+        &self,
+        asset: &Asset,
+        kept: Kept,
+        slack: usize,
+    ) -> Result<Option<PlanAndActual>, ForecastError> {
+        let frames = self.frames_around(asset.id, kept.state_at, &kept.timestamps).await?;
+        if frames.last().is_none_or(|newest| newest.observed_at <= kept.state_at) {
             return Ok(None);
         }
-        let scored_at = store::scored_at(&self.db, asset.id, prediction.id).await?;
-        let (asset_type, prediction) = (Arc::clone(&asset.asset_type), prediction.clone());
+        let asset_type = Arc::clone(&asset.asset_type);
         let compared = tokio::task::spawn_blocking(move || {
-            let comparison = Said::from(&prediction).compare(&asset_type, &frames, 0);
-            (comparison.passed > 0).then(|| comparison.shown(prediction.timestamps.len(), scored_at))
+            let comparison = kept.said().compare(&asset_type, &frames, slack);
+            (comparison.passed > 0).then(|| comparison.shown(kept.timestamps.len(), None))
         });
         compared.await.map_err(|_| ForecastError::Ending)
     }
@@ -183,11 +195,15 @@ impl Forecasts {
         store::forget_before(&self.db, self.clock.now().date_naive() - TimeDelta::days(i64::from(KEPT_DAYS))).await
     }
 
-    /// Frames from some before the state of a prediction to its last step.
-    async fn frames_around(&self, asset: AssetId, prediction: &Prediction) -> Result<Vec<Frame>, ForecastError> {
-        let state_at = prediction.state.observed_at;
-        let half = step(&prediction.timestamps, state_at) / 2;
-        let end = prediction.timestamps.last().map_or(state_at, |last| *last + half + TimeDelta::microseconds(1));
+    /// Frames from some before a state to the last of the steps after it.
+    async fn frames_around(
+        &self,
+        asset: AssetId,
+        state_at: DateTime<Utc>,
+        timestamps: &[DateTime<Utc>],
+    ) -> Result<Vec<Frame>, ForecastError> {
+        let half = step(timestamps, state_at) / 2;
+        let end = timestamps.last().map_or(state_at, |last| *last + half + TimeDelta::microseconds(1));
         let mut frames = self.readings.until(asset, state_at, BEFORE).await?;
         let after = self.readings.range(asset, state_at, end).await?;
         frames.extend(after.into_iter().filter(|frame| frame.observed_at > state_at));

@@ -162,7 +162,9 @@ mod tests {
     #[test]
     fn the_correlation_of_errors_is_found_as_far_as_there_are_enough() {
         let wave = |count: usize, shift: f64| (0..count).map(|k| (k as f64 * 2.3 + shift).sin()).collect::<Vec<f64>>();
-        let of = |count: usize, shift: f64| correlations(&[vec![(5, wave(count, 0.0))], vec![(5, wave(count, shift))]], &[0.0, 0.0])[0][1];
+        let of = |count: usize, shift: f64| {
+            correlations(&[vec![(5, wave(count, 0.0))], vec![(5, wave(count, shift))]], &[0.0, 0.0])[0][1]
+        };
         assert!(of(4_000, 0.0) > 0.99);
         assert!(of(4_000, std::f64::consts::PI) < -0.99);
         assert!((of(16, 0.0) - 0.5).abs() < 1e-9, "half the way for as many as the doubt");

@@ -194,13 +194,17 @@ impl Forecasts {
             (Cause::Request, Ok(permit)) => {
                 let (db, asset, prediction) = (self.db.clone(), situation.asset.id, prediction.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = store::keep(&db, asset, &prediction, (state_at, due_at), said.version, cause).await {
+                    if let Err(error) =
+                        store::keep(&db, asset, &prediction, (state_at, due_at), said.version, cause).await
+                    {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a vintage was not kept");
                     }
                     drop(permit);
                 });
             }
-            _ => store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?,
+            _ => {
+                store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?
+            }
         }
         // A vintage is scored by its quantiles; its paths are the caller's alone.
         prediction.paths = lots.map(|lots| lots.paths(&situation, &said.answers[0]));

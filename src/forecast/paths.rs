@@ -157,9 +157,8 @@ mod tests {
     }
 
     fn correlated(first: &[Vec<f64>], second: &[Vec<f64>], step: usize) -> f64 {
-        let sum = |of: &dyn Fn(f64, f64) -> f64| {
-            first.iter().zip(second).map(|(a, b)| of(a[step], b[step])).sum::<f64>()
-        };
+        let sum =
+            |of: &dyn Fn(f64, f64) -> f64| first.iter().zip(second).map(|(a, b)| of(a[step], b[step])).sum::<f64>();
         sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
     }
 

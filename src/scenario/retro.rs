@@ -292,9 +292,10 @@ fn shifted(
     targets
         .filter_map(|(target, observed)| {
             let signal = situation.signal(*target);
-            let bands = delta.get(&signal.name)?.iter().map(|(level, gaps)| {
-                (level.clone(), moved(observed, gaps.iter().copied(), (signal.min, signal.max)))
-            });
+            let bands = delta
+                .get(&signal.name)?
+                .iter()
+                .map(|(level, gaps)| (level.clone(), moved(observed, gaps.iter().copied(), (signal.min, signal.max))));
             Some((signal.name.clone(), bands.collect()))
         })
         .collect()
@@ -337,12 +338,10 @@ mod tests {
     #[test]
     fn a_difference_stops_at_the_limits_but_never_pulls_what_was_measured_inside() {
         let limits = (Some(0.0), Some(10.0));
-        assert_eq!(moved(&[9.5, 11.0, 11.0, 0.5], [2.0, 2.0, -3.0, -2.0].into_iter(), limits), [
-            Some(10.0),
-            Some(11.0),
-            Some(8.0),
-            Some(0.0)
-        ]);
+        assert_eq!(
+            moved(&[9.5, 11.0, 11.0, 0.5], [2.0, 2.0, -3.0, -2.0].into_iter(), limits),
+            [Some(10.0), Some(11.0), Some(8.0), Some(0.0)]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::retro::{Retrospect, RetroWhatIf};
+use super::retro::{RetroWhatIf, Retrospect};
 use super::{Outcome, Scenarios, WhatIf};
 use crate::web::extract::{Json, Path};
 use crate::web::problem::{Document, Problem};

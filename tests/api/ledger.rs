@@ -66,7 +66,9 @@ async fn a_prediction_is_shown_beside_what_came_and_scored_once_it_is_whole() {
     assert_eq!((&outcome["passed"], &outcome["inputs"]["applied"]), (&json!(60), &json!("applied")));
     assert_eq!(outcome["scored_at"], json!(server.clock.now()));
     // The scores are those of the medians and bands that were served.
-    let row = |key: &str| whole["signals"]["level"][key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    let row = |key: &str| {
+        whole["signals"]["level"][key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>()
+    };
     let (low, middle, high) = (row("0.1"), row("0.5"), row("0.9"));
     let truths: Vec<f64> = (1..=60).map(level).collect();
     let absolute: f64 = middle.iter().zip(&truths).map(|(median, truth)| (median - truth).abs()).sum::<f64>() / 60.0;
@@ -125,7 +127,10 @@ async fn what_came_after_other_inputs_is_counted_but_not_scored() {
     assert_eq!((&held["inputs"]["applied"], &held["inputs"]["steps"]), (&json!("partly"), &json!(8)));
     let departure = &held["inputs"]["departures"][0];
     assert_eq!((&departure["signal"], &departure["step"]), (&json!("pump"), &json!(8)));
-    assert_eq!((departure["planned"].as_f64(), departure["measured"].as_f64()), (Some(stands()), Some(stands() + 30.0)));
+    assert_eq!(
+        (departure["planned"].as_f64(), departure["measured"].as_f64()),
+        (Some(stands()), Some(stands() + 30.0))
+    );
     let scores = &held["signals"]["level"]["scores"];
     assert_eq!((&scores["truths"], &scores["inputs_differed"]), (&json!(8), &json!(12)));
     let given = vintage(&server, &as_given["id"]).await["outcome"].clone();

@@ -121,17 +121,26 @@ async fn where_nothing_was_measured_there_is_only_the_difference() {
     let begin = START.parse::<DateTime<Utc>>().unwrap();
     let frame = |second: i64| {
         let ts = begin + TimeDelta::seconds(second);
-        if second == 5 { json!({"ts": ts, "values": {"pump": 52.0}}) } else { json!({"ts": ts, "values": {"pump": 50.0, "level": 4.25}}) }
+        if second == 5 {
+            json!({"ts": ts, "values": {"pump": 52.0}})
+        } else {
+            json!({"ts": ts, "values": {"pump": 50.0, "level": 4.25}})
+        }
     };
     // Second 9 is missing altogether.
     let frames: Vec<Value> = (1..=20).filter(|second| *second != 9).map(frame).collect();
     assert_eq!(server.post("/v1/assets/tank-1/telemetry", json!(frames)).await.success()["rejected"], 0);
-    let body = json!({"as_of": START, "horizon": 20, "overrides": [{"signal": "pump", "op": "ramp", "value": 60.0, "to": 5}]});
+    let body =
+        json!({"as_of": START, "horizon": 20, "overrides": [{"signal": "pump", "op": "ramp", "value": 60.0, "to": 5}]});
     let answer = server.post(PATH, body).await.success();
     let observed = numbers(&answer["factual"]["observed"]["level"]);
     let path = numbers(&answer["scenarios"][0]["path"]["level"]);
     for (step, (observed, path)) in observed.iter().zip(&path).enumerate() {
-        assert_eq!((observed.is_none(), path.is_none()), ([4, 8].contains(&step), [4, 8].contains(&step)), "step {step}");
+        assert_eq!(
+            (observed.is_none(), path.is_none()),
+            ([4, 8].contains(&step), [4, 8].contains(&step)),
+            "step {step}"
+        );
     }
     assert!(numbers(&answer["scenarios"][0]["delta"]["level"]["0.5"])[8].unwrap() > 0.0, "{answer}");
     assert_eq!(answer["factual"]["fit"]["level"]["steps"], 18);
@@ -159,7 +168,10 @@ async fn what_cannot_be_asked_of_the_past_is_refused_with_a_reason() {
         (json!({"as_of": at(500), "quantiles": [0.5, 1.0]}), "/quantiles/1"),
         (json!({"as_of": at(500), "overrides": change("level", 1.0)}), "/overrides/0/signal"),
         (json!({"as_of": at(500), "overrides": change("pump", 101.0)}), "/overrides/0/value"),
-        (json!({"as_of": at(500), "scenarios": [{}, {"overrides": change("ambient", 1.0)}]}), "/scenarios/1/overrides/0/signal"),
+        (
+            json!({"as_of": at(500), "scenarios": [{}, {"overrides": change("ambient", 1.0)}]}),
+            "/scenarios/1/overrides/0/signal",
+        ),
         (json!({"as_of": at(500), "overrides": change("pump", 50.0), "scenarios": [{}]}), "/overrides"),
         (json!({"as_of": at(500), "scenarios": vec![json!({}); 65]}), "/scenarios"),
     ];

@@ -99,7 +99,11 @@ async fn quantiles_of_the_delta_are_those_of_the_paired_paths() {
         let spread = gaps[999] - gaps[0];
         for (key, place) in [("0.1", 100), ("0.5", 500), ("0.9", 900)] {
             let said = scenario["delta"]["level"][key][step].as_f64().unwrap();
-            assert!((gaps[place] - said).abs() <= 0.15 * spread + 1e-5, "step {step}: {said} and {} of {spread}", gaps[place]);
+            assert!(
+                (gaps[place] - said).abs() <= 0.15 * spread + 1e-5,
+                "step {step}: {said} and {} of {spread}",
+                gaps[place]
+            );
         }
     }
 }
@@ -108,7 +112,8 @@ async fn quantiles_of_the_delta_are_those_of_the_paired_paths() {
 async fn outputs_that_err_together_have_paths_that_move_together() {
     let server = Server::start().await;
     let output = |name: &str| json!({"name": name, "unit": "m", "role": "output"});
-    let signals = json!([{"name": "pump", "unit": "%", "role": "control_input"}, output("one"), output("same"), output("other")]);
+    let signals =
+        json!([{"name": "pump", "unit": "%", "role": "control_input"}, output("one"), output("same"), output("other")]);
     server.post("/v1/asset-types", json!({"key": "three", "interval": "PT1S", "signals": signals})).await.success();
     server.post("/v1/assets", json!({"key": "three-1", "type": "three"})).await.success();
     let mut draw = ChaCha8Rng::seed_from_u64(5);
@@ -131,7 +136,8 @@ async fn outputs_that_err_together_have_paths_that_move_together() {
     let sampled = |name: &str| answer["paths"][name].as_array().unwrap().iter().map(numbers).collect::<Vec<_>>();
     let correlation = |one: &str, other: &str| {
         let (one, other) = (sampled(one), sampled(other));
-        let (one, other): (Vec<f64>, Vec<f64>) = (one.iter().map(|row| row[20]).collect(), other.iter().map(|row| row[20]).collect());
+        let (one, other): (Vec<f64>, Vec<f64>) =
+            (one.iter().map(|row| row[20]).collect(), other.iter().map(|row| row[20]).collect());
         let mean = |row: &[f64]| row.iter().sum::<f64>() / row.len() as f64;
         let (a, b) = (mean(&one), mean(&other));
         let sum = |of: &dyn Fn(f64, f64) -> f64| one.iter().zip(&other).map(|(x, y)| of(x - a, y - b)).sum::<f64>();

@@ -137,9 +137,9 @@ impl<'a> Said<'a> {
     #[must_use]
     pub fn compare(&self, asset_type: &AssetType, frames: &[Frame], slack: usize) -> Comparison<'a> {
         let step = step(self.timestamps, self.state_at);
-        let passed = frames.last().map_or(0, |newest| {
-            self.timestamps.partition_point(|instant| *instant - step / 2 < newest.observed_at)
-        });
+        let passed = frames
+            .last()
+            .map_or(0, |newest| self.timestamps.partition_point(|instant| *instant - step / 2 < newest.observed_at));
         let instants = &self.timestamps[..passed];
         let known = &frames[..frames.partition_point(|frame| frame.observed_at <= self.state_at)];
         let plans: Vec<Plan<'a>> = self

@@ -87,7 +87,8 @@ impl Applied {
         for plan in plans {
             let measured = truths(instants, frames, plan.signal, step);
             seen.iter_mut().zip(&measured).for_each(|(seen, value)| *seen |= value.is_finite());
-            let Some(first) = (0..measured.len().min(plan.values.len())).find(|step| plan.left(*step, &measured, slack))
+            let Some(first) =
+                (0..measured.len().min(plan.values.len())).find(|step| plan.left(*step, &measured, slack))
             else {
                 continue;
             };
@@ -178,10 +179,10 @@ mod tests {
         let frames = frames(&[(1.0, 3.0), (1.0, 3.0), (1.0, 9.0), (5.0, 9.0)]);
         let found = find(&[1.0; 4], &[3.0; 4], &frames, 0);
         assert_eq!(found.steps, 2);
-        assert_eq!(found.departures.iter().map(|d| (d.signal.as_str(), d.step)).collect::<Vec<_>>(), [
-            ("pump", 3),
-            ("valve", 2)
-        ]);
+        assert_eq!(
+            found.departures.iter().map(|d| (d.signal.as_str(), d.step)).collect::<Vec<_>>(),
+            [("pump", 3), ("valve", 2)]
+        );
         assert_eq!(found.application(4, 4), Application::Partly);
         assert_eq!(find(&[7.0; 4], &[3.0; 4], &frames, 0).application(4, 4), Application::NotApplied);
     }

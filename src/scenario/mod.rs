@@ -5,11 +5,16 @@
 //! Only inputs can be overridden, within what the asset can do.
 
 mod ask;
+pub mod constraint;
+mod formula;
+pub mod kpi;
 mod outcome;
 pub mod plan;
 mod routes;
 
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
+pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
+pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
 use self::outcome::{by_signal, delta};
 use self::plan::Clamped;

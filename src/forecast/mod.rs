@@ -83,6 +83,16 @@ pub enum ForecastError {
     /// Something in the request cannot be carried out: pointer and reason.
     #[error("the request is not valid")]
     Invalid(Vec<(String, String)>),
+    /// More than can be given is asked for.
+    #[error("{detail}")]
+    Beyond {
+        /// To the value that is too large, or that holds too much.
+        pointer: String,
+        /// Why.
+        detail: String,
+        /// What it can be at most.
+        max: usize,
+    },
     /// The model engine cannot take more.
     #[error(transparent)]
     Engine(#[from] EngineError),

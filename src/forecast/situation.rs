@@ -224,11 +224,7 @@ impl Forecasts {
         as_of: Option<DateTime<Utc>>,
         horizon: Option<usize>,
     ) -> Result<Situation, ForecastError> {
-        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
-        if !(1..=MAX_HORIZON).contains(&horizon) {
-            let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
-            return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
-        }
+        let horizon = self.checked_horizon(horizon)?;
         let asset = self.assets.find(key).await?;
         let (served, followed) =
             tokio::join!(store::served(&self.db, asset.id), self.bands.of(&self.db, &self.clock, asset.id));
@@ -283,6 +279,17 @@ impl Forecasts {
             Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, online, fits })
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
+    }
+
+    /// Steps ahead that were asked for, or as many as are usual.
+    pub fn checked_horizon(&self, horizon: Option<usize>) -> Result<usize, ForecastError> {
+        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
+        let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
+        match horizon {
+            0 => Err(ForecastError::Invalid(vec![("/horizon".into(), detail)])),
+            1..=MAX_HORIZON => Ok(horizon),
+            _ => Err(ForecastError::Beyond { pointer: "/horizon".into(), detail, max: MAX_HORIZON }),
+        }
     }
 
     /// Answers any number of futures in one forward pass. Equal futures get equal bits.

@@ -214,6 +214,12 @@ impl Forecasts {
         self.config.forecast_horizon
     }
 
+    /// The assets, for rooms above.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
     /// The clock, for rooms above.
     #[must_use]
     pub fn clock(&self) -> &Clock {

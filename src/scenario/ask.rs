@@ -66,6 +66,11 @@ pub struct WhatIf {
     /// What to do with values that the asset cannot take.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether to go on in the assets that this one feeds (relationships of type `feeds`), and in
+    /// those that they feed: they take its median. Overrides, constraints and KPIs are about this
+    /// asset.
+    #[serde(default)]
+    pub downstream: bool,
 }
 
 /// A hypothesis.
@@ -87,6 +92,13 @@ pub(super) struct Checked {
     pub(super) levels: Vec<f64>,
     /// Paths that are shown.
     pub(super) shown: Option<Sampling>,
+}
+
+impl Scenario {
+    /// Its name in the answer; `index` is its place in the request.
+    pub(super) fn called(&self, index: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("scenario {}", index + 1))
+    }
 }
 
 impl WhatIf {

@@ -6,6 +6,7 @@
 
 mod ask;
 pub mod constraint;
+mod downstream;
 mod formula;
 pub mod kpi;
 mod outcome;
@@ -15,14 +16,27 @@ mod routes;
 mod settle;
 mod when;
 
+use self::ask::Checked;
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
+use self::downstream::Medians;
+pub use self::downstream::{FedBy, MAX_CHAIN};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
+use self::risk::Risk;
 pub use self::risk::{Goal, KpiOutcome, KpiSummary, RankBy};
 pub use self::routes::router;
+use self::settle::Settled;
 pub use self::when::{InForce, When};
 use crate::forecast::{ForecastError, Forecasts, Situation};
+
+/// A what-if that was answered, and what it was answered from.
+#[derive(Debug)]
+struct Answered {
+    outcome: Outcome,
+    situation: Situation,
+    medians: Medians,
+}
 
 /// Handle on what-ifs; clones share everything.
 #[derive(Clone, Debug)]
@@ -41,29 +55,45 @@ impl Scenarios {
     pub async fn what_if(&self, asset: &str, ask: &WhatIf) -> Result<Outcome, ForecastError> {
         let checked = ask.check(self.forecasts.checked_horizon(ask.horizon)?)?;
         let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
-        Ok(self.of_situation(situation, ask, checked).await?.0)
+        let mut answered = self.of_situation(situation, ask, &checked).await?;
+        if ask.downstream {
+            answered.outcome.downstream = self.go_on(ask, &checked, &answered).await?;
+        }
+        Ok(answered.outcome)
     }
 
-    /// Answers a what-if of a situation, and gives the situation back.
+    /// Answers a what-if of a situation.
     async fn of_situation(
         &self,
         situation: Situation,
         ask: &WhatIf,
-        checked: ask::Checked,
-    ) -> Result<(Outcome, Situation), ForecastError> {
+        checked: &Checked,
+    ) -> Result<Answered, ForecastError> {
         let targets = situation.layout.targets.len();
         ask::fits(situation.horizon, targets, ask.scenarios.len(), checked.levels.len())?;
         if let Some(shown) = checked.shown {
             shown.fits(situation.horizon, targets, ask.scenarios.len() + 1)?;
         }
-        let risk = risk::Risk::prepare(&situation, ask).map_err(ForecastError::Invalid)?;
+        let risk = Risk::prepare(&situation, ask).map_err(ForecastError::Invalid)?;
         let baseline = situation.baseline(&ask.inputs)?;
         let settled = settle::settle(&self.forecasts, &situation, &baseline, ask).await?;
-        let (ask, clock) = (ask.clone(), self.forecasts.clock().clone());
-        // Hundreds of paths of each future: not on a thread that others wait for.
+        self.compose(situation, ask, checked, risk, settled).await
+    }
+
+    /// Puts an answer together. Hundreds of paths of each future: not on a thread that others wait for.
+    async fn compose(
+        &self,
+        situation: Situation,
+        ask: &WhatIf,
+        checked: &Checked,
+        risk: Option<Risk>,
+        settled: Settled,
+    ) -> Result<Answered, ForecastError> {
+        let (ask, checked, clock) = (ask.clone(), checked.clone(), self.forecasts.clock().clone());
         let composed = tokio::task::spawn_blocking(move || {
-            let outcome = outcome::compose(&situation, &ask, &checked, risk.as_ref(), settled, &clock)?;
-            Ok((outcome, situation))
+            let outcome = outcome::compose(&situation, &ask, &checked, risk.as_ref(), &settled, &clock)?;
+            let medians = Medians::of(&situation, &settled.said.answers);
+            Ok(Answered { outcome, situation, medians })
         });
         composed.await.map_err(|_| ForecastError::Ending)?
     }

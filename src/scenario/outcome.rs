@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ask::{Checked, WhatIf};
 use super::constraint::ConstraintOutcome;
+use super::downstream::FedBy;
 use super::plan::Clamped;
 use super::risk::{Found, KpiOutcome, Risk};
 use super::settle::Settled;
@@ -42,6 +43,13 @@ pub struct Outcome {
     /// Sample paths that constraints and KPIs were computed on; absent when there are none of either.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_samples: Option<usize>,
+    /// Of an asset downstream: what feeds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fed_by: Vec<FedBy>,
+    /// The assets downstream, if they were asked for: each after all that feed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub downstream: Vec<Outcome>,
 }
 
 /// The unmodified future.
@@ -100,7 +108,7 @@ pub(super) fn compose(
     ask: &WhatIf,
     checked: &Checked,
     risk: Option<&Risk>,
-    settled: Settled,
+    settled: &Settled,
     clock: &Clock,
 ) -> Result<Outcome, ForecastError> {
     let Settled { futures, said, planned } = settled;
@@ -129,13 +137,13 @@ pub(super) fn compose(
     let scenarios = ask.scenarios.iter().zip(modified).zip(futures[1..].iter().zip(planned)).enumerate();
     let scenarios = scenarios
         .map(|(index, ((scenario, answers), (future, planned)))| ScenarioOutcome {
-            name: scenario.name.clone().unwrap_or_else(|| format!("scenario {}", index + 1)),
+            name: scenario.called(index),
             inputs: situation.inputs(future),
             signals: signals(answers),
             delta: delta(situation, unmodified, answers, levels),
             paths: paths(answers),
-            clamped: planned.clamped,
-            in_force: planned.in_force,
+            clamped: planned.clamped.clone(),
+            in_force: planned.in_force.clone(),
             constraints: constraints(index + 1),
             kpis: kpis(index + 1),
             rank: ranks.as_ref().map(|ranks| ranks[index]),
@@ -155,9 +163,11 @@ pub(super) fn compose(
         },
         scenarios,
         units: units(&situation.asset, situation.layout.targets.iter().chain(&situation.layout.inputs)),
-        model: said.model,
+        model: said.model.clone(),
         skill: said.skill,
         risk_samples,
+        fed_by: Vec::new(),
+        downstream: Vec::new(),
     })
 }
 

@@ -105,7 +105,7 @@ fn plan_all(
 
 /// Answers futures in an order that does not depend on how they were given: arithmetic in another
 /// row of a batch may differ in its last bit, and the order of scenarios must not matter.
-async fn answer_in_order(
+pub(super) async fn answer_in_order(
     forecasts: &Forecasts,
     situation: &Situation,
     futures: &[Future],

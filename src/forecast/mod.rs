@@ -8,6 +8,8 @@
 
 mod answer;
 pub mod calibration;
+mod frozen;
+mod future;
 mod grids;
 mod hindsight;
 pub mod naive;
@@ -30,12 +32,14 @@ pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, timestamps, units,
 };
+pub use self::frozen::Frozen;
+pub use self::future::Future;
 use self::grids::Grids;
 pub use self::routes::router;
 pub use self::sampling::{Lots, Sampling};
 use self::serving::{ServedBands, Versions};
 pub use self::serving::{ServedSkill, Skill};
-pub use self::situation::{Future, Said, Situation};
+pub use self::situation::{Said, Situation};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Fits;
@@ -93,6 +97,9 @@ pub enum ForecastError {
         /// What it can be at most.
         max: usize,
     },
+    /// What an answer is to be repeated with is no longer there.
+    #[error("{0} that answered then is no longer there, so the answer cannot be given again")]
+    Gone(String),
     /// The model engine cannot take more.
     #[error(transparent)]
     Engine(#[from] EngineError),

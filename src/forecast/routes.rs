@@ -38,6 +38,7 @@ impl From<ForecastError> for Problem {
             ForecastError::NoReadings | ForecastError::NoOutputs => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())
             }
+            ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Invalid(wrong) => wrong.into_iter().fold(
                 Self::new(problem::INVALID, "the request was understood but cannot be carried out"),
                 |problem, (pointer, detail)| problem.at(pointer, detail),

@@ -21,7 +21,7 @@ pub const MAX_OVERRIDES: usize = 256;
 /// Values in one answer at most: horizon x outputs x scenarios x levels.
 pub const MAX_VALUES: usize = 1_000_000;
 /// Characters of a name at most.
-const MAX_NAME: usize = 200;
+pub(super) const MAX_NAME: usize = 200;
 
 /// A what-if.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]

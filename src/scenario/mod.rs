@@ -13,10 +13,13 @@ mod outcome;
 pub mod plan;
 mod risk;
 mod routes;
+pub mod saved;
 mod settle;
 mod when;
 
 use self::ask::Checked;
+use sqlx::PgPool;
+
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
 use self::downstream::Medians;
@@ -41,14 +44,15 @@ struct Answered {
 /// Handle on what-ifs; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Scenarios {
+    db: PgPool,
     forecasts: Forecasts,
 }
 
 impl Scenarios {
     /// Puts the room together.
     #[must_use]
-    pub fn new(forecasts: Forecasts) -> Self {
-        Self { forecasts }
+    pub fn new(db: PgPool, forecasts: Forecasts) -> Self {
+        Self { db, forecasts }
     }
 
     /// Answers a what-if.

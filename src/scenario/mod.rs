@@ -5,6 +5,7 @@
 //! Only inputs can be overridden, within what the asset can do.
 
 mod ask;
+pub mod command;
 pub mod constraint;
 mod downstream;
 mod formula;

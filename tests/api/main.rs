@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod assets;
+mod budget;
+mod chain;
+mod command;
+mod conditions;
 mod end;
 mod group_commit;
 mod hostile;
@@ -10,7 +14,9 @@ mod hostile_readings;
 mod laws;
 mod lives;
 mod openapi;
+mod risk;
 mod samples;
+mod scenarios;
 mod server;
 mod stream;
 mod telemetry;

@@ -60,6 +60,8 @@ pub enum InputSource {
     Hold,
     /// What was really measured, in a retro what-if.
     Measured,
+    /// An output of another asset that feeds this one: its median.
+    Fed,
 }
 
 /// The assumed future of one input.

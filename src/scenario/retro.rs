@@ -157,7 +157,7 @@ impl Scenarios {
             .map(|(index, ((scenario, answers), (future, clamped)))| {
                 let delta = delta(&situation, real, answers, &levels);
                 Counterfactual {
-                    name: scenario.name.clone().unwrap_or_else(|| format!("scenario {}", index + 1)),
+                    name: scenario.called(index),
                     inputs: situation.inputs(future),
                     path: paths(&situation, &observed, real, answers),
                     signals: shifted(&situation, &observed, &delta),
@@ -200,6 +200,14 @@ impl RetroWhatIf {
             if scenario.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 200) {
                 let detail = "a name has 1 to 200 characters".to_owned();
                 return Err(refused(&format!("/scenarios/{index}/name"), detail));
+            }
+        }
+        let single = (String::new(), &self.overrides);
+        let several = self.scenarios.iter().enumerate().map(|(i, one)| (format!("/scenarios/{i}"), &one.overrides));
+        for (pointer, overrides) in std::iter::once(single).chain(several) {
+            if let Some(index) = overrides.iter().position(|change| change.when.is_some()) {
+                let detail = "a retro what-if has no conditions: say from which instant on it would have been so";
+                return Err(refused(&format!("{pointer}/overrides/{index}/when"), detail.to_owned()));
             }
         }
         Ok(if self.scenarios.is_empty() {

@@ -314,10 +314,10 @@ fn shifted(
 fn moved(observed: &[f64], gaps: impl Iterator<Item = f64>, limits: (Option<f64>, Option<f64>)) -> Measured {
     let low = limits.0.unwrap_or(f64::NEG_INFINITY);
     let high = limits.1.unwrap_or(f64::INFINITY);
-    let one = |(value, gap): (&f64, f64)| match gap {
-        // What was measured may lie outside the limits itself.
-        gap if gap != 0.0 => known((value + gap).clamp(low.min(*value), high.max(*value))),
-        _ => known(*value),
+    // What was measured may lie outside the limits itself.
+    let one = |(value, gap): (&f64, f64)| {
+        let moved = (value + gap).clamp(low.min(*value), high.max(*value));
+        known(if gap == 0.0 { *value } else { moved })
     };
     observed.iter().zip(gaps).map(one).collect()
 }

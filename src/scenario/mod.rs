@@ -20,9 +20,9 @@ pub mod saved;
 mod settle;
 mod when;
 
-use self::ask::Checked;
 use sqlx::PgPool;
 
+use self::ask::Checked;
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
 use self::downstream::Medians;

@@ -75,7 +75,7 @@ mod tests {
             "baseline": {"inputs": {}, "signals": {}},
             "scenarios": [{
                 "name": "more", "inputs": {"pump": {"source": "given", "values": [5.0, 5.0, 8.0, 8.0, 8.0, 8.0]}},
-                "signals": {"level": {"0.1": [1.0; 6], "0.5": [2.0; 6], "0.9": [3.0; 6]}}, "delta": {}
+                "signals": {"level": {"0.1": vec![1.0; 6], "0.5": vec![2.0; 6], "0.9": vec![3.0; 6]}}, "delta": {}
             }]
         })
         .to_string()

@@ -155,10 +155,11 @@ impl Fit {
         self.bank.prepare(&stretch.history()).trial(&scaled, truth)
     }
 
-    /// Errors of the bank in its back-tests, oldest origin first, in normalised units: a row each, NaN
-    /// where nothing was measured. None when the grid no longer shows where the fit was made.
+    /// Errors of the bank in its back-tests, oldest origin first, in normalised units: the step of the
+    /// grid that each begins at and a row, NaN where nothing was measured. None when the grid no longer
+    /// shows where the fit was made.
     #[must_use]
-    pub fn errors(&self, grid: &Grid, until: usize) -> Vec<Vec<f64>> {
+    pub fn errors(&self, grid: &Grid, until: usize) -> Vec<(usize, Vec<f64>)> {
         let Some(fitted) = self.age(grid, until).map(|age| until - age) else { return Vec::new() };
         let error = |first: usize, (ahead, value): (usize, &f64)| {
             let at = first + ahead;
@@ -167,7 +168,7 @@ impl Fit {
         };
         let rows = self.bank.traces().iter().filter_map(|trace| {
             let first = fitted.checked_sub(trace.start_back)?;
-            Some(trace.values.iter().enumerate().map(|step| error(first, step)).collect())
+            Some((first, trace.values.iter().enumerate().map(|step| error(first, step)).collect()))
         });
         rows.collect()
     }

@@ -58,6 +58,10 @@ pub enum InputSource {
     Desired,
     /// The last value holds.
     Hold,
+    /// What was really measured, in a retro what-if.
+    Measured,
+    /// An output of another asset that feeds this one: its median.
+    Fed,
 }
 
 /// The assumed future of one input.

@@ -15,9 +15,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{LEVELS, MEDIAN, Quantiles};
+use crate::score::lead;
 
 /// Steps of the horizon that share a factor, and within which errors hang together.
-pub const BLOCK: usize = 16;
+pub const BLOCK: usize = lead::STEPS;
 /// With fewer truths than this the bands stay as they are.
 const FEWEST: usize = 40;
 /// Independent truths for which neighbouring blocks are pooled.

@@ -8,18 +8,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calibration::BLOCK;
+use super::ledger::applied::{Applied, Plan, TOLERANCE, tolerance};
 use super::online::{Held, Online};
+use super::truth::{step, truths};
 use super::{Bands, ForecastError, Forecasts, Prediction, Source, store};
 use crate::asset::{AssetType, Role};
 use crate::ids::{AssetId, ModelId};
-use crate::reading::{Frame, QUALITY_BAD, TAIL_FRAMES};
+use crate::reading::{Frame, TAIL_FRAMES};
 
 /// Forecasts compared in one round.
 const ROUND: i64 = 64;
 /// How far back a forecast may have been made.
 const LOOK_BACK: TimeDelta = TimeDelta::hours(24);
-/// Share of an input's range by which it may differ from what was assumed.
-const ASSUMED: f64 = 0.02;
 
 /// A forecast whose last step has been measured.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Forecasts {
 fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
     let Due { asset, model, prediction, online, .. } = due;
     let mut online = online.unwrap_or_default();
-    let step = step(&prediction);
+    let step = step(&prediction.timestamps, prediction.state.observed_at);
     let next = prediction.created_at + TimeDelta::microseconds(step.num_microseconds().unwrap_or(0) * BLOCK as i64);
     let first = frames.first().map_or(prediction.created_at, |frame| frame.observed_at);
     // What lies before the frames at hand cannot be compared: go on where they begin.
@@ -86,49 +86,16 @@ fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
     Found { asset, model, due_at, online }
 }
 
-/// Time between two steps of a forecast.
-fn step(prediction: &Prediction) -> TimeDelta {
-    match prediction.timestamps[..] {
-        [first, second, ..] => second - first,
-        [first] => first - prediction.state.observed_at,
-        [] => TimeDelta::zero(),
-    }
-}
-
 /// Steps until a control input leaves what was assumed of it.
 fn comparable(prediction: &Prediction, asset_type: &AssetType, frames: &[Frame], step: TimeDelta) -> usize {
-    let steps = prediction.timestamps.len();
-    let of_input = |(name, future): (&String, &super::InputFuture)| {
-        let Some((index, signal)) = asset_type.signal(name).filter(|(_, signal)| signal.role == Role::ControlInput)
-        else {
-            return steps;
-        };
-        let seen = frames.iter().map(|frame| frame.values.get(index).copied().unwrap_or(f64::NAN));
-        let (low, high) = seen.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        let range = signal.min.zip(signal.max).map_or(high - low, |(min, max)| max - min);
-        let tolerance = ASSUMED * range.abs() + 1e-9;
-        truths(&prediction.timestamps, frames, index, step)
-            .iter()
-            .zip(&future.values)
-            .position(|(is, assumed)| (is - assumed).abs() > tolerance)
-            .unwrap_or(steps)
-    };
-    prediction.inputs.iter().map(of_input).min().unwrap_or(steps)
-}
-
-/// What was measured of a signal at some instants; NaN where nothing was, within half a step.
-fn truths(instants: &[DateTime<Utc>], frames: &[Frame], signal: usize, step: TimeDelta) -> Vec<f64> {
-    let half = step / 2;
-    let trusted = |frame: &Frame| {
-        let quality = frame.quality.as_ref().and_then(|quality| quality.get(signal)).copied();
-        quality != Some(QUALITY_BAD) && frame.values.get(signal).is_some_and(|value| value.is_finite())
-    };
-    let at = |instant: &DateTime<Utc>| {
-        let until = frames.partition_point(|frame| frame.observed_at <= *instant + half);
-        let near = frames[..until].iter().rev().take_while(|frame| frame.observed_at > *instant - half);
-        near.into_iter().find(|frame| trusted(frame)).map_or(f64::NAN, |frame| frame.values[signal])
-    };
-    instants.iter().map(at).collect()
+    let mut plans: Vec<Plan<'_>> = Vec::new();
+    for (name, future) in &prediction.inputs {
+        if let Some((index, signal)) = asset_type.signal(name).filter(|(_, signal)| signal.role == Role::ControlInput) {
+            let tolerance = tolerance(signal, index, frames, TOLERANCE);
+            plans.push(Plan { name, signal: index, values: &future.values, tolerance });
+        }
+    }
+    Applied::find(&plans, &prediction.timestamps, step, frames, 0).steps
 }
 
 /// Truths of each block that the 80 % band of a forecast held. Without such a band none were seen.
@@ -153,6 +120,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::forecast::{Answerer, InputFuture, InputSource, StateOf};
     use crate::ids::PredictionId;
+    use crate::reading::QUALITY_BAD;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()

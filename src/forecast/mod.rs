@@ -4,12 +4,18 @@
 //! grid, fresh fits of the bank, and the version that serves; [`Forecasts::answer`] turns futures
 //! of the inputs into quantiles, all of them in one forward pass, and falls back to the naive
 //! forecast, saying so, rather than to nothing. Every served prediction is kept as a vintage; when
-//! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`).
+//! it has come true it is compared with what happened, and the bands follow (`hindsight`, `online`);
+//! how all of them turned out is summed up in the `ledger`.
 
+mod aftermath;
 mod answer;
 pub mod calibration;
+mod copula;
+mod frozen;
+mod future;
 mod grids;
 mod hindsight;
+pub mod ledger;
 pub mod naive;
 mod online;
 mod paths;
@@ -19,6 +25,7 @@ mod sampling;
 mod serving;
 mod situation;
 pub mod store;
+mod truth;
 
 use std::sync::Arc;
 
@@ -26,16 +33,19 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+pub use self::aftermath::{Aftermath, Past};
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, timestamps, units,
 };
+pub use self::frozen::Frozen;
+pub use self::future::Future;
 use self::grids::Grids;
 pub use self::routes::router;
 pub use self::sampling::{Lots, Sampling};
 use self::serving::{ServedBands, Versions};
 pub use self::serving::{ServedSkill, Skill};
-pub use self::situation::{Future, Said, Situation};
+pub use self::situation::{Said, Situation};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Fits;
@@ -49,6 +59,8 @@ pub const MAX_HORIZON: usize = 512;
 const KEEPING: usize = 64;
 /// Quantile levels when none are asked for.
 pub const DEFAULT_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
+/// Quantile levels of the twins' own forecasts: median, 80 and 95 % band.
+const TWIN_QUANTILES: [f64; 5] = [0.025, 0.1, 0.5, 0.9, 0.975];
 
 /// Settings of predictions.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,6 +95,19 @@ pub enum ForecastError {
     /// Something in the request cannot be carried out: pointer and reason.
     #[error("the request is not valid")]
     Invalid(Vec<(String, String)>),
+    /// More than can be given is asked for.
+    #[error("{detail}")]
+    Beyond {
+        /// To the value that is too large, or that holds too much.
+        pointer: String,
+        /// Why.
+        detail: String,
+        /// What it can be at most.
+        max: usize,
+    },
+    /// What an answer is to be repeated with is no longer there.
+    #[error("{0} that answered then is no longer there, so the answer cannot be given again")]
+    Gone(String),
     /// The model engine cannot take more.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -180,18 +205,23 @@ impl Forecasts {
             model: said.model,
         };
         let state_at = situation.grid.end;
+        let due_at = ledger::due_at(&prediction.timestamps, situation.is_past());
         match (cause, Arc::clone(&self.keeping).try_acquire_owned()) {
             // Nobody waits for their answer to be filed; when too many are on their way, one does.
             (Cause::Request, Ok(permit)) => {
                 let (db, asset, prediction) = (self.db.clone(), situation.asset.id, prediction.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = store::keep(&db, asset, &prediction, state_at, said.version, cause).await {
+                    if let Err(error) =
+                        store::keep(&db, asset, &prediction, (state_at, due_at), said.version, cause).await
+                    {
                         tracing::warn!(error = &error as &dyn std::error::Error, "a vintage was not kept");
                     }
                     drop(permit);
                 });
             }
-            _ => store::keep(&self.db, situation.asset.id, &prediction, state_at, said.version, cause).await?,
+            _ => {
+                store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?
+            }
         }
         // A vintage is scored by its quantiles; its paths are the caller's alone.
         prediction.paths = lots.map(|lots| lots.paths(&situation, &said.answers[0]));
@@ -202,6 +232,12 @@ impl Forecasts {
     #[must_use]
     pub fn default_horizon(&self) -> usize {
         self.config.forecast_horizon
+    }
+
+    /// The assets, for rooms above.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
     }
 
     /// The clock, for rooms above.

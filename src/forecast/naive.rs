@@ -1,6 +1,8 @@
 //! The forecast that anything else must beat: the last value holds, with the bands that changes
 //! over as many steps had in the past.
 
+use super::Situation;
+use crate::model::window::future_steps;
 use crate::model::{NORMAL, Quantiles};
 
 /// Changes that are looked back on.
@@ -28,6 +30,27 @@ pub fn persistence(history: &[f64], steps: usize, wide: f64) -> Quantiles {
             NORMAL.map(|z| last + z * known)
         })
         .collect()
+}
+
+impl Situation {
+    /// The naive answer, the same for every future.
+    pub(super) fn naive(&self, futures: usize) -> Vec<Vec<Quantiles>> {
+        let one: Vec<Quantiles> = self
+            .layout
+            .targets
+            .iter()
+            .map(|target| {
+                let signal = self.signal(*target);
+                let history: Vec<f64> =
+                    self.grid.values[*target].iter().copied().filter(|value| value.is_finite()).collect();
+                let last = history.last().copied().unwrap_or(0.0);
+                // A tenth of the range, or of the value itself, until the past says better.
+                let wide = signal.min.zip(signal.max).map_or(last.abs().max(1.0), |(min, max)| max - min) / 10.0;
+                persistence(&history, future_steps(self.horizon), wide)
+            })
+            .collect();
+        vec![one; futures]
+    }
 }
 
 #[cfg(test)]

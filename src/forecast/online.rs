@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calibration::BLOCK;
 use crate::model::{MEDIAN, Quantiles};
+use crate::score::LeadCoverage;
 
 /// Step of the logarithm for a block that was missed altogether, less 20 %. Small enough that
 /// forecasts which are still to come true, and were made with an older factor, do not make it swing.
@@ -77,6 +78,17 @@ impl Online {
             let median = row[MEDIAN];
             *row = row.map(|quantile| median + factor * (quantile - median));
         }
+    }
+
+    /// How often the served 80 % bands held what was measured, by lead time.
+    pub(super) fn by_lead(&self) -> Vec<LeadCoverage> {
+        let blocks = self.targets.values().map(Vec::len).max().unwrap_or_default();
+        let one = |place: usize| {
+            let seen = self.targets.values().filter_map(|tracks| tracks.get(place));
+            let (held, steps) = seen.fold((0, 0), |(held, steps), track| (held + track.held, steps + track.steps));
+            LeadCoverage::of(place, steps, held, None)
+        };
+        (0..blocks).filter_map(one).collect()
     }
 
     /// Share of the truths so far that the served 80 % bands held, and how many truths; `None`
@@ -191,6 +203,8 @@ mod tests {
         online.observe("level", &[Held { held: 12, steps: 16 }, Held { held: 4, steps: 4 }]);
         online.observe("flow", &[Held::default()]);
         assert_eq!(online.coverage(), Some((0.8, 20)));
+        let by_lead = online.by_lead();
+        assert_eq!((by_lead.len(), by_lead[1].from_step, by_lead[1].truths, by_lead[1].coverage_80), (2, 17, 4, 1.0));
         let stored = serde_json::to_value(&online).unwrap();
         assert_eq!(serde_json::from_value::<Online>(stored).unwrap(), online);
     }

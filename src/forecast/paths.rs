@@ -2,15 +2,16 @@
 //! hang together from one step to the next.
 //!
 //! A Gaussian copula: normal scores follow an AR(1) process, and each is read off the quantiles of
-//! its step. Its correlation is that of the bank's errors in the asset's own back-test. Always true:
-//! equal seeds give equal bits; the [`Luck`] knows nothing of the future it is applied to, so that
-//! baseline and scenarios meet the same one, and their paths are equal as long as their answers are.
-//! Deliberately absent: correlation between targets.
+//! its step. Its correlation is that of the bank's errors in the asset's own back-test, in time and
+//! between targets (`copula`). Always true: equal seeds give equal bits; the [`Luck`] knows nothing of
+//! the future it is applied to, so that baseline and scenarios meet the same one, and their paths are
+//! equal as long as their answers are.
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
+use super::copula::Mix;
 use crate::model::{LEVELS, NORMAL, Quantiles};
 
 /// Correlation of neighbouring steps while no errors tell: what makes a forecast wrong lasts longer
@@ -32,20 +33,39 @@ impl Luck {
     /// The luck of `samples` paths over `steps`, for the target at a place. `correlation` is that of
     /// neighbouring scores, 0..1. More paths begin with those of fewer.
     pub(super) fn draw(seed: u64, target: usize, correlation: f64, samples: usize, steps: usize) -> Self {
-        let mut draw = ChaCha8Rng::seed_from_u64(seed);
-        draw.set_stream(target as u64);
-        let fresh = (1.0 - correlation * correlation).sqrt();
-        let path = |_| {
-            let mut score: f64 = StandardNormal.sample(&mut draw);
-            let mut row = vec![score];
-            row.extend((1..steps).map(|_| {
-                let news: f64 = StandardNormal.sample(&mut draw);
-                score = correlation * score + fresh * news;
-                score
-            }));
-            row
+        let mut luck = Self { scores: noise(seed, target, samples, steps) };
+        luck.remember(correlation);
+        luck
+    }
+
+    /// The luck of as many targets as there are correlations of neighbouring scores, correlated between
+    /// them by `mix` as well.
+    pub(super) fn joint(seed: u64, correlations: &[f64], mix: &Mix, samples: usize, steps: usize) -> Vec<Self> {
+        let drawn: Vec<Vec<Vec<f64>>> =
+            (0..correlations.len()).map(|target| noise(seed, target, samples, steps)).collect();
+        let mixed = |target: usize, sample: usize, step: usize| -> f64 {
+            let shares = if step == 0 { &mix.first[target] } else { &mix.news[target] };
+            // A share of nothing must not change a bit.
+            let parts = shares[..=target].iter().zip(&drawn).filter(|(share, _)| **share != 0.0);
+            parts.map(|(share, drawn)| share * drawn[sample][step]).sum()
         };
-        Self { scores: (0..samples).map(path).collect() }
+        let one = |(target, correlation): (usize, &f64)| {
+            let row = |sample: usize| (0..steps).map(|step| mixed(target, sample, step)).collect();
+            let mut luck = Self { scores: (0..samples).map(row).collect() };
+            luck.remember(*correlation);
+            luck
+        };
+        correlations.iter().enumerate().map(one).collect()
+    }
+
+    /// Turns independent news into scores of which each remembers the one before.
+    fn remember(&mut self, correlation: f64) {
+        let fresh = (1.0 - correlation * correlation).sqrt();
+        for row in &mut self.scores {
+            for step in 1..row.len() {
+                row[step] = correlation * row[step - 1] + fresh * row[step];
+            }
+        }
     }
 
     /// The paths that this luck makes of an answer's first steps: a row per path, in the answer's
@@ -54,6 +74,15 @@ impl Luck {
         let path = |row: &Vec<f64>| row.iter().zip(answer).map(|(score, row)| value(row, *score)).collect();
         self.scores.iter().map(path).collect()
     }
+}
+
+/// Independent normal draws of a target: a row per path, a draw per step.
+fn noise(seed: u64, target: usize, samples: usize, steps: usize) -> Vec<Vec<f64>> {
+    let mut draw = ChaCha8Rng::seed_from_u64(seed);
+    draw.set_stream(target as u64);
+    // A path has a draw at least: the next one begins where it did when there was no horizon.
+    let mut path = || (0..steps.max(1)).map(|_| StandardNormal.sample(&mut draw)).collect();
+    (0..samples).map(|_| path()).collect()
 }
 
 /// The value at a normal score: between known quantiles on a straight line over the score, so that
@@ -127,6 +156,46 @@ mod tests {
         }
     }
 
+    fn correlated(first: &[Vec<f64>], second: &[Vec<f64>], step: usize) -> f64 {
+        let sum =
+            |of: &dyn Fn(f64, f64) -> f64| first.iter().zip(second).map(|(a, b)| of(a[step], b[step])).sum::<f64>();
+        sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
+    }
+
+    #[test]
+    fn targets_are_correlated_as_asked_at_every_step_and_keep_their_own_quantiles() {
+        let (memory, wanted) = ([0.9, 0.8, 0.9], vec![vec![1.0, 0.7, 0.0], vec![0.7, 1.0, -0.3], vec![0.0, -0.3, 1.0]]);
+        let joint = Luck::joint(7, &memory, &Mix::new(&memory, &wanted), SAMPLES, STEPS);
+        for step in [0, 1, STEPS - 1] {
+            for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+                let found = correlated(&joint[i].scores, &joint[j].scores, step);
+                let tolerance = 4.0 / (SAMPLES as f64).sqrt();
+                assert!((found - wanted[i][j]).abs() < tolerance, "{found} of {i} and {j} at step {step}");
+            }
+        }
+        let answer = skewed();
+        for (target, luck) in joint.iter().enumerate() {
+            let paths = luck.paths(&answer);
+            for (step, row) in answer.iter().enumerate() {
+                for (level, quantile) in LEVELS.iter().zip(row) {
+                    let below = paths.iter().filter(|path| path[step] <= *quantile).count() as f64 / SAMPLES as f64;
+                    let tolerance = 4.0 * (level * (1.0 - level) / SAMPLES as f64).sqrt();
+                    assert!((below - level).abs() < tolerance, "target {target}: {below} below {level} of step {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn targets_without_correlation_have_the_luck_that_they_have_alone() {
+        let memory = [0.9, 0.5];
+        let none = Mix::new(&memory, &[vec![1.0, 0.0], vec![0.0, 1.0]]);
+        let joint = Luck::joint(3, &memory, &none, 20, STEPS);
+        for (target, correlation) in memory.into_iter().enumerate() {
+            assert_eq!(joint[target].scores, Luck::draw(3, target, correlation, 20, STEPS).scores);
+        }
+    }
+
     #[test]
     fn beyond_the_last_quantiles_the_paths_go_on() {
         let row = NORMAL.map(|z| 2.0 + 3.0 * z);
@@ -162,6 +231,20 @@ mod tests {
             prop_assert_eq!(paths(seed, few), paths(seed, few));
             prop_assert_eq!(&paths(seed, few + 7)[..few], &paths(seed, few)[..]);
             prop_assert_ne!(paths(seed, few), paths(seed.wrapping_add(1), few));
+        }
+
+        #[test]
+        fn joint_paths_are_the_same_for_the_same_seed_and_fewer_are_the_first_of_more(
+            seed in any::<u64>(), together in -0.9..0.9_f64, few in 1_usize..10, steps in 1_usize..20,
+        ) {
+            let memory = [0.9, 0.7];
+            let mix = Mix::new(&memory, &[vec![1.0, together], vec![together, 1.0]]);
+            let scores = |samples| Luck::joint(seed, &memory, &mix, samples, steps).into_iter().map(|luck| luck.scores).collect::<Vec<_>>();
+            let (once, again, more) = (scores(few), scores(few), scores(few + 5));
+            prop_assert_eq!(&once, &again);
+            for (fewer, more) in once.iter().zip(&more) {
+                prop_assert_eq!(fewer, &more[..few]);
+            }
         }
 
         #[test]

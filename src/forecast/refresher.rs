@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, Cause, ForecastError, Forecasts, store};
+use super::{Ask, Cause, ForecastError, Forecasts, TWIN_QUANTILES, store};
 use crate::ids::AssetId;
 use crate::twin;
 
@@ -22,6 +22,8 @@ const TOGETHER: usize = 16;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks at forecasts that have come true.
 const LOOKING_BACK: Duration = Duration::from_secs(5);
+/// Rounds of scoring in a row.
+const SETTLING: usize = 8;
 /// Between two clearings of old vintages.
 const CLEARING: Duration = Duration::from_hours(1);
 
@@ -84,6 +86,7 @@ impl Refresher {
                 if let Err(error) = self.forecasts.look_back().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "served forecasts were not compared");
                 }
+                self.settle().await;
                 looked_back = Some(tokio::time::Instant::now());
             }
             if cleared.is_none_or(|at| at.elapsed() > CLEARING) {
@@ -92,6 +95,9 @@ impl Refresher {
                     Ok(0) => {}
                     Ok(count) => tracing::info!(count, "old vintages forgotten"),
                     Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old vintages kept"),
+                }
+                if let Err(error) = self.forecasts.forget_outcomes().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old outcomes kept");
                 }
                 cleared = Some(tokio::time::Instant::now());
             }
@@ -105,10 +111,27 @@ impl Refresher {
     }
 }
 
+impl Refresher {
+    /// Scores what has come true, but never so long that forecasts would wait.
+    async fn settle(&self) {
+        for _ in 0..SETTLING {
+            match self.forecasts.settle().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "served predictions were not scored");
+                    return;
+                }
+            }
+        }
+    }
+}
+
 /// One twin's forecast. A twin that has nothing to predict counts as refreshed.
 async fn refresh(forecasts: &Forecasts, asset: AssetId, seq: i64) -> Result<(), ForecastError> {
     if let Some(asset) = forecasts.assets.by_id(asset).await? {
-        match forecasts.predict(&asset.key, &Ask::default(), Cause::Refresh).await {
+        let ask = Ask { quantiles: Some(TWIN_QUANTILES.to_vec()), ..Ask::default() };
+        match forecasts.predict(&asset.key, &ask, Cause::Refresh).await {
             Ok(_) | Err(ForecastError::NoOutputs | ForecastError::NoReadings) => {}
             Err(error) => return Err(error),
         }

@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Ask, Cause, ForecastError, Forecasts, Prediction, store};
+use super::ledger::actual::PlanAndActual;
+use super::{Ask, Cause, ForecastError, Forecasts, Prediction, ledger, store};
 use crate::ids::PredictionId;
 use crate::model::{BaseCard, EngineError, shipped_card};
 use crate::reading::instant;
@@ -26,7 +27,8 @@ pub fn router(forecasts: Forecasts) -> OpenApiRouter {
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(base_models))
-        .with_state(forecasts)
+        .with_state(forecasts.clone())
+        .merge(ledger::router(forecasts))
 }
 
 impl From<ForecastError> for Problem {
@@ -38,10 +40,15 @@ impl From<ForecastError> for Problem {
             ForecastError::NoReadings | ForecastError::NoOutputs => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())
             }
+            ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Invalid(wrong) => wrong.into_iter().fold(
                 Self::new(problem::INVALID, "the request was understood but cannot be carried out"),
                 |problem, (pointer, detail)| problem.at(pointer, detail),
             ),
+            ForecastError::Beyond { pointer, detail, max } => {
+                let kind = if pointer == "/horizon" { problem::HORIZON_TOO_LARGE } else { problem::INVALID };
+                Self::new(kind, "more is asked for than can be given").at(pointer, detail).max(max)
+            }
             ForecastError::Engine(EngineError::Busy) => {
                 Self::new(problem::BUSY, "the model has more requests than it can take")
                     .retry_after(Duration::from_secs(1))
@@ -102,6 +109,18 @@ struct PredictionPath {
     id: PredictionId,
 }
 
+/// A prediction as it was served, and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Vintage {
+    /// As it was served.
+    #[serde(flatten)]
+    pub prediction: Prediction,
+    /// What was measured since, and how well it was said; absent until the first step has come to
+    /// pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<PlanAndActual>,
+}
+
 /// Base models that versions stand on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BaseModels {
@@ -158,23 +177,26 @@ async fn list(
     Ok(Json(Page::of(PREDICTIONS, rows, query.limit, |prediction| prediction.id)))
 }
 
-/// Read one prediction as it was served
+/// Read one prediction as it was served, beside what was measured since
+///
+/// Plan against actual: the measured value of every step that has come to pass, the error of the
+/// median, how often the bands held so far, and whether the inputs did what was assumed of them.
 #[utoipa::path(
     get, path = "/v1/assets/{asset}/predictions/{id}", tag = "predictions",
     params(("asset" = String, Path, description = "Key of the asset"), ("id" = PredictionId, Path, description = "Its id")),
     responses(
-        (status = 200, description = "The prediction", body = Prediction),
+        (status = 200, description = "The prediction and what became of it", body = Vintage),
         (status = 404, description = "No such asset or prediction", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "Not an id", body = Document, content_type = "application/problem+json"),
     )
 )]
-async fn read(
-    State(forecasts): State<Forecasts>,
-    Path(path): Path<PredictionPath>,
-) -> Result<Json<Prediction>, Problem> {
+async fn read(State(forecasts): State<Forecasts>, Path(path): Path<PredictionPath>) -> Result<Json<Vintage>, Problem> {
     let asset = forecasts.assets.find(&path.asset).await?;
     let found = store::find(&forecasts.db, asset.id, path.id).await?;
-    found.map(Json).ok_or_else(|| Problem::new(problem::NOT_FOUND, "there is no such prediction, or it was forgotten"))
+    let forgotten = || Problem::new(problem::NOT_FOUND, "there is no such prediction, or it was forgotten");
+    let prediction = found.ok_or_else(forgotten)?;
+    let outcome = forecasts.actual(&asset, &prediction).await?;
+    Ok(Json(Vintage { prediction, outcome }))
 }
 
 /// List the base models with their cards

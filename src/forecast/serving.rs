@@ -15,6 +15,7 @@ use crate::features::Setups;
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
+use crate::score::LeadCoverage;
 
 /// Versions kept in memory; one is about 0.3 MB.
 const KEPT: usize = 256;
@@ -26,7 +27,7 @@ const FOLLOWED: usize = 10_000;
 const ASKED_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
 /// How the serving model did on windows that it had not learned from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Skill {
     /// 1 - CRPS / CRPS of the naive forecast: 0 is as good, 1 perfect.
     pub vs_naive: f64,
@@ -36,11 +37,18 @@ pub struct Skill {
     /// was measured.
     #[serde(default)]
     pub coverage_95: Option<f64>,
+    /// How often its bands held by lead time; empty for a version that was judged before this was
+    /// measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_lead: Vec<LeadCoverage>,
     /// Windows that it was judged on.
     pub windows: u64,
     /// How its served forecasts did that have come true since; null before the first.
     #[serde(default)]
     pub served: Option<ServedSkill>,
+    /// The same by lead time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served_by_lead: Vec<LeadCoverage>,
 }
 
 /// How served forecasts did that have come true: the twin's own, as long as the control inputs did
@@ -116,7 +124,7 @@ impl Versions {
     /// version was born was the base. Asked again after [`ASKED_AGAIN`].
     pub(super) async fn base_skill(&self, db: &PgPool, clock: &Clock, asset: AssetId) -> sqlx::Result<Option<Skill>> {
         let now = clock.now();
-        let known = self.base.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).copied();
+        let known = self.base.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned();
         if let Some((_, skill)) = known.filter(|(at, skill)| skill.is_some() || now - *at < ASKED_AGAIN) {
             return Ok(skill);
         }
@@ -125,7 +133,7 @@ impl Versions {
         if base.len() >= KEPT {
             base.clear();
         }
-        base.insert(asset, (now, found));
+        base.insert(asset, (now, found.clone()));
         Ok(found)
     }
 
@@ -190,7 +198,9 @@ fn skill(scores: &serde_json::Value, whose: &str) -> Option<Skill> {
         vs_naive: 1.0 - crps / naive,
         coverage_80: own["coverage_80"].as_f64()?,
         coverage_95: own["coverage_95"].as_f64(),
+        by_lead: serde_json::from_value(own["by_lead"].clone()).unwrap_or_default(),
         windows: own["windows"].as_u64()?,
         served: None,
+        served_by_lead: Vec::new(),
     })
 }

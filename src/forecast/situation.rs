@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
-use super::naive::persistence;
+use super::copula::Errors;
+use super::future::{Future, share_beginnings};
 use super::online::Online;
 use super::serving::{ServedSkill, Skill, Version};
 use super::{ForecastError, Forecasts, MAX_HORIZON, store};
@@ -36,7 +37,9 @@ pub struct Situation {
     /// The live state; its desired values make the baseline.
     pub twin: Twin,
     /// Whether the state is a past one, for which today's desired values mean nothing.
-    past: bool,
+    pub(super) past: bool,
+    /// Whether its answers are computed apart from those of others, so that they can be repeated.
+    pub(super) alone: bool,
     version: Option<Arc<Version>>,
     /// Of the base model, while it serves.
     base_skill: Option<Skill>,
@@ -46,21 +49,15 @@ pub struct Situation {
     fits: Vec<Arc<Fit>>,
 }
 
-/// A future of the inputs: a row for each input of the layout, in its unit, and where it is from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Future {
-    /// As long as whole patches need, at least the horizon.
-    pub rows: Vec<Vec<f64>>,
-    /// For each row.
-    pub sources: Vec<InputSource>,
-}
-
-impl Future {
-    /// Steps until the first at which an input differs.
-    fn alike(&self, other: &Self) -> usize {
-        let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
-    }
+/// What is believed of an asset, and who serves it.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) twin: Twin,
+    pub(super) version: Option<Arc<Version>>,
+    /// Of the base model, while it serves.
+    pub(super) base_skill: Option<Skill>,
+    /// What the bands of who serves turned out to be.
+    pub(super) online: Option<Arc<Online>>,
 }
 
 /// Answers to several futures.
@@ -81,6 +78,12 @@ impl Situation {
     #[must_use]
     pub fn signal(&self, index: usize) -> &Signal {
         &self.asset.asset_type.document.signals[index]
+    }
+
+    /// Whether the state is a past one.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        self.past
     }
 
     /// Instant and age of the state.
@@ -164,25 +167,6 @@ impl Situation {
             .collect()
     }
 
-    /// The naive answer, the same for every future.
-    fn naive(&self, futures: usize) -> Vec<Vec<Quantiles>> {
-        let one: Vec<Quantiles> = self
-            .layout
-            .targets
-            .iter()
-            .map(|target| {
-                let signal = self.signal(*target);
-                let history: Vec<f64> =
-                    self.grid.values[*target].iter().copied().filter(|value| value.is_finite()).collect();
-                let last = history.last().copied().unwrap_or(0.0);
-                // A tenth of the range, or of the value itself, until the past says better.
-                let wide = signal.min.zip(signal.max).map_or(last.abs().max(1.0), |(min, max)| max - min) / 10.0;
-                persistence(&history, future_steps(self.horizon), wide)
-            })
-            .collect();
-        vec![one; futures]
-    }
-
     /// From the network's order (targets, futures within) and units to ours.
     fn in_units(&self, answers: Vec<Quantiles>, futures: usize) -> Vec<Vec<Quantiles>> {
         let mut sorted: Vec<Vec<Quantiles>> = vec![Vec::with_capacity(self.fits.len()); futures];
@@ -205,9 +189,18 @@ impl Situation {
         sorted
     }
 
-    /// Errors of the bank in the back-tests of the target at a place, a row each, in its deviations.
-    pub(super) fn errors(&self, target: usize) -> Vec<Vec<f64>> {
+    /// Errors of the bank in the back-tests of the target at a place, a row each with the step of the
+    /// grid that it begins at, in its deviations.
+    pub(super) fn errors(&self, target: usize) -> Errors {
         self.fits.get(target).map_or_else(Vec::new, |fit| fit.errors(&self.grid, self.grid.len()))
+    }
+
+    /// How who answers did when it was judged, and what its bands turned out to be since.
+    fn skill(&self) -> Option<Skill> {
+        let judged = self.version.as_ref().map_or(&self.base_skill, |version| &version.skill).clone()?;
+        let Some(online) = &self.online else { return Some(judged) };
+        let served = online.coverage().map(|(coverage_80, truths)| ServedSkill { coverage_80, truths });
+        Some(Skill { served, served_by_lead: online.by_lead(), ..judged })
     }
 
     fn windows(&self, futures: &[Future]) -> Vec<Window> {
@@ -225,11 +218,7 @@ impl Forecasts {
         as_of: Option<DateTime<Utc>>,
         horizon: Option<usize>,
     ) -> Result<Situation, ForecastError> {
-        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
-        if !(1..=MAX_HORIZON).contains(&horizon) {
-            let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
-            return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
-        }
+        let horizon = self.checked_horizon(horizon)?;
         let asset = self.assets.find(key).await?;
         let (served, followed) =
             tokio::join!(store::served(&self.db, asset.id), self.bands.of(&self.db, &self.clock, asset.id));
@@ -250,7 +239,18 @@ impl Forecasts {
             Some(_) => None,
             None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
         };
-        let seq = twin.seq;
+        self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
+    }
+
+    /// Looks at the readings of an asset, now or as they were at a past instant.
+    pub(super) async fn prepared(
+        &self,
+        asset: Arc<Asset>,
+        standing: Standing,
+        as_of: Option<DateTime<Utc>>,
+        horizon: usize,
+    ) -> Result<Situation, ForecastError> {
+        let seq = standing.twin.seq;
         let kept = as_of.is_none().then(|| self.grids.of(asset.id, seq)).flatten();
         let frames = match (as_of, &kept) {
             (Some(at), _) => Recent::from(self.readings.until(asset.id, at, FRAMES).await?),
@@ -258,17 +258,16 @@ impl Forecasts {
             (None, Some(_)) => Recent::default(),
         };
         let steps = future_steps(horizon);
-        let setup = {
-            let (asset, version) = (asset.clone(), version.clone());
-            move |target: usize| {
-                let name = &asset.asset_type.document.signals[target].name;
-                version.as_ref().map(|version| version.setups.of(name)).unwrap_or_default()
-            }
+        let (of, past) = (asset.clone(), as_of.is_some());
+        let version = standing.version.clone();
+        let setup = move |target: usize| {
+            let name = &of.asset_type.document.signals[target].name;
+            version.as_ref().map(|version| version.setups.of(name)).unwrap_or_default()
         };
-        let parts = (asset.clone(), twin, version, base_skill, online);
+        let of = asset.clone();
         let whole = move |grid: Arc<Grid>, layout: Layout, fits: Vec<Arc<Fit>>| {
-            let (asset, twin, version, base_skill, online) = parts;
-            Situation { asset, grid, layout, horizon, twin, past: as_of.is_some(), version, base_skill, online, fits }
+            let Standing { twin, version, base_skill, online } = standing;
+            Situation { asset: of, grid, layout, horizon, twin, past, alone: false, version, base_skill, online, fits }
         };
         // A state that was asked about before needs no computation, so no other thread.
         if let Some(grid) = &kept {
@@ -280,7 +279,7 @@ impl Forecasts {
                 return Ok(whole(grid.clone(), layout, fits));
             }
         }
-        let (fits, grids, past) = (self.fits.clone(), self.grids.clone(), as_of.is_some());
+        let (fits, grids) = (self.fits.clone(), self.grids.clone());
         let prepared = tokio::task::spawn_blocking(move || {
             let grid = match kept {
                 Some(grid) => grid,
@@ -307,6 +306,17 @@ impl Forecasts {
             Ok(whole(grid, layout, fits))
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
+    }
+
+    /// Steps ahead that were asked for, or as many as are usual.
+    pub fn checked_horizon(&self, horizon: Option<usize>) -> Result<usize, ForecastError> {
+        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
+        let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
+        match horizon {
+            0 => Err(ForecastError::Invalid(vec![("/horizon".into(), detail)])),
+            1..=MAX_HORIZON => Ok(horizon),
+            _ => Err(ForecastError::Beyond { pointer: "/horizon".into(), detail, max: MAX_HORIZON }),
+        }
     }
 
     /// Answers any number of futures in one forward pass. Equal futures get equal bits.
@@ -341,7 +351,12 @@ impl Forecasts {
         let owned: Vec<Future> = distinct.into_iter().cloned().collect();
         let windows = situation.windows(&owned);
         let version = situation.version.clone();
-        let answered = self.engine.answer(windows, version.as_ref().map(|version| version.head.clone())).await;
+        let head = version.as_ref().map(|version| version.head.clone());
+        let answered = if situation.alone {
+            self.engine.answer_alone(windows, head).await
+        } else {
+            self.engine.answer(windows, head).await
+        };
         let answers = match answered {
             Ok(answers) => answers,
             Err(error @ (EngineError::Busy | EngineError::Stopped)) => return Err(error.into()),
@@ -365,29 +380,7 @@ impl Forecasts {
                 reason: version.as_ref().and_then(|version| version.note.clone()),
             },
             version: version.as_ref().map(|version| version.head.id),
-            skill: version.as_ref().map_or(situation.base_skill, |version| version.skill).map(|skill| Skill {
-                served: situation
-                    .online
-                    .as_ref()
-                    .and_then(|online| online.coverage())
-                    .map(|(coverage_80, truths)| ServedSkill { coverage_80, truths }),
-                ..skill
-            }),
+            skill: situation.skill(),
         })
-    }
-}
-
-/// Futures that begin as the first one does are answered as it is until they differ: nothing follows
-/// from what has not happened yet, while arithmetic in another row of a batch may differ in its
-/// last bit.
-fn share_beginnings(futures: &[Future], answers: &mut [Vec<Quantiles>]) {
-    let (Some((first, others)), Some((shared, own))) = (futures.split_first(), answers.split_first_mut()) else {
-        return;
-    };
-    for (future, answers) in others.iter().zip(own) {
-        for (answer, shared) in answers.iter_mut().zip(shared.iter()) {
-            let alike = first.alike(future).min(answer.len());
-            answer[..alike].copy_from_slice(&shared[..alike]);
-        }
     }
 }

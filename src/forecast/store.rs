@@ -13,18 +13,19 @@ use crate::twin::{self, Twin};
 /// Keeps a prediction as it was served.
 ///
 /// Does not wait for the disk: a vintage that a power cut takes is a score less, and nobody was
-/// promised it.
+/// promised it. `instants` are those of its state, and from which on it is due to be scored.
 pub async fn keep(
     db: impl PgExecutor<'_>,
     asset: AssetId,
     prediction: &Prediction,
-    state_at: DateTime<Utc>,
+    instants: (DateTime<Utc>, Option<DateTime<Utc>>),
     model: Option<ModelId>,
     cause: Cause,
 ) -> sqlx::Result<()> {
+    let (state_at, due_at) = instants;
     sqlx::query(
-        "insert into prediction (asset_id, id, created_at, state_at, model_id, cause, answer)
-         select $1, $2, $3, $4, $5, $6, $7 from set_config('synchronous_commit', 'off', true)",
+        "insert into prediction (asset_id, id, created_at, state_at, model_id, cause, answer, due_at)
+         select $1, $2, $3, $4, $5, $6, $7, $8 from set_config('synchronous_commit', 'off', true)",
     )
     .bind(asset)
     .bind(prediction.id)
@@ -36,6 +37,7 @@ pub async fn keep(
         Cause::Request => "request",
     })
     .bind(Json(prediction))
+    .bind(due_at)
     .execute(db)
     .await?;
     Ok(())

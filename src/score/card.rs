@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error;
 use super::interval::{level_shares, pinball, quantile_at};
+use super::lead::{LeadCoverage, Leads};
 
 /// Scores of one forecaster over all targets. Errors of a target are divided by its scale first
 /// (the deviation that the [`Scorer`] was given), so targets of different units count alike.
@@ -34,6 +35,9 @@ pub struct ScoreCard {
     /// Mean width of the central 80 % interval, in deviations of the target.
     #[serde(deserialize_with = "null_is_infinite")]
     pub width_80: f64,
+    /// Coverage by lead time, over all targets; empty in cards written before it was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_lead: Vec<LeadCoverage>,
     /// The same for each target in its own unit.
     pub by_target: BTreeMap<String, TargetScore>,
 }
@@ -81,6 +85,7 @@ pub struct Scorer {
     levels: Vec<f64>,
     shares: Vec<f64>,
     targets: Vec<Target>,
+    leads: Leads,
     losses: Vec<f64>,
 }
 
@@ -114,7 +119,13 @@ impl Scorer {
             Target { name, scale, sums: Sums::default() }
         });
         let shares = level_shares(levels);
-        Self { levels: levels.to_vec(), shares, targets: targets.collect(), losses: Vec::new() }
+        Self {
+            levels: levels.to_vec(),
+            shares,
+            targets: targets.collect(),
+            leads: Leads::default(),
+            losses: Vec::new(),
+        }
     }
 
     /// Scores one window: `forecast[target][step][level]` in ascending levels against
@@ -123,9 +134,10 @@ impl Scorer {
         let (mut loss, mut scored) = (0.0, 0_usize);
         for ((target, forecast), truth) in self.targets.iter_mut().zip(forecast).zip(truth) {
             let mut sums = Sums::default();
-            for (quantiles, &truth) in forecast.iter().zip(truth) {
+            for (step, (quantiles, &truth)) in forecast.iter().zip(truth).enumerate() {
                 if !truth.is_nan() {
-                    sums.step(&self.levels, &self.shares, quantiles, truth);
+                    let (inside, inside_95) = sums.step(&self.levels, &self.shares, quantiles, truth);
+                    self.leads.count(step, inside, inside_95);
                 }
             }
             if sums.steps > 0 {
@@ -156,6 +168,7 @@ impl Scorer {
             coverage_80: mean(&|_, score| score.coverage_80),
             coverage_95: mean(&|_, score| score.coverage_95),
             width_80: mean(&|target, score| score.width_80 / target.scale),
+            by_lead: self.leads.coverage(),
             by_target: scored.into_iter().map(|(target, score)| (target.name.clone(), score)).collect(),
         };
         Scored { card, losses: self.losses }
@@ -163,21 +176,24 @@ impl Scorer {
 }
 
 impl Sums {
-    fn step(&mut self, levels: &[f64], shares: &[f64], quantiles: &[f64], truth: f64) {
+    /// Counts a truth; whether the 80 and the 95 % interval hold it.
+    fn step(&mut self, levels: &[f64], shares: &[f64], quantiles: &[f64], truth: f64) -> (bool, bool) {
         let at = |level| quantile_at(levels, quantiles, level).unwrap_or(f64::NAN);
         let median = error(at(0.5), truth);
         let (low, high) = (at(0.1), at(0.9));
         self.steps += 1;
         self.squared += median * median;
         self.absolute += median.abs();
-        self.inside += usize::from(low <= truth && truth <= high);
-        self.inside_95 += usize::from(at(0.025) <= truth && truth <= at(0.975));
+        let held = (low <= truth && truth <= high, at(0.025) <= truth && truth <= at(0.975));
+        self.inside += usize::from(held.0);
+        self.inside_95 += usize::from(held.1);
         self.width += if low.is_finite() && high.is_finite() { high - low } else { f64::INFINITY };
         for ((&level, &share), &quantile) in levels.iter().zip(shares).zip(quantiles) {
             let loss = pinball(level, quantile, truth);
             self.pinball += loss / levels.len() as f64;
             self.crps += 2.0 * share * loss;
         }
+        held
     }
 
     fn add(&mut self, other: &Self) {
@@ -237,6 +253,7 @@ mod tests {
         assert!((level.coverage_80 - 0.5).abs() < 1e-12 && (level.width_80 - 2.0).abs() < 1e-12);
         assert!((card.mae - f64::midpoint(1.0 / 2.0, 0.5)).abs() < 1e-12);
         assert!((card.coverage_80 - 0.75).abs() < 1e-12);
+        assert_eq!((card.by_lead.len(), card.by_lead[0].truths, card.by_lead[0].coverage_80), (1, 4, 0.75));
         assert!((losses[0] - card.crps).abs() < 1e-12, "one window: its loss is the score");
     }
 

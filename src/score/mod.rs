@@ -7,11 +7,13 @@
 pub mod card;
 pub mod class;
 pub mod interval;
+pub mod lead;
 pub mod paired;
 pub mod point;
 
 pub use card::{ScoreCard, Scored, Scorer, TargetScore};
 pub use class::Confusion;
+pub use lead::LeadCoverage;
 pub use paired::{Paired, paired_block_bootstrap};
 
 /// Skill against a reference: 1 is perfect, 0 as good as the reference, negative is worse. `None`

@@ -99,7 +99,7 @@ impl Rooms {
             engine,
             config.forecast.clone(),
         );
-        let scenarios = Scenarios::new(forecasts.clone());
+        let scenarios = Scenarios::new(db.clone(), forecasts.clone());
         let training =
             Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
         let feed = Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone());

@@ -3,14 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod assets;
+mod budget;
+mod chain;
+mod command;
+mod conditions;
 mod end;
 mod group_commit;
 mod hostile;
 mod hostile_readings;
 mod laws;
+mod ledger;
 mod lives;
 mod openapi;
+mod retro;
+mod risk;
 mod samples;
+mod scenarios;
 mod server;
 mod stream;
 mod telemetry;

@@ -1,8 +1,12 @@
 //! Joint sample paths: asked for, reproducible, paired with the baseline, and refused with a reason.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::lives::with_history;
+use crate::tester::{START, Server};
 
 fn paths(signals: &Value) -> Vec<Vec<f64>> {
     let rows = signals["level"].as_array().unwrap().iter();
@@ -78,4 +82,68 @@ async fn samples_that_cannot_be_given_are_refused_with_a_reason() {
     assert!(answer.text.contains("1024000 values"), "{answer:?}");
     let body = json!({"samples": 0, "scenarios": [{}]});
     assert_eq!(server.post("/v1/assets/tank-1/what-if", body).await.problem(422, "invalid"), ["/samples"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quantiles_of_the_delta_are_those_of_the_paired_paths() {
+    let server = with_history(600).await;
+    let body = json!({"horizon": 40, "samples": 1000, "seed": 3, "scenarios": [
+        {"overrides": [{"signal": "pump", "op": "add", "value": 8.0, "from": 4}]},
+    ]});
+    let answer = server.post("/v1/assets/tank-1/what-if", body).await.success();
+    let scenario = &answer["scenarios"][0];
+    let (before, after) = (paths(&answer["baseline"]["paths"]), paths(&scenario["paths"]));
+    for step in [0, 8, 20, 39] {
+        let mut gaps: Vec<f64> = before.iter().zip(&after).map(|(before, after)| after[step] - before[step]).collect();
+        gaps.sort_by(f64::total_cmp);
+        let spread = gaps[999] - gaps[0];
+        for (key, place) in [("0.1", 100), ("0.5", 500), ("0.9", 900)] {
+            let said = scenario["delta"]["level"][key][step].as_f64().unwrap();
+            assert!(
+                (gaps[place] - said).abs() <= 0.15 * spread + 1e-5,
+                "step {step}: {said} and {} of {spread}",
+                gaps[place]
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_that_err_together_have_paths_that_move_together() {
+    let server = Server::start().await;
+    let output = |name: &str| json!({"name": name, "unit": "m", "role": "output"});
+    let signals =
+        json!([{"name": "pump", "unit": "%", "role": "control_input"}, output("one"), output("same"), output("other")]);
+    server.post("/v1/asset-types", json!({"key": "three", "interval": "PT1S", "signals": signals})).await.success();
+    server.post("/v1/assets", json!({"key": "three-1", "type": "three"})).await.success();
+    let mut draw = ChaCha8Rng::seed_from_u64(5);
+    let (mut common, mut own) = (0.0, 0.0);
+    let frames: Vec<Value> = (0..900)
+        .map(|step| {
+            let pump = f64::from((step / 40) % 3);
+            // Nobody measures what disturbs the first two alike, and the third on its own.
+            common = 0.6 * common + draw.random_range(-1.0..1.0);
+            own = 0.6 * own + draw.random_range(-1.0..1.0);
+            let ts = START.parse::<DateTime<Utc>>().unwrap() - TimeDelta::seconds(899 - i64::from(step));
+            let mut noise = || 0.05 * draw.random_range(-1.0..1.0);
+            json!({"ts": ts, "values": {
+                "pump": pump, "one": pump + common + noise(), "same": 2.0 * pump + common + noise(), "other": pump + own,
+            }})
+        })
+        .collect();
+    assert_eq!(server.post("/v1/assets/three-1/telemetry", json!(frames)).await.success()["rejected"], 0);
+    let answer = server.post("/v1/assets/three-1/predict", json!({"horizon": 32, "samples": 1000})).await.success();
+    let sampled = |name: &str| answer["paths"][name].as_array().unwrap().iter().map(numbers).collect::<Vec<_>>();
+    let correlation = |one: &str, other: &str| {
+        let (one, other) = (sampled(one), sampled(other));
+        let (one, other): (Vec<f64>, Vec<f64>) =
+            (one.iter().map(|row| row[20]).collect(), other.iter().map(|row| row[20]).collect());
+        let mean = |row: &[f64]| row.iter().sum::<f64>() / row.len() as f64;
+        let (a, b) = (mean(&one), mean(&other));
+        let sum = |of: &dyn Fn(f64, f64) -> f64| one.iter().zip(&other).map(|(x, y)| of(x - a, y - b)).sum::<f64>();
+        sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
+    };
+    let (together, apart) = (correlation("one", "same"), correlation("one", "other"));
+    assert!(together > 0.3, "{together}");
+    assert!(apart.abs() < 0.25, "{apart}");
 }

@@ -42,7 +42,11 @@ impl From<AssetError> for Problem {
             | AssetError::Circle { .. }
             | AssetError::Fed { .. } => Self::new(problem::CONFLICT, detail),
             AssetError::Changed => Self::new(problem::PRECONDITION_FAILED, detail),
-            AssetError::Invalid(errors) => Self { errors, ..Self::new(problem::INVALID, detail) },
+            AssetError::Invalid(errors) => {
+                let mut problem = Self::new(problem::INVALID, detail);
+                problem.errors = errors;
+                problem
+            }
             AssetError::Database(sqlx::Error::WorkerCrashed) => {
                 Self::new(problem::UNAVAILABLE, "the deletion was interrupted").retry_after(Duration::from_secs(1))
             }

@@ -84,12 +84,10 @@ pub(super) fn correlations(errors: &[Errors], memory: &[f64]) -> Vec<Vec<f64>> {
     };
     let count = errors.len();
     let mut found = identity(count);
-    for i in 0..count {
-        for j in 0..i {
-            let value = pair(i, j);
-            found[i][j] = value;
-            found[j][i] = value;
-        }
+    for (i, j) in (0..count).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        let value = pair(i, j);
+        found[i][j] = value;
+        found[j][i] = value;
     }
     found
 }

@@ -220,7 +220,7 @@ impl Forecasts {
                 });
             }
             _ => {
-                store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?
+                store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?;
             }
         }
         // A vintage is scored by its quantiles; its paths are the caller's alone.

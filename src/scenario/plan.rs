@@ -330,11 +330,11 @@ fn bound(row: &[f64], baseline: &[f64], last: f64, signal: &Signal, step_s: f64)
     row.iter()
         .zip(baseline)
         .map(|(value, unmodified)| {
-            if !(follows && value == unmodified) {
+            if follows && value == unmodified {
+                before = *value;
+            } else {
                 before = value.clamp(before - reach, before + reach).clamp(low, high);
                 follows = before == *unmodified;
-            } else {
-                before = *value;
             }
             before
         })

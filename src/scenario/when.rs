@@ -115,10 +115,9 @@ pub(super) fn masks(situation: &Situation, overrides: &[Override], future: &Futu
         let mut mask = when.truths(situation, future, answers);
         mask[..from].fill(false);
         mask[to..].fill(false);
-        if change.latch || matches!(change.op, Op::Hold | Op::Ramp) {
-            if let Some(begin) = mask.iter().position(|holds| *holds) {
-                mask[begin..to].fill(true);
-            }
+        let latches = change.latch || matches!(change.op, Op::Hold | Op::Ramp);
+        if latches && let Some(begin) = mask.iter().position(|holds| *holds) {
+            mask[begin..to].fill(true);
         }
         Some(mask)
     };

@@ -96,10 +96,10 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// The values that are wrong, where that can be said.
     pub errors: Vec<FieldError>,
-    /// When to try again.
-    pub retry_after: Option<Duration>,
+    /// Seconds after which to try again.
+    retry_after_s: Option<u32>,
     /// What the value that is too large can be at most.
-    pub max: Option<usize>,
+    max: Option<u32>,
 }
 
 /// The document as it is sent: `application/problem+json`.
@@ -119,13 +119,13 @@ pub struct Document {
     pub errors: Vec<FieldError>,
     /// What a value that is too large, or the number of items in a list, can be at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<usize>,
+    pub max: Option<u32>,
 }
 
 impl Problem {
     /// A problem of a kind, with this occurrence in words.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, max: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None, max: None }
     }
 
     /// One wrong value: the common case of [`INVALID`].
@@ -143,14 +143,14 @@ impl Problem {
     /// Says when to try again.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.retry_after_s = Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1));
         self
     }
 
     /// Says what a value that is too large can be at most.
     #[must_use]
     pub fn max(mut self, max: usize) -> Self {
-        self.max = Some(max);
+        self.max = Some(u32::try_from(max).unwrap_or(u32::MAX));
         self
     }
 
@@ -187,8 +187,8 @@ impl IntoResponse for Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        if let Some(wait) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         response
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(5);
 /// How long the whole answer may take; the server itself gives up earlier.
-const ANSWERING: Duration = Duration::from_secs(60);
+const ANSWERING: Duration = Duration::from_mins(1);
 /// Bytes of an answer at most.
 const MAX_ANSWER: usize = 256 << 20;
 

@@ -51,7 +51,7 @@ fn rows(outcome: &Value, scenario: &Value) -> Vec<Vec<String>> {
     let instants = outcome["timestamps"].as_array().map_or(&[][..], Vec::as_slice);
     let stride = instants.len().div_ceil(MAX_ROWS).max(1);
     // The last step is always shown.
-    let steps = (0..instants.len()).filter(|step| (instants.len() - 1 - step) % stride == 0);
+    let steps = (0..instants.len()).filter(|step| (instants.len() - 1 - step).is_multiple_of(stride));
     let mut rows = vec![head];
     for step in steps {
         let mut row = vec![instants[step].as_str().unwrap_or_default().to_owned()];

@@ -131,11 +131,11 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Option<String> {
     let title = problem["title"].as_str()?;
     let mut text = format!("the server refused ({status}): {title}");
     if let Some(detail) = problem["detail"].as_str() {
-        text += &format!(": {detail}");
+        text.extend([": ", detail]);
     }
     for error in problem["errors"].as_array().into_iter().flatten() {
-        let said = |member: &str| error[member].as_str().unwrap_or_default().to_owned();
-        text += &format!("\n  {}: {}", said("pointer"), said("detail"));
+        let said = |member: &str| error[member].as_str().unwrap_or_default();
+        text.extend(["\n  ", said("pointer"), ": ", said("detail")]);
     }
     Some(text)
 }

@@ -122,7 +122,7 @@ impl RunSummary {
         seed: i64,
         hash: &[u8],
     ) -> Self {
-        let input_hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let input_hash = crate::model::hex(hash);
         Self { id, scenario, repeat_of, created_at, as_of, model_id, seed, input_hash }
     }
 }

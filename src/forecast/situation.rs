@@ -12,7 +12,7 @@ use super::serving::{ServedSkill, Skill, Version};
 use super::{ForecastError, Forecasts, MAX_HORIZON, store};
 use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
-use crate::features::{FEWEST, Fit, Grid, Layout};
+use crate::features::{FEWEST, Fit, Grid, Layout, Seen};
 use crate::ids::ModelId;
 use crate::model::window::{Window, future_steps};
 use crate::model::{EngineError, Quantiles};
@@ -80,6 +80,17 @@ impl Situation {
     #[must_use]
     pub fn signal(&self, index: usize) -> &Signal {
         &self.asset.asset_type.document.signals[index]
+    }
+
+    /// The data that the serving version was trained on, in brief; the recent past where the version
+    /// does not say, and for the base model. Computing the latter takes milliseconds: call it off the
+    /// runtime's threads. `None` when there is too little history.
+    #[must_use]
+    pub fn seen(&self) -> Option<Arc<Seen>> {
+        let asset_type = &self.asset.asset_type;
+        let known = self.version.as_ref().and_then(|version| version.seen.clone());
+        let fits = known.filter(|seen| seen.is_of(asset_type, &self.layout));
+        fits.or_else(|| Seen::of(asset_type, &self.grid, &self.layout).map(Arc::new))
     }
 
     /// Instant and age of the state.

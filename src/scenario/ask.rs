@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Limits, Override};
+use super::support::policy::OutOfSupport;
 use crate::forecast::ForecastError;
 
 /// Scenarios in one request at most.
@@ -42,6 +43,9 @@ pub struct WhatIf {
     /// What to do with values that the asset cannot take.
     #[serde(default)]
     pub limits: Limits,
+    /// What to do with scenarios outside the data that the serving model was trained on.
+    #[serde(default)]
+    pub out_of_support: OutOfSupport,
 }
 
 /// A hypothesis.

@@ -8,12 +8,17 @@ mod ask;
 mod outcome;
 pub mod plan;
 mod routes;
+pub mod support;
+
+use std::sync::Arc;
 
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
 use self::outcome::{by_signal, delta};
 use self::plan::Clamped;
 pub use self::routes::router;
+use self::support::Judge;
+use self::support::policy::{OutOfSupport, bring_inside};
 use crate::forecast::{
     ForecastError, Forecasts, Future, Lots, Sampling, Situation, bands, checked_levels, frequency, units,
 };
@@ -40,31 +45,37 @@ impl Scenarios {
         ask.check_size()?;
         let levels = checked_levels(ask.quantiles.as_deref())?;
         let sampling = Sampling::checked(ask.samples, ask.seed)?;
-        let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
+        let situation = Arc::new(self.forecasts.situation(asset, ask.as_of, ask.horizon).await?);
         let values = situation.horizon * situation.layout.targets.len() * ask.scenarios.len() * levels.len();
         if values > MAX_VALUES {
             let detail = format!("the answer would hold {values} values; at most {MAX_VALUES} are given");
             return Err(ForecastError::Invalid(vec![("/scenarios".into(), detail)]));
         }
         let baseline = situation.baseline(&ask.inputs)?;
-        let (futures, clamps) = plan_all(&situation, &baseline, ask)?;
+        let judge = support::futures::judge(&situation).await?;
+        let (futures, clamps) = plan_all(&situation, &baseline, ask, judge.as_ref())?;
         let lots = sampling.map(|sampling| sampling.draw(&situation, futures.len())).transpose()?;
         let paths = |answers: &[Quantiles]| lots.as_ref().map(|lots: &Lots| lots.paths(&situation, answers));
         let said = self.forecasts.answer(&situation, &futures).await?;
+        let supports = support::futures::supports(judge.as_ref(), &futures, &said.answers, situation.horizon).await?;
+        support::futures::check(ask.out_of_support, &supports)?;
+        let mut supports = supports.into_iter();
+        let unmodified_support = supports.next().flatten();
         let (unmodified, modified) = said.answers.split_first().ok_or(ForecastError::Ending)?;
         let scenarios = ask
             .scenarios
             .iter()
             .zip(modified)
-            .zip(futures[1..].iter().zip(clamps))
+            .zip(futures[1..].iter().zip(clamps).zip(supports))
             .enumerate()
-            .map(|(index, ((scenario, answers), (future, clamped)))| ScenarioOutcome {
+            .map(|(index, ((scenario, answers), ((future, clamped), support)))| ScenarioOutcome {
                 name: scenario.name.clone().unwrap_or_else(|| format!("scenario {}", index + 1)),
                 inputs: situation.inputs(future),
                 signals: by_signal(&situation, answers, |answer| bands(answer, &levels, situation.horizon)),
                 delta: delta(&situation, unmodified, answers, &levels),
                 paths: paths(answers),
                 clamped,
+                support,
             })
             .collect();
         Ok(Outcome {
@@ -76,6 +87,7 @@ impl Scenarios {
                 inputs: situation.inputs(&baseline),
                 signals: by_signal(&situation, unmodified, |answer| bands(answer, &levels, situation.horizon)),
                 paths: paths(unmodified),
+                support: unmodified_support,
             },
             scenarios,
             units: units(&situation.asset, situation.layout.targets.iter().chain(&situation.layout.inputs)),
@@ -90,11 +102,17 @@ fn plan_all(
     situation: &Situation,
     baseline: &Future,
     ask: &WhatIf,
+    judge: Option<&Judge>,
 ) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
+    let names: Vec<&str> =
+        situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect();
     let (mut futures, mut clamps, mut wrong) = (vec![baseline.clone()], Vec::new(), Vec::new());
     for (index, scenario) in ask.scenarios.iter().enumerate() {
         match plan::apply(situation, baseline, &scenario.overrides, ask.limits, &format!("/scenarios/{index}")) {
-            Ok((future, clamped)) => {
+            Ok((mut future, mut clamped)) => {
+                if let Some(judge) = judge.filter(|_| ask.out_of_support == OutOfSupport::Clamp) {
+                    clamped.extend(bring_inside(judge, &names, baseline, &mut future, situation.horizon));
+                }
                 futures.push(future);
                 clamps.push(clamped);
             }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::plan::Clamped;
+use super::support::Support;
 use crate::forecast::{Answerer, Bands, InputFuture, Situation, Skill, StateOf, level_key, quantile, tidy};
 use crate::model::{LEVELS, Quantiles};
 
@@ -42,6 +43,9 @@ pub struct Baseline {
     /// Joint sample paths of each output, if samples were asked for: a row per sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
+    /// How far it lies inside the data that the serving model was trained on; null while there is too
+    /// little history to compare with.
+    pub support: Option<Support>,
 }
 
 /// A hypothesis and its consequences.
@@ -59,9 +63,12 @@ pub struct ScenarioOutcome {
     /// the same luck as that row of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
-    /// Where overrides were brought within limits.
+    /// Where overrides were brought within limits, or into what the model has seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<Clamped>,
+    /// How far it lies inside the data that the serving model was trained on; null while there is too
+    /// little history to compare with.
+    pub support: Option<Support>,
 }
 
 /// Something of each output, by its name.

@@ -11,7 +11,7 @@ use super::backing::Backing;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::{Asset, AssetType};
-use crate::features::{Banks, Grid, Layout, Setups, TargetExamples};
+use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
@@ -116,6 +116,10 @@ impl Learner for Teacher {
         // The judgement stands; what judged is the newest that bands can be made honest on.
         let calibration = class.calibrate(&taught.learned.weights, &exam.holdout)?;
         let weights = backing.setups.attach_to(&taught.learned.weights);
+        let weights = weights.and_then(|weights| match Seen::of(&asset.asset_type, &grid, &layout) {
+            Some(seen) => seen.attach_to(&weights),
+            None => Ok(weights),
+        });
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights: weights.map_err(|error| LearnError::Other(error.to_string()))?,

@@ -5,6 +5,9 @@
 //! Only inputs can be overridden, within what the asset can do.
 
 mod ask;
+pub mod constraint;
+mod formula;
+pub mod kpi;
 mod outcome;
 pub mod plan;
 mod routes;
@@ -13,6 +16,8 @@ pub mod support;
 use std::sync::Arc;
 
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
+pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
+pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
 use self::outcome::{by_signal, delta};
 use self::plan::Clamped;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::serving::Version;
-use super::{FRAMES, ForecastError, Forecasts, store};
+use super::situation::FRAMES;
+use super::{ForecastError, Forecasts, store};
 use crate::asset::Asset;
 use crate::expert::Scale;
 use crate::features::responses::{Medians, PROBED, Point, Responses, points};
 use crate::features::{FEWEST, Fit, Grid, Layout, Setups};
 use crate::ids::ModelId;
 use crate::model::window::Window;
-use crate::model::{EngineError, MEDIAN, Quantiles};
+use crate::model::{MEDIAN, Quantiles};
 
 /// Everything that is asked of the engine, and what undoes its units.
 struct Asked {
@@ -49,9 +50,9 @@ impl Forecasts {
         let loaded = self.versions.load(&self.db, model).await;
         let loaded = loaded.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a version could not be loaded");
-            ForecastError::Engine(EngineError::NotFinite)
+            ForecastError::Unusable
         })?;
-        loaded.ok_or(ForecastError::Engine(EngineError::Stopped))
+        loaded.ok_or(ForecastError::Unusable)
     }
 }
 

@@ -55,6 +55,16 @@ impl Sampling {
 }
 
 impl Lots {
+    /// The paths of the target at a place in the layout: a row per sample, a value per step.
+    #[must_use]
+    pub fn of_target(&self, situation: &Situation, place: usize, answer: &Quantiles) -> Vec<Vec<f64>> {
+        let signal = situation.signal(situation.layout.targets[place]);
+        let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
+        let mut paths = self.0[place].paths(answer);
+        paths.iter_mut().flatten().for_each(|value| *value = value.clamp(low, high));
+        paths
+    }
+
     /// The paths of one future from its answers, one for each target: by signal a row per sample, a
     /// value per step, in the signal's unit. Limits of a sensor bound what can be measured, on paths
     /// too.

@@ -19,7 +19,7 @@ use crate::model::{EngineError, Quantiles};
 use crate::twin::Twin;
 
 /// Frames that are looked back on; the bank sees as many.
-const FRAMES: usize = 2_048;
+pub(super) const FRAMES: usize = 2_048;
 
 /// An asset as it stands, ready to be asked about any future of its inputs.
 #[derive(Debug)]

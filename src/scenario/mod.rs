@@ -5,12 +5,14 @@
 //! Only inputs can be overridden, within what the asset can do.
 
 mod ask;
+pub mod audit;
 pub mod constraint;
 mod formula;
 pub mod kpi;
 mod outcome;
 pub mod plan;
 mod routes;
+pub mod seek;
 pub mod support;
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
+use self::audit::ignored::{Ignored, moved};
 use self::outcome::{by_signal, delta};
 use self::plan::Clamped;
 pub use self::routes::router;
@@ -36,13 +39,14 @@ pub const MAX_VALUES: usize = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Scenarios {
     forecasts: Forecasts,
+    ignored: Ignored,
 }
 
 impl Scenarios {
     /// Puts the room together.
     #[must_use]
     pub fn new(forecasts: Forecasts) -> Self {
-        Self { forecasts }
+        Self { forecasts, ignored: Ignored::default() }
     }
 
     /// Answers a what-if.
@@ -64,6 +68,8 @@ impl Scenarios {
         let said = self.forecasts.answer(&situation, &futures).await?;
         let supports = support::futures::supports(judge.as_ref(), &futures, &said.answers, situation.horizon).await?;
         support::futures::check(ask.out_of_support, &supports)?;
+        let ignored = self.ignored.of(&self.forecasts, &situation, &said).await?;
+        let names = input_names(&situation);
         let mut supports = supports.into_iter();
         let unmodified_support = supports.next().flatten();
         let (unmodified, modified) = said.answers.split_first().ok_or(ForecastError::Ending)?;
@@ -80,6 +86,7 @@ impl Scenarios {
                 delta: delta(&situation, unmodified, answers, &levels),
                 paths: paths(answers),
                 clamped,
+                unresponsive: moved(&ignored, &names, &baseline, future, situation.horizon),
                 support,
             })
             .collect();
@@ -102,6 +109,11 @@ impl Scenarios {
     }
 }
 
+/// Names of the inputs, in the order of the layout.
+fn input_names(situation: &Situation) -> Vec<&str> {
+    situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect()
+}
+
 /// The baseline, then the future of each scenario; and what was clamped in each.
 fn plan_all(
     situation: &Situation,
@@ -109,8 +121,7 @@ fn plan_all(
     ask: &WhatIf,
     judge: Option<&Judge>,
 ) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
-    let names: Vec<&str> =
-        situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect();
+    let names = input_names(situation);
     let (mut futures, mut clamps, mut wrong) = (vec![baseline.clone()], Vec::new(), Vec::new());
     for (index, scenario) in ask.scenarios.iter().enumerate() {
         match plan::apply(situation, baseline, &scenario.overrides, ask.limits, &format!("/scenarios/{index}")) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::audit::ignored::Unresponsive;
 use super::plan::Clamped;
 use super::support::Support;
 use crate::forecast::{Answerer, Bands, InputFuture, Situation, Skill, StateOf, level_key, quantile, tidy};
@@ -66,6 +67,9 @@ pub struct ScenarioOutcome {
     /// Where overrides were brought within limits, or into what the model has seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<Clamped>,
+    /// Inputs that the scenario moves although the model ignores them: their flat line is no knowledge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unresponsive: Vec<Unresponsive>,
     /// How far it lies inside the data that the serving model was trained on; null while there is too
     /// little history to compare with.
     pub support: Option<Support>,

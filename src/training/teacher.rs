@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backing::Backing;
+use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::{Asset, AssetType};
@@ -120,6 +121,7 @@ impl Learner for Teacher {
             Some(seen) => seen.attach_to(&weights),
             None => Ok(weights),
         });
+        let objection = contradiction(source, &class.base, &taught.learned.weights, &backing.setups)?;
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights: weights.map_err(|error| LearnError::Other(error.to_string()))?,
@@ -129,6 +131,7 @@ impl Learner for Teacher {
             },
             calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
             curve: taught.learned.curve,
+            objection,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
         })

@@ -70,8 +70,9 @@ pub struct Seen {
 pub struct Place {
     /// Distance to the nearest points seen, in usual distances.
     pub distance: f64,
-    /// Whether no point seen is so far from the others.
-    pub outside: bool,
+    /// The same distance, where 1 is that of the point seen that lies farthest from the others: beyond
+    /// it nothing was seen.
+    pub depth: f64,
     /// Signal that contributes most to the distance, by its place among inputs and outputs.
     pub signal: usize,
     /// Least and greatest value of that signal at the nearest points.
@@ -156,16 +157,22 @@ impl Seen {
     /// step, in its unit.
     #[must_use]
     pub fn places(&self, trail: &SeenTrail, inputs: &[&[f64]], outputs: &[&[f64]]) -> Vec<Place> {
+        self.places_every(trail, inputs, outputs, 1)
+    }
+
+    /// The same of the last one of every so many steps.
+    #[must_use]
+    pub fn places_every(&self, trail: &SeenTrail, inputs: &[&[f64]], outputs: &[&[f64]], every: usize) -> Vec<Place> {
         let steps = outputs.first().map_or(0, |row| row.len());
         let mut trails = trail.0.clone();
         let mut distances = vec![0.0; self.points.first().map_or(0, Vec::len)];
         (0..steps)
-            .map(|step| {
+            .filter_map(|step| {
                 let mut normal: Vec<f64> = Vec::with_capacity(self.signals.len());
                 normal.extend(self.inputs().iter().zip(inputs).map(|(signal, row)| signal.normal(row[step])));
                 normal.extend(self.outputs().iter().zip(outputs).map(|(signal, row)| signal.normal(row[step])));
                 trails.iter_mut().zip(&normal).for_each(|(trail, value)| trail.go(*value));
-                self.place(&features(&trails, &normal), &mut distances)
+                (step % every == every - 1).then(|| self.place(&features(&trails, &normal), &mut distances))
             })
             .collect()
     }
@@ -276,7 +283,7 @@ impl Seen {
         let nearby = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)]);
         Place {
             distance: f64::from(mean / self.usual).sqrt(),
-            outside: mean > self.farthest,
+            depth: f64::from(mean / self.farthest).sqrt(),
             signal,
             nearby,
         }

@@ -118,6 +118,21 @@ impl Judge {
         Support { score, outside: self.outside(&places, inputs, outputs) }
     }
 
+    /// How far a future lies outside what was seen: the mean, over the last one of every so many steps,
+    /// of what its joint distance and the ranges of its signals exceed; 0 inside.
+    #[must_use]
+    pub fn excess(&self, inputs: &[&[f64]], outputs: &[&[f64]], every: usize) -> f64 {
+        let places = self.seen.places_every(&self.trail, inputs, outputs, every);
+        let beyond = |step: usize| {
+            let rows = inputs.iter().chain(outputs).enumerate();
+            rows.map(|(at, row)| self.seen.signal(at).beyond(row[step])).fold(0.0, f64::max)
+        };
+        let steps = places.iter().enumerate();
+        let sum: f64 =
+            steps.map(|(at, place)| (place.depth - 1.0).max(0.0) + beyond(at * every + every - 1)).sum();
+        sum / places.len().max(1) as f64
+    }
+
     fn score(&self, place: &Place, step: usize, inputs: &[&[f64]], outputs: &[&[f64]]) -> f64 {
         let worst = |shares: &mut dyn Iterator<Item = f64>| shares.fold(0.0, f64::max);
         let rows = inputs.iter().chain(outputs).enumerate();
@@ -165,7 +180,7 @@ impl Judge {
                     tell(at, Leaves::Rate, step, seen.change, change);
                 }
             }
-            if place.outside && !out_of_range {
+            if place.depth > 1.0 && !out_of_range {
                 tell(place.signal, Leaves::Joint, step, place.nearby, rows[place.signal][step]);
             }
         }

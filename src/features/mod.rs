@@ -17,5 +17,5 @@ mod template;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
-pub use seen::{Place, Seen, SeenSignal, SeenTrail};
+pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};
 pub use setup::{Banks, Known, Lessons, Setup, Setups, study};

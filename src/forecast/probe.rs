@@ -34,7 +34,8 @@ impl Forecasts {
             None => None,
         };
         let frames = self.readings.recent(asset.id, twin.seq, FRAMES).await?;
-        let (of, setups) = (Arc::clone(asset), version.as_ref().map(|version| version.setups.clone()).unwrap_or_default());
+        let (of, setups) =
+            (Arc::clone(asset), version.as_ref().map(|version| version.setups.clone()).unwrap_or_default());
         let asked = tokio::task::spawn_blocking(move || {
             let grid = Grid::new(&of.asset_type, &frames).ok_or(ForecastError::NoReadings)?;
             ask(&of, grid, &setups)

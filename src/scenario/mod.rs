@@ -18,10 +18,10 @@ pub mod support;
 use std::sync::Arc;
 
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
+use self::audit::ignored::{Ignored, moved};
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
-use self::audit::ignored::{Ignored, moved};
 use self::outcome::{by_signal, delta};
 use self::plan::Clamped;
 pub use self::routes::router;

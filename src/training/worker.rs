@@ -187,7 +187,7 @@ impl Worker {
         if let Some(note) = &candidate.note {
             verdict.explain(note);
         }
-        if let Some(objection) = candidate.objection.as_ref().filter(|_| verdict.passed) {
+        if let Some(objection) = &candidate.objection {
             verdict.fail(objection);
         }
         if verdict.promoted && promotion == Promotion::Manual {

@@ -43,7 +43,10 @@ async fn what_is_not_there_is_not_found_and_too_little_is_said() {
 async fn a_scenario_on_an_input_that_the_model_ignores_says_so() {
     let server = Server::start().await;
     let mut kind = tank("tank");
-    kind["signals"].as_array_mut().unwrap().push(json!({"name": "lamp", "unit": "1", "role": "control_input", "min": 0, "max": 1}));
+    kind["signals"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "lamp", "unit": "1", "role": "control_input", "min": 0, "max": 1}));
     server.post("/v1/asset-types", kind).await.success();
     server.post("/v1/assets", json!({"key": "tank-1", "type": "tank"})).await.success();
     let begin = crate::tester::START.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
@@ -105,6 +108,7 @@ async fn a_version_that_answers_against_the_declaration_is_not_promoted() {
     let models = server.get("/v1/assets/tank-1/models").await.success();
     let version = &models["items"][0];
     assert_eq!((version["version"].as_i64(), version["promoted"].as_bool()), (Some(1), Some(false)), "{models}");
+    assert!(version["reason"].as_str().unwrap().contains("is declared negative"), "{version}");
     assert_eq!(models["champion"], 0);
     let answer = server.get("/v1/assets/tank-1/models/1/responses").await.success();
     assert_eq!(pair(&answer, "pump", "level")["sign"], "positive");

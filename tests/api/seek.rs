@@ -121,8 +121,14 @@ async fn what_cannot_be_sought_is_refused_with_a_pointer() {
         (json!({"constraints": [{"signal": "level", "max": 1.0, "probability": 1.5}]}), "/constraints/0/probability"),
         (json!({"objective": {"goal": "track", "signal": "pump", "setpoint": 3.0}}), "/objective/signal"),
         (json!({"objective": {"goal": "track", "signal": "level", "setpoint": [3.0, 4.0]}}), "/objective/setpoint"),
-        (json!({"objective": {"goal": "minimise", "kpi": {"name": "x", "signal": "boiler", "agg": "mean"}}}), "/objective/kpi"),
-        (json!({"objective": {"goal": "minimise", "kpi": {"name": "x", "expression": "level *", "agg": "mean"}}}), "/objective/kpi"),
+        (
+            json!({"objective": {"goal": "minimise", "kpi": {"name": "x", "signal": "boiler", "agg": "mean"}}}),
+            "/objective/kpi",
+        ),
+        (
+            json!({"objective": {"goal": "minimise", "kpi": {"name": "x", "expression": "level *", "agg": "mean"}}}),
+            "/objective/kpi",
+        ),
         (json!({"inputs": {"pump": vec![40.0; 10]}}), "/inputs/pump"),
         (json!({"quantiles": [2.0]}), "/quantiles/0"),
     ] {

@@ -18,7 +18,9 @@ fn main() {
     println!("error: median over scenarios of the mean absolute error of the delta, in deviations of the output;");
     println!("sign: share of true effects beyond the noise at the end of the horizon; rank: Spearman of (1 - support)");
     println!("with the absolute error of the delta, and of the forecast itself.\n");
-    println!("| plant | seed | fine-tuned | base | ARX | ridge | ours / better | sign ours, base, ARX, ridge | effects | rank delta, level | support q1, q2, q3 | s |");
+    println!(
+        "| plant | seed | fine-tuned | base | ARX | ridge | ours / better | sign ours, base, ARX, ridge | effects | rank delta, level | support q1, q2, q3 | s |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for plant in TruePlant::all() {
         for seed in &seeds {

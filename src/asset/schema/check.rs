@@ -212,9 +212,8 @@ fn inherit(form: &TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDoc
     own.interval = form.interval.unwrap_or(parent.interval);
     own.on_invalid = form.on_invalid.unwrap_or(parent.on_invalid);
     own.template = form.template.or(parent.template);
-    let redeclared = |known: &&Declared| {
-        form.responses.iter().any(|own| own.input == known.input && own.output == known.output)
-    };
+    let redeclared =
+        |known: &&Declared| form.responses.iter().any(|own| own.input == known.input && own.output == known.output);
     let inherited = parent.responses.iter().filter(|known| !redeclared(known)).cloned();
     own.responses = inherited.chain(own.responses).collect();
     own

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::super::EvaluateError;
 use super::super::arx::Arx;
 use super::super::forecaster::Point;
 use super::super::ours::{assignment, part};
 use super::super::ridge::Ridge;
 use super::super::task::{Span, Task};
-use super::super::EvaluateError;
 use super::cases::{Origin, STEPS};
 use crate::features::{Fit, Seen, Setups};
 use crate::model::window::Window;
@@ -38,7 +38,13 @@ impl Version {
     }
 
     /// Answers the futures of an origin, inputs by the task's layout.
-    pub(super) fn answer(&self, base: &Base, task: &Task, origin: usize, futures: &[Vec<Vec<f64>>]) -> Result<Said, EvaluateError> {
+    pub(super) fn answer(
+        &self,
+        base: &Base,
+        task: &Task,
+        origin: usize,
+        futures: &[Vec<Vec<f64>>],
+    ) -> Result<Said, EvaluateError> {
         answer(base, Some(&self.weights), &self.setups, task, origin, futures)
     }
 
@@ -60,7 +66,12 @@ impl Version {
 }
 
 /// The base model with a bank fitted to the asset.
-pub(super) fn zero_shot(base: &Base, task: &Task, origin: usize, futures: &[Vec<Vec<f64>>]) -> Result<Said, EvaluateError> {
+pub(super) fn zero_shot(
+    base: &Base,
+    task: &Task,
+    origin: usize,
+    futures: &[Vec<Vec<f64>>],
+) -> Result<Said, EvaluateError> {
     answer(base, None, &Setups::default(), task, origin, futures)
 }
 
@@ -120,8 +131,12 @@ impl Baselines {
             by_ridge.push(self.ridge.predict(span));
         }
         // Later origins look back on what really happened.
-        let happened: Vec<Vec<f64>> =
-            task.layout.inputs.iter().map(|input| task.grid.values[*input][origin..].iter().copied().take(STEPS).collect()).collect();
+        let happened: Vec<Vec<f64>> = task
+            .layout
+            .inputs
+            .iter()
+            .map(|input| task.grid.values[*input][origin..].iter().copied().take(STEPS).collect())
+            .collect();
         self.arx.series_mut().suppose(origin, &happened);
         self.ridge.series_mut().suppose(origin, &happened);
         [by_arx, by_ridge]

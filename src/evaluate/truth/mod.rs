@@ -185,7 +185,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
     while first < order.len() {
-        let last = (first..order.len()).take_while(|at| values[order[*at]] == values[order[first]]).last().unwrap_or(first);
+        let last =
+            (first..order.len()).take_while(|at| values[order[*at]] == values[order[first]]).last().unwrap_or(first);
         for at in first..=last {
             ranks[order[at]] = (first + last) as f64 / 2.0 + 1.0;
         }
@@ -210,8 +211,7 @@ mod tests {
         let operation = operate(TruePlant::SignChange, 3, TAUGHT, 2, 3);
         let task = task(TruePlant::SignChange, &operation).unwrap();
         let origin = &operation.origins[0];
-        let said: Said =
-            origin.truths.iter().map(|rows| vec![rows.iter().map(|row| row[2]).collect()]).collect();
+        let said: Said = origin.truths.iter().map(|rows| vec![rows.iter().map(|row| row[2]).collect()]).collect();
         let mut tally = Tally::new("truth");
         tally.take(TruePlant::SignChange, &task, origin, &said);
         let judged = tally.judge();

@@ -51,12 +51,17 @@ impl TruePlant {
     /// What its asset type says.
     #[must_use]
     pub fn document(self) -> Value {
-        let control = |name: &str, max: f64| json!({"name": name, "unit": "1", "role": "control_input", "min": 0, "max": max});
+        let control =
+            |name: &str, max: f64| json!({"name": name, "unit": "1", "role": "control_input", "min": 0, "max": max});
         let output = json!({"name": "output", "unit": "1", "role": "output"});
         match self {
             Self::Demo => crate::demo::document(),
-            Self::DeadTime => json!({"interval": "PT1S", "signals": [control("main", 100.0), control("trim", 100.0), output]}),
-            Self::SignChange => json!({"interval": "PT1S", "signals": [control("angle", 1.0), control("load", 1.0), output]}),
+            Self::DeadTime => {
+                json!({"interval": "PT1S", "signals": [control("main", 100.0), control("trim", 100.0), output]})
+            }
+            Self::SignChange => {
+                json!({"interval": "PT1S", "signals": [control("angle", 1.0), control("load", 1.0), output]})
+            }
         }
     }
 
@@ -114,7 +119,16 @@ impl TruePlant {
         };
         let hands = Hands {
             draw: ChaCha8Rng::seed_from_u64(seed ^ 0x6f70_6572),
-            moves: self.usual().iter().map(|(low, high)| Move { value: f64::midpoint(*low, *high), target: f64::midpoint(*low, *high), slope: 0.0, hold: 0 }).collect(),
+            moves: self
+                .usual()
+                .iter()
+                .map(|(low, high)| Move {
+                    value: f64::midpoint(*low, *high),
+                    target: f64::midpoint(*low, *high),
+                    slope: 0.0,
+                    hold: 0,
+                })
+                .collect(),
             operator: Operator::new(seed),
         };
         let mut running = Running { kind: self, physics, hands };

@@ -100,13 +100,16 @@ impl Responses {
                     .zip(answers)
                     .flat_map(|(point, answer)| {
                         let of_target = &answer[place];
-                        point.probes.iter().enumerate().filter(|(_, probe)| probe.input == input).map(|(at, probe)| {
-                            let row = of_target[at + 1].iter().zip(&of_target[0]);
-                            Trace::of(&row.map(|(moved, held)| (moved - held) / probe.size).collect::<Vec<f64>>())
-                        })
+                        point.probes.iter().enumerate().filter(move |(_, probe)| probe.input == input).map(
+                            move |(at, probe)| {
+                                let row = of_target[at + 1].iter().zip(&of_target[0]);
+                                Trace::of(&row.map(|(moved, held)| (moved - held) / probe.size).collect::<Vec<f64>>())
+                            },
+                        )
                     })
                     .collect();
-                let unit = probe::unit(asset_type, grid, layout.inputs[input]) / deviation(*target).max(f64::MIN_POSITIVE);
+                let unit =
+                    probe::unit(asset_type, grid, layout.inputs[input]) / deviation(*target).max(f64::MIN_POSITIVE);
                 responses.push(Response::of(name(layout.inputs[input]), name(*target), &traces, unit, grid.step_s));
             }
         }
@@ -174,14 +177,18 @@ impl Response {
         let of = |figure: &dyn Fn(&Trace) -> f64| spread(traces.iter().map(figure).collect());
         let (gain, effect) = (of(&|trace| trace.last), of(&|trace| trace.peak).median * unit);
         let up = traces.iter().filter(|trace| trace.last > 0.0).count() as f64 / traces.len().max(1) as f64;
-        let sign = match () {
-            () if traces.is_empty() || effect < IGNORED => Direction::None,
-            () if up >= CLEAR => Direction::Positive,
-            () if 1.0 - up >= CLEAR => Direction::Negative,
-            () => Direction::Changing,
+        let sign = if traces.is_empty() || effect < IGNORED {
+            Direction::None
+        } else if up >= CLEAR {
+            Direction::Positive
+        } else if 1.0 - up >= CLEAR {
+            Direction::Negative
+        } else {
+            Direction::Changing
         };
         let answered = sign != Direction::None;
-        let settled: Vec<f64> = traces.iter().filter_map(|trace| trace.settled).map(|steps| steps as f64 * step_s).collect();
+        let settled: Vec<f64> =
+            traces.iter().filter_map(|trace| trace.settled).map(|steps| steps as f64 * step_s).collect();
         Self {
             input,
             output,
@@ -226,7 +233,9 @@ mod tests {
 
     /// First order with a dead time.
     fn step(gain: f64, dead: usize, lag: f64) -> Vec<f64> {
-        (0..PROBED).map(|at| if at < dead { 0.0 } else { gain * (1.0 - (-((at - dead + 1) as f64) / lag).exp()) }).collect()
+        (0..PROBED)
+            .map(|at| if at < dead { 0.0 } else { gain * (1.0 - (-((at - dead + 1) as f64) / lag).exp()) })
+            .collect()
     }
 
     fn response(traces: &[Vec<f64>]) -> Response {

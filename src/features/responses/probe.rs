@@ -35,7 +35,8 @@ pub struct Point {
 /// States spread over the history, the present among them; none while there is too little.
 #[must_use]
 pub fn points(asset_type: &AssetType, grid: &Grid, layout: &Layout) -> Vec<Point> {
-    let Some(first) = grid.len().checked_sub(1).map(|last| last.min(4 * FEWEST)).filter(|first| *first >= FEWEST) else {
+    let Some(first) = grid.len().checked_sub(1).map(|last| last.min(4 * FEWEST)).filter(|first| *first >= FEWEST)
+    else {
         return Vec::new();
     };
     let count = STATES.min(grid.len() - first).max(1);

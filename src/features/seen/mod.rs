@@ -23,6 +23,8 @@ const POINTS: usize = 512;
 const NEIGHBOURS: usize = 5;
 /// Steps within which two points belong to one visit, which says nothing of how far visits lie apart.
 const VISIT: usize = 48;
+/// Steps of history that a summary needs.
+pub const FEWEST_SEEN: usize = 2 * VISIT;
 /// Steps that the averages look back on when they start.
 const WARM: usize = 192;
 /// Share of the points that lie nearer to the others than what counts as usual.
@@ -84,7 +86,7 @@ impl Seen {
     #[must_use]
     pub fn of(asset_type: &AssetType, grid: &Grid, layout: &Layout) -> Option<Self> {
         let ids: Vec<usize> = layout.inputs.iter().chain(&layout.targets).copied().collect();
-        if grid.len() < 2 * VISIT || layout.targets.is_empty() {
+        if grid.len() < FEWEST_SEEN || layout.targets.is_empty() {
             return None;
         }
         let signals: Vec<SeenSignal> = ids
@@ -279,8 +281,12 @@ impl Seen {
         let signal = (0..self.signals.len())
             .max_by(|one, other| contribution(one).total_cmp(&contribution(other)))
             .unwrap_or_default();
-        let values = nearest.iter().map(|(_, index)| self.signals[signal].undo(f64::from(self.points[of(signal).start][*index]) * point::weight(signal < self.inputs)));
-        let nearby = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)]);
+        let values = nearest.iter().map(|(_, index)| {
+            self.signals[signal]
+                .undo(f64::from(self.points[of(signal).start][*index]) * point::weight(signal < self.inputs))
+        });
+        let nearby =
+            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)]);
         Place {
             distance: f64::from(mean / self.usual).sqrt(),
             depth: f64::from(mean / self.farthest).sqrt(),

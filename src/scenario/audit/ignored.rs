@@ -55,7 +55,9 @@ impl Ignored {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned();
         let reach = FRESH as f64 * situation.grid.step_s;
         let near = |at: DateTime<Utc>| (state - at).num_milliseconds().abs() as f64 / 1e3 <= reach;
-        if let Some(known) = known.filter(|known| known.model == said.version && known.steps == steps && near(known.state)) {
+        if let Some(known) =
+            known.filter(|known| known.model == said.version && known.steps == steps && near(known.state))
+        {
             return Ok(known.found);
         }
         let found = Arc::new(probe(forecasts, situation).await?);
@@ -71,20 +73,18 @@ impl Ignored {
 async fn probe(forecasts: &Forecasts, situation: &Situation) -> Result<Vec<Unresponsive>, ForecastError> {
     let Situation { asset, grid, layout, .. } = situation;
     let (origin, steps) = (grid.len(), future_steps(situation.horizon));
-    let (held, probes) =
-        (held(grid, layout, origin, steps), probes(&asset.asset_type, grid, layout, origin, &[SIZE]));
+    let (held, probes) = (held(grid, layout, origin, steps), probes(&asset.asset_type, grid, layout, origin, &[SIZE]));
     let sources = situation.baseline(&std::collections::BTreeMap::new())?.sources;
     let moved = probes.iter().map(|probe| {
         let mut rows = held.clone();
         rows[probe.input].iter_mut().for_each(|value| *value += probe.size);
         Future { rows, sources: sources.clone() }
     });
-    let futures: Vec<Future> = std::iter::once(Future { rows: held.clone(), sources: sources.clone() }).chain(moved).collect();
+    let futures: Vec<Future> =
+        std::iter::once(Future { rows: held.clone(), sources: sources.clone() }).chain(moved).collect();
     let said = forecasts.answer(situation, &futures).await?;
     let medians: Medians = (0..layout.targets.len())
-        .map(|place| {
-            said.answers.iter().map(|answer| answer[place].iter().map(|row| row[MEDIAN]).collect()).collect()
-        })
+        .map(|place| said.answers.iter().map(|answer| answer[place].iter().map(|row| row[MEDIAN]).collect()).collect())
         .collect();
     let point = Point { origin, probes, futures: Vec::new() };
     let responses = Responses::read(&asset.asset_type, grid, layout, &[point], &[medians]);
@@ -93,7 +93,13 @@ async fn probe(forecasts: &Forecasts, situation: &Situation) -> Result<Vec<Unres
 
 /// Those of the ignored inputs that a future moves away from the baseline within `steps`.
 #[must_use]
-pub fn moved(ignored: &[Unresponsive], names: &[&str], baseline: &Future, future: &Future, steps: usize) -> Vec<Unresponsive> {
+pub fn moved(
+    ignored: &[Unresponsive],
+    names: &[&str],
+    baseline: &Future,
+    future: &Future,
+    steps: usize,
+) -> Vec<Unresponsive> {
     let differs = |name: &str| {
         let place = names.iter().position(|known| *known == name);
         place.is_some_and(|place| future.rows[place][..steps] != baseline.rows[place][..steps])

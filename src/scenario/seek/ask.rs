@@ -260,7 +260,13 @@ impl GoalSeek {
         let steerable = |row: &usize| of_type(row).role == Role::ControlInput && of_type(row).kind == Kind::Number;
         let all: Vec<Control> = (0..situation.layout.inputs.len())
             .filter(steerable)
-            .map(|row| Control { signal: of_type(&row).name.clone(), min: None, max: None, max_rate: None, knots: None })
+            .map(|row| Control {
+                signal: of_type(&row).name.clone(),
+                min: None,
+                max: None,
+                max_rate: None,
+                knots: None,
+            })
             .collect();
         let (asked, named) = if self.controls.is_empty() { (&all, false) } else { (&self.controls, true) };
         let (mut wrong, mut freedoms): (Wrong, Vec<Freedom>) = (Vec::new(), Vec::new());
@@ -269,9 +275,11 @@ impl GoalSeek {
             let row = (0..situation.layout.inputs.len()).find(|row| of_type(row).name == control.signal);
             let fault = match situation.asset.asset_type.signal(&control.signal) {
                 None => Some(format!("the asset has no signal {}", control.signal)),
-                Some((_, signal)) if signal.role != Role::ControlInput => {
-                    Some(format!("{} has the role {}; only a control_input can be set", signal.name, signal.role.name()))
-                }
+                Some((_, signal)) if signal.role != Role::ControlInput => Some(format!(
+                    "{} has the role {}; only a control_input can be set",
+                    signal.name,
+                    signal.role.name()
+                )),
                 Some((_, signal)) if signal.kind != Kind::Number => Some(format!("{} is not a number", signal.name)),
                 Some(_) if asked[..index].iter().any(|other| other.signal == control.signal) => {
                     Some(format!("{} is there already", control.signal))
@@ -292,10 +300,16 @@ impl GoalSeek {
         }
         let knots: usize = freedoms.iter().map(|freedom| freedom.knots).sum();
         if wrong.is_empty() && freedoms.is_empty() {
-            wrong.push(("/controls".into(), "no control input is free to move within its limits and what the model has seen".into()));
+            wrong.push((
+                "/controls".into(),
+                "no control input is free to move within its limits and what the model has seen".into(),
+            ));
         }
         if knots > MAX_KNOTS {
-            wrong.push(("/knots".into(), format!("the controls have {knots} knots together; at most {MAX_KNOTS} are searched")));
+            wrong.push((
+                "/knots".into(),
+                format!("the controls have {knots} knots together; at most {MAX_KNOTS} are searched"),
+            ));
         }
         if wrong.is_empty() { Ok(freedoms) } else { Err(ForecastError::Invalid(wrong)) }
     }

@@ -91,8 +91,9 @@ impl Cma {
     pub fn ask(&mut self) -> Vec<Vec<f64>> {
         (0..self.population)
             .map(|_| {
-                let scaled: Vec<f64> =
-                    self.lengths.iter().map(|length| length * StandardNormal.sample(&mut self.draw)).collect();
+                let draw = &mut self.draw;
+                let mut normal = || -> f64 { StandardNormal.sample(draw) };
+                let scaled: Vec<f64> = self.lengths.iter().map(|length| length * normal()).collect();
                 let point = self.mean.iter().enumerate().map(|(row, mean)| {
                     let along: f64 = self.axes[row].iter().zip(&scaled).map(|(axis, z)| axis * z).sum();
                     (mean + self.sigma * along).clamp(0.0, 1.0)
@@ -221,9 +222,8 @@ mod tests {
             x.iter().enumerate().map(|(i, v)| 10_f64.powf(3.0 * i as f64 / 9.0) * (v - 0.4).powi(2)).sum::<f64>()
         };
         assert!(minimise(10, 250, ellipsoid) < 1e-6);
-        let valley = |x: &[f64]| {
-            x.windows(2).map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (0.9 - p[0]).powi(2)).sum::<f64>()
-        };
+        let valley =
+            |x: &[f64]| x.windows(2).map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (0.9 - p[0]).powi(2)).sum::<f64>();
         assert!(minimise(4, 400, valley) < 0.05);
     }
 

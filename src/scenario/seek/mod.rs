@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-pub use self::ask::{Control, GoalSeek, Objective, Setpoint};
 use self::ask::{Budget, MAX_WORK};
+pub use self::ask::{Control, GoalSeek, Objective, Setpoint};
 use self::outcome::{Court, Ended, SearchReport};
 pub use self::outcome::{Schedule, SeekOutcome};
 use self::problem::Problem;
@@ -30,7 +30,7 @@ pub use self::routes::router;
 use self::search::{Search, Worth};
 use super::audit::ignored::{Ignored, moved};
 use super::support::{self, Judge};
-use crate::features::FEWEST;
+use crate::features::{FEWEST, FEWEST_SEEN};
 use crate::forecast::{
     ForecastError, Forecasts, Future, Lots, Said, Sampling, Situation, Source, checked_levels, frequency, units,
 };
@@ -71,6 +71,9 @@ impl Seeks {
             return Err(ForecastError::Invalid(vec![("/evaluations".into(), detail)]));
         }
         let judge = support::futures::judge(&situation).await?;
+        if judge.is_none() && !ask.allow_outside_support {
+            return Err(ForecastError::TooShort { have: situation.grid.len(), need: FEWEST_SEEN });
+        }
         let names = names(&situation);
         let (mut problem, mut search) = self.prepare(ask, budget, &situation, judge.as_ref(), &names)?;
         let unmodified = self.forecasts.answer(&situation, std::slice::from_ref(&problem.baseline)).await?;
@@ -151,7 +154,8 @@ impl Seeks {
         levels: Vec<f64>,
         report: SearchReport,
     ) -> Result<SeekOutcome, ForecastError> {
-        let mut knots: Vec<Vec<f64>> = search.best(1 + 2 * budget.alternatives).into_iter().map(|t| t.knots.clone()).collect();
+        let mut knots: Vec<Vec<f64>> =
+            search.best(1 + 2 * budget.alternatives).into_iter().map(|t| t.knots.clone()).collect();
         knots.extend(search.ranked(FINALISTS).into_iter().map(|tried| tried.knots.clone()));
         knots.dedup();
         let mut futures = vec![problem.baseline.clone()];
@@ -160,7 +164,8 @@ impl Seeks {
         let said = self.forecasts.answer(situation, &futures).await?;
         let ignored = self.ignored.of(&self.forecasts, situation, &said).await?;
         let Said { answers, model, skill, .. } = said;
-        let (of, all, fresh) = (Arc::clone(problem), futures.clone(), luck(situation, budget.samples, budget.seed + 1)?);
+        let (of, all, fresh) =
+            (Arc::clone(problem), futures.clone(), luck(situation, budget.samples, budget.seed + 1)?);
         let judged = tokio::task::spawn_blocking(move || {
             let court = Court { problem: &of, lots: &fresh, judge: judge.as_ref(), levels: &levels };
             let baseline = court.schedule(&all[0], &answers[0], None);
@@ -170,7 +175,8 @@ impl Seeks {
             (baseline, schedules)
         });
         let (baseline, mut schedules) = judged.await.map_err(|_| ForecastError::Ending)?;
-        let free: Vec<&str> = situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect();
+        let free: Vec<&str> =
+            situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect();
         for (schedule, future) in schedules.iter_mut().zip(&futures[1..]) {
             schedule.unresponsive = moved(&ignored, &free, &problem.baseline, future, situation.horizon);
         }

@@ -128,8 +128,7 @@ impl Judge {
             rows.map(|(at, row)| self.seen.signal(at).beyond(row[step])).fold(0.0, f64::max)
         };
         let steps = places.iter().enumerate();
-        let sum: f64 =
-            steps.map(|(at, place)| (place.depth - 1.0).max(0.0) + beyond(at * every + every - 1)).sum();
+        let sum: f64 = steps.map(|(at, place)| (place.depth - 1.0).max(0.0) + beyond(at * every + every - 1)).sum();
         sum / places.len().max(1) as f64
     }
 
@@ -242,9 +241,8 @@ mod tests {
         let (seen, pump, level) = pumped();
         let judge = Judge::of(seen.clone(), &[&pump[..]]);
         let outputs = vec![*level.last().unwrap(); 48];
-        let scores: Vec<f64> = [50.0, 70.0, 90.0, 150.0]
-            .map(|value| mean(&judge.judge_rows(&[&[value; 48]], &[&outputs])))
-            .to_vec();
+        let scores: Vec<f64> =
+            [50.0, 70.0, 90.0, 150.0].map(|value| mean(&judge.judge_rows(&[&[value; 48]], &[&outputs]))).to_vec();
         assert!(scores.windows(2).all(|pair| pair[0] > pair[1]), "{scores:?}");
         let support = judge.judge_rows(&[&[90.0; 48]], &[&outputs]);
         let first = &support.outside[0];

@@ -21,7 +21,13 @@ pub enum OutOfSupport {
 
 /// Brings the inputs that differ from the baseline into what was seen, from the first step at which
 /// they differ on. Says what was changed within the first `steps`.
-pub fn bring_inside(judge: &Judge, names: &[&str], baseline: &Future, future: &mut Future, steps: usize) -> Vec<Clamped> {
+pub fn bring_inside(
+    judge: &Judge,
+    names: &[&str],
+    baseline: &Future,
+    future: &mut Future,
+    steps: usize,
+) -> Vec<Clamped> {
     let mut clamped = Vec::new();
     for (input, (row, unmodified)) in future.rows.iter_mut().zip(&baseline.rows).enumerate() {
         let Some(first) = row.iter().zip(unmodified).position(|(value, baseline)| value != baseline) else { continue };
@@ -57,7 +63,9 @@ pub fn refusals(support: &Support, baseline: &Support, pointer: &str) -> Vec<Wro
         let detail = match kind {
             Leaves::Range => format!("{signal} is {value} at step {step}; the model has seen {low} to {high}"),
             Leaves::Rate => {
-                format!("{signal} changes by {value} at step {step}; the model has seen changes of {low} to {high} a step")
+                format!(
+                    "{signal} changes by {value} at step {step}; the model has seen changes of {low} to {high} a step"
+                )
             }
             Leaves::Joint => format!(
                 "{signal} is {value} at step {step}; with the other signals as they are then, the model has seen {low} \
@@ -81,7 +89,10 @@ mod tests {
 
     /// A pump between 0 and 9 that moves by one a step, and a level that is its tenth.
     fn judge() -> Judge {
-        let pump = |step: usize| { let at = step % 18; if at < 10 { at } else { 18 - at } } as f64;
+        let pump = |step: usize| {
+            let at = step % 18;
+            if at < 10 { at } else { 18 - at }
+        } as f64;
         let frames: Vec<Frame> = (0..400)
             .map(|step| Frame {
                 observed_at: chrono::DateTime::from_timestamp(1_000_000 + step as i64, 0).unwrap(),
@@ -127,7 +138,10 @@ mod tests {
         let asked = judge.judge_rows(&[&[5.0, 6.0, 12.0, 12.0]], &[&[0.5; 4]]);
         let wrong = refusals(&asked, &unmodified, "/scenarios/3");
         assert_eq!(wrong[0].0, "/scenarios/3/overrides");
-        assert!(wrong.iter().any(|(_, detail)| detail == "pump is 12 at step 2; the model has seen 0 to 9"), "{wrong:?}");
+        assert!(
+            wrong.iter().any(|(_, detail)| detail == "pump is 12 at step 2; the model has seen 0 to 9"),
+            "{wrong:?}"
+        );
         assert!(wrong.iter().any(|(_, detail)| detail.contains("changes by 6 at step 2")), "{wrong:?}");
         assert_eq!(refusals(&unmodified, &unmodified, "/scenarios/0"), []);
     }

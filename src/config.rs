@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::model::pretrain;
-use crate::{db, demo, evaluate, ingest, observe, prior, reading, server};
+use crate::{db, demo, evaluate, ingest, observe, prior, reading, scenario, server};
 
 /// A digital twin server that learns its asset.
 #[derive(Clone, Debug, Parser)]
@@ -26,6 +26,8 @@ pub enum Role {
     Demo(Box<DemoSettings>),
     /// Import a file of history.
     Import(Box<ImportSettings>),
+    /// Ask a running server what would be if inputs were set otherwise.
+    WhatIf(Box<scenario::command::Command>),
     /// Bring the database's schema up to date, then end.
     Migrate {
         /// Which database.

@@ -51,4 +51,8 @@ minted! {
     LeaseToken,
     /// A prediction as it was served.
     PredictionId,
+    /// A saved scenario.
+    ScenarioId,
+    /// One execution of a saved scenario.
+    RunId,
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, evaluate, ingest, prior, server};
+use counterpart::{db, evaluate, ingest, prior, scenario, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -38,6 +38,15 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Import(import) => {
             let summary = ingest::command::run(&import.command, &import.db, &import.reading, &import.ingest).await?;
             write!(std::io::stdout(), "{summary}").context("the summary cannot be printed")?;
+        }
+        Role::WhatIf(command) => {
+            let said = scenario::command::run(&command).await;
+            write!(std::io::stdout(), "{}", said.output).context("the answer cannot be printed")?;
+            if !said.complaint.is_empty() {
+                writeln!(std::io::stderr(), "counterpart: {}", said.complaint)
+                    .context("the refusal cannot be printed")?;
+            }
+            return Ok(ExitCode::from(said.code));
         }
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {

@@ -8,6 +8,7 @@ mod cache;
 mod interval;
 pub mod key;
 mod patch;
+mod relationship;
 pub mod routes;
 pub mod schema;
 mod store;
@@ -31,6 +32,7 @@ use store::AssetRow;
 
 pub use interval::Interval;
 pub use key::Key;
+pub use relationship::{Edge, Feed, Relationship, RelationshipType};
 pub use routes::router;
 pub use schema::form::{AttributeKind, Declared, Extends, OnInvalid, Role, Sign, Template, TypeForm};
 pub use schema::{Attribute, Kind, Signal, TypeDocument};
@@ -158,6 +160,22 @@ pub enum AssetError {
         from: i32,
         /// Version that was wanted.
         to: i32,
+    },
+    /// Assets that feed each other could not be answered one after the other.
+    #[error("{fed} feeds {feeder} already, directly or through others: that would be a circle")]
+    Circle {
+        /// Who was to feed.
+        feeder: String,
+        /// Who was to be fed.
+        fed: String,
+    },
+    /// An input has one value, so one asset feeds it.
+    #[error("another asset feeds {signal} of {target} already")]
+    Fed {
+        /// Who was to be fed.
+        target: String,
+        /// Its input.
+        signal: String,
     },
     /// Values that are wrong.
     #[error("something in the request is not valid")]

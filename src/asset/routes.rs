@@ -1,5 +1,6 @@
 //! The HTTP of assets. That of their types is in [`types`].
 
+mod relationships;
 mod types;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub fn router(assets: Assets) -> OpenApiRouter {
         .routes(routes!(create, list))
         .routes(routes!(read, change, delete))
         .merge(types::router())
+        .merge(relationships::router())
         .with_state(assets)
 }
 
@@ -34,9 +36,11 @@ impl From<AssetError> for Problem {
         let detail = error.to_string();
         match error {
             AssetError::NotFound(_) | AssetError::TypeNotFound(_) => Self::new(problem::NOT_FOUND, detail),
-            AssetError::Exists(_) | AssetError::TypeInUse(_) | AssetError::OtherSignals { .. } => {
-                Self::new(problem::CONFLICT, detail)
-            }
+            AssetError::Exists(_)
+            | AssetError::TypeInUse(_)
+            | AssetError::OtherSignals { .. }
+            | AssetError::Circle { .. }
+            | AssetError::Fed { .. } => Self::new(problem::CONFLICT, detail),
             AssetError::Changed => Self::new(problem::PRECONDITION_FAILED, detail),
             AssetError::Invalid(errors) => Self { errors, ..Self::new(problem::INVALID, detail) },
             AssetError::Database(sqlx::Error::WorkerCrashed) => {

@@ -58,6 +58,8 @@ pub enum InputSource {
     Desired,
     /// The last value holds.
     Hold,
+    /// An output of another asset that feeds this one: its median.
+    Fed,
 }
 
 /// The assumed future of one input.

@@ -8,6 +8,8 @@
 
 mod answer;
 pub mod calibration;
+mod frozen;
+mod future;
 mod grids;
 mod hindsight;
 pub mod naive;
@@ -31,12 +33,14 @@ pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, timestamps, units,
 };
+pub use self::frozen::Frozen;
+pub use self::future::Future;
 use self::grids::Grids;
 pub use self::routes::router;
 pub use self::sampling::{Lots, Sampling};
 use self::serving::{ServedBands, Versions};
 pub use self::serving::{ServedSkill, Skill};
-pub use self::situation::{Future, Said, Situation};
+pub use self::situation::{Said, Situation};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Fits;
@@ -95,6 +99,19 @@ pub enum ForecastError {
     /// Something in the request cannot be carried out: pointer and reason.
     #[error("the request is not valid")]
     Invalid(Vec<(String, String)>),
+    /// More than can be given is asked for.
+    #[error("{detail}")]
+    Beyond {
+        /// To the value that is too large, or that holds too much.
+        pointer: String,
+        /// Why.
+        detail: String,
+        /// What it can be at most.
+        max: usize,
+    },
+    /// What an answer is to be repeated with is no longer there.
+    #[error("{0} that answered then is no longer there, so the answer cannot be given again")]
+    Gone(String),
     /// The model engine cannot take more.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -214,6 +231,12 @@ impl Forecasts {
     #[must_use]
     pub fn default_horizon(&self) -> usize {
         self.config.forecast_horizon
+    }
+
+    /// The assets, for rooms above.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
     }
 
     /// The clock, for rooms above.

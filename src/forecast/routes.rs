@@ -38,11 +38,15 @@ impl From<ForecastError> for Problem {
             ForecastError::NoReadings | ForecastError::NoOutputs | ForecastError::TooShort { .. } => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())
             }
-            ForecastError::Unusable => Self::new(problem::CONFLICT, error.to_string()),
+            ForecastError::Unusable | ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Invalid(wrong) => wrong.into_iter().fold(
                 Self::new(problem::INVALID, "the request was understood but cannot be carried out"),
                 |problem, (pointer, detail)| problem.at(pointer, detail),
             ),
+            ForecastError::Beyond { pointer, detail, max } => {
+                let kind = if pointer == "/horizon" { problem::HORIZON_TOO_LARGE } else { problem::INVALID };
+                Self::new(kind, "more is asked for than can be given").at(pointer, detail).max(max)
+            }
             ForecastError::Engine(EngineError::Busy) => {
                 Self::new(problem::BUSY, "the model has more requests than it can take")
                     .retry_after(Duration::from_secs(1))

@@ -30,7 +30,8 @@ impl Sampling {
     pub fn checked(samples: Option<usize>, seed: Option<u64>) -> Result<Option<Self>, ForecastError> {
         let Some(samples) = samples else { return Ok(None) };
         if !(1..=MAX_SAMPLES).contains(&samples) {
-            return Err(refused("/samples", format!("give 1 to {MAX_SAMPLES} samples, or leave them out")));
+            let detail = format!("give 1 to {MAX_SAMPLES} samples, or leave them out");
+            return Err(ForecastError::Beyond { pointer: "/samples".into(), detail, max: MAX_SAMPLES });
         }
         if seed.is_some_and(|seed| seed > MAX_SEED) {
             return Err(refused("/seed", format!("a seed is at most {MAX_SEED}")));
@@ -38,24 +39,67 @@ impl Sampling {
         Ok(Some(Self { samples, seed: seed.unwrap_or(0) }))
     }
 
-    /// Draws the luck of a situation that is asked about so many futures.
+    /// As [`Self::checked`], of paths that something is computed from: as many as were asked for,
+    /// or else as is usual.
+    pub fn within(samples: Option<usize>, seed: Option<u64>, usual: usize) -> Result<Self, ForecastError> {
+        let checked = Self::checked(Some(samples.unwrap_or(usual)), seed)?;
+        Ok(checked.unwrap_or(Self { samples: usual, seed: 0 }))
+    }
+
+    /// How many paths.
+    #[must_use]
+    pub fn samples(self) -> usize {
+        self.samples
+    }
+
+    /// Draws the luck of a situation that is asked about so many futures, whose paths are all given
+    /// in one answer.
     pub fn draw(self, situation: &Situation, futures: usize) -> Result<Lots, ForecastError> {
-        let targets = situation.layout.targets.len();
-        let values = self.samples * situation.horizon * targets * futures;
-        if values > MAX_VALUES {
-            let detail = format!("the sample paths would hold {values} values; at most {MAX_VALUES} are given");
-            return Err(refused("/samples", detail));
+        self.fits(situation.horizon, situation.layout.targets.len(), futures)?;
+        Ok(self.lots(situation))
+    }
+
+    /// Refuses paths of so many futures that are too many to be given in one answer.
+    pub fn fits(self, horizon: usize, targets: usize, futures: usize) -> Result<(), ForecastError> {
+        let each = horizon.saturating_mul(targets).saturating_mul(futures);
+        let values = self.samples.saturating_mul(each);
+        if values <= MAX_VALUES {
+            return Ok(());
         }
+        let detail = format!("the sample paths would hold {values} values; at most {MAX_VALUES} are given");
+        Err(ForecastError::Beyond { pointer: "/samples".into(), detail, max: MAX_VALUES / each.max(1) })
+    }
+
+    /// Draws the luck of a situation, for paths that are computed with one future after the other.
+    /// Luck of more samples begins with that of fewer.
+    #[must_use]
+    pub fn lots(self, situation: &Situation) -> Lots {
         let luck = |target: usize| {
             let correlation = correlation(&situation.errors(target));
             Luck::draw(self.seed, target, correlation, self.samples, situation.horizon)
         };
-        Ok(Lots((0..targets).map(luck).collect()))
+        Lots((0..situation.layout.targets.len()).map(luck).collect())
     }
 }
 
 impl Lots {
-    /// The paths of the target at a place in the layout: a row per sample, a value per step.
+    /// The paths of one future from its answers, one for each target: by signal a row per sample, a
+    /// value per step, in the signal's unit. Limits of a sensor bound what can be measured, on paths
+    /// too.
+    #[must_use]
+    pub fn paths(&self, situation: &Situation, answers: &[Quantiles]) -> BTreeMap<String, Vec<Vec<f64>>> {
+        let targets = situation.layout.targets.iter().enumerate();
+        targets
+            .zip(answers)
+            .map(|((place, target), answer)| {
+                let mut paths = self.of_target(situation, place, answer);
+                paths.iter_mut().flatten().for_each(|value| *value = tidy(*value));
+                (situation.signal(*target).name.clone(), paths)
+            })
+            .collect()
+    }
+
+    /// The paths of the target at a place of the layout, with all their digits: a row per sample.
     #[must_use]
     pub fn of_target(&self, situation: &Situation, place: usize, answer: &Quantiles) -> Vec<Vec<f64>> {
         let signal = situation.signal(situation.layout.targets[place]);
@@ -63,23 +107,6 @@ impl Lots {
         let mut paths = self.0[place].paths(answer);
         paths.iter_mut().flatten().for_each(|value| *value = value.clamp(low, high));
         paths
-    }
-
-    /// The paths of one future from its answers, one for each target: by signal a row per sample, a
-    /// value per step, in the signal's unit. Limits of a sensor bound what can be measured, on paths
-    /// too.
-    #[must_use]
-    pub fn paths(&self, situation: &Situation, answers: &[Quantiles]) -> BTreeMap<String, Vec<Vec<f64>>> {
-        let targets = situation.layout.targets.iter().map(|target| situation.signal(*target));
-        targets
-            .zip(self.0.iter().zip(answers))
-            .map(|(signal, (luck, answer))| {
-                let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
-                let mut paths = luck.paths(answer);
-                paths.iter_mut().flatten().for_each(|value| *value = tidy(value.clamp(low, high)));
-                (signal.name.clone(), paths)
-            })
-            .collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
+use super::future::{Future, share_beginnings};
 use super::naive::persistence;
 use super::online::Online;
 use super::serving::{ServedSkill, Skill, Version};
@@ -35,7 +36,9 @@ pub struct Situation {
     /// The live state; its desired values make the baseline.
     pub twin: Twin,
     /// Whether the state is a past one, for which today's desired values mean nothing.
-    past: bool,
+    pub(super) past: bool,
+    /// Whether its answers are computed apart from those of others, so that they can be repeated.
+    pub(super) alone: bool,
     version: Option<Arc<Version>>,
     /// Of the base model, while it serves.
     base_skill: Option<Skill>,
@@ -45,21 +48,15 @@ pub struct Situation {
     fits: Vec<Arc<Fit>>,
 }
 
-/// A future of the inputs: a row for each input of the layout, in its unit, and where it is from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Future {
-    /// As long as whole patches need, at least the horizon.
-    pub rows: Vec<Vec<f64>>,
-    /// For each row.
-    pub sources: Vec<InputSource>,
-}
-
-impl Future {
-    /// Steps until the first at which an input differs.
-    fn alike(&self, other: &Self) -> usize {
-        let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
-    }
+/// What is believed of an asset, and who serves it.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) twin: Twin,
+    pub(super) version: Option<Arc<Version>>,
+    /// Of the base model, while it serves.
+    pub(super) base_skill: Option<Skill>,
+    /// What the bands of who serves turned out to be.
+    pub(super) online: Option<Arc<Online>>,
 }
 
 /// Answers to several futures.
@@ -235,11 +232,7 @@ impl Forecasts {
         as_of: Option<DateTime<Utc>>,
         horizon: Option<usize>,
     ) -> Result<Situation, ForecastError> {
-        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
-        if !(1..=MAX_HORIZON).contains(&horizon) {
-            let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
-            return Err(ForecastError::Invalid(vec![("/horizon".into(), detail)]));
-        }
+        let horizon = self.checked_horizon(horizon)?;
         let asset = self.assets.find(key).await?;
         let (served, followed) =
             tokio::join!(store::served(&self.db, asset.id), self.bands.of(&self.db, &self.clock, asset.id));
@@ -260,6 +253,18 @@ impl Forecasts {
             Some(_) => None,
             None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
         };
+        self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
+    }
+
+    /// Looks at the readings of an asset, now or as they were at a past instant.
+    pub(super) async fn prepared(
+        &self,
+        asset: Arc<Asset>,
+        standing: Standing,
+        as_of: Option<DateTime<Utc>>,
+        horizon: usize,
+    ) -> Result<Situation, ForecastError> {
+        let Standing { twin, version, base_skill, online } = standing;
         let kept = as_of.is_none().then(|| self.grids.of(asset.id, twin.seq)).flatten();
         let frames = match (as_of, &kept) {
             (Some(at), _) => Arc::new(self.readings.until(asset.id, at, FRAMES).await?),
@@ -291,9 +296,20 @@ impl Forecasts {
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };
-            Ok(Situation { asset, grid, layout, horizon, twin, past, version, base_skill, online, fits })
+            Ok(Situation { asset, grid, layout, horizon, twin, past, alone: false, version, base_skill, online, fits })
         });
         prepared.await.map_err(|_| ForecastError::Ending)?
+    }
+
+    /// Steps ahead that were asked for, or as many as are usual.
+    pub fn checked_horizon(&self, horizon: Option<usize>) -> Result<usize, ForecastError> {
+        let horizon = horizon.unwrap_or(self.config.forecast_horizon);
+        let detail = format!("a horizon has 1 to {MAX_HORIZON} steps");
+        match horizon {
+            0 => Err(ForecastError::Invalid(vec![("/horizon".into(), detail)])),
+            1..=MAX_HORIZON => Ok(horizon),
+            _ => Err(ForecastError::Beyond { pointer: "/horizon".into(), detail, max: MAX_HORIZON }),
+        }
     }
 
     /// Answers any number of futures in one forward pass. Equal futures get equal bits.
@@ -328,7 +344,12 @@ impl Forecasts {
         let owned: Vec<Future> = distinct.into_iter().cloned().collect();
         let windows = situation.windows(&owned);
         let version = situation.version.clone();
-        let answered = self.engine.answer(windows, version.as_ref().map(|version| version.head.clone())).await;
+        let head = version.as_ref().map(|version| version.head.clone());
+        let answered = if situation.alone {
+            self.engine.answer_alone(windows, head).await
+        } else {
+            self.engine.answer(windows, head).await
+        };
         let answers = match answered {
             Ok(answers) => answers,
             Err(error @ (EngineError::Busy | EngineError::Stopped)) => return Err(error.into()),
@@ -361,20 +382,5 @@ impl Forecasts {
                 ..skill
             }),
         })
-    }
-}
-
-/// Futures that begin as the first one does are answered as it is until they differ: nothing follows
-/// from what has not happened yet, while arithmetic in another row of a batch may differ in its
-/// last bit.
-fn share_beginnings(futures: &[Future], answers: &mut [Vec<Quantiles>]) {
-    let (Some((first, others)), Some((shared, own))) = (futures.split_first(), answers.split_first_mut()) else {
-        return;
-    };
-    for (future, answers) in others.iter().zip(own) {
-        for (answer, shared) in answers.iter_mut().zip(shared.iter()) {
-            let alike = first.alike(future).min(answer.len());
-            answer[..alike].copy_from_slice(&shared[..alike]);
-        }
     }
 }

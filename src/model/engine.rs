@@ -66,6 +66,8 @@ pub type Quantiles = Vec<[f64; LEVELS.len()]>;
 struct Request {
     windows: Vec<Window>,
     head: Option<Arc<HeadArtefact>>,
+    /// Whether it must not share a computation with others.
+    alone: bool,
     reply: oneshot::Sender<Result<Vec<Quantiles>, EngineError>>,
 }
 
@@ -110,12 +112,31 @@ impl Engine {
         windows: Vec<Window>,
         head: Option<Arc<HeadArtefact>>,
     ) -> Result<Vec<Quantiles>, EngineError> {
+        self.ask(windows, head, false).await
+    }
+
+    /// Answers windows as [`Self::answer`] does, in a computation of their own: whoever else asks at
+    /// that time, the same windows get the same bits. In company the last bit may differ.
+    pub async fn answer_alone(
+        &self,
+        windows: Vec<Window>,
+        head: Option<Arc<HeadArtefact>>,
+    ) -> Result<Vec<Quantiles>, EngineError> {
+        self.ask(windows, head, true).await
+    }
+
+    async fn ask(
+        &self,
+        windows: Vec<Window>,
+        head: Option<Arc<HeadArtefact>>,
+        alone: bool,
+    ) -> Result<Vec<Quantiles>, EngineError> {
         if windows.iter().any(|window| !window.is_finite()) {
             return Err(EngineError::NotFinite);
         }
         let (reply, answer) = oneshot::channel();
         let inbox = self.inbox.as_ref().ok_or(EngineError::Stopped)?;
-        inbox.try_send(Request { windows, head, reply }).map_err(|error| match error {
+        inbox.try_send(Request { windows, head, alone, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EngineError::Busy,
             mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
         })?;
@@ -172,7 +193,8 @@ impl Worker {
                 continue;
             };
             let key = (request.head.as_ref().map(|head| head.id), first.shape());
-            match groups.iter_mut().find(|(other, _)| *other == key) {
+            let open = |(other, group): &&mut (Key, Vec<Request>)| *other == key && !group[0].alone && !request.alone;
+            match groups.iter_mut().find(open) {
                 Some((_, group)) => group.push(request),
                 None => groups.push((key, vec![request])),
             }

@@ -6,38 +6,51 @@
 
 mod ask;
 pub mod audit;
+pub mod command;
 pub mod constraint;
+mod downstream;
 mod formula;
 pub mod kpi;
 mod outcome;
 pub mod plan;
+mod risk;
 mod routes;
+pub mod saved;
 pub mod seek;
+mod settle;
 pub mod support;
+mod when;
 
-use std::sync::Arc;
+use sqlx::PgPool;
 
-pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, Scenario, WhatIf};
-use self::audit::ignored::{Ignored, moved};
+use self::ask::Checked;
+pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
+use self::audit::ignored::Ignored;
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
+use self::downstream::Medians;
+pub use self::downstream::{FedBy, MAX_CHAIN};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
+use self::outcome::Known;
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
-use self::outcome::{by_signal, delta};
-use self::plan::Clamped;
+use self::risk::Risk;
+pub use self::risk::{Goal, KpiOutcome, KpiSummary, RankBy};
 pub use self::routes::router;
-use self::support::Judge;
-use self::support::policy::{OutOfSupport, bring_inside};
-use crate::forecast::{
-    ForecastError, Forecasts, Future, Lots, Sampling, Situation, bands, checked_levels, frequency, units,
-};
-use crate::model::Quantiles;
+use self::settle::Settled;
+pub use self::when::{InForce, When};
+use crate::forecast::{ForecastError, Forecasts, Situation};
 
-/// Values in one answer at most: horizon x outputs x scenarios x levels.
-pub const MAX_VALUES: usize = 1_000_000;
+/// A what-if that was answered, and what it was answered from.
+#[derive(Debug)]
+struct Answered {
+    outcome: Outcome,
+    situation: Situation,
+    medians: Medians,
+}
 
 /// Handle on what-ifs; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Scenarios {
+    db: PgPool,
     forecasts: Forecasts,
     ignored: Ignored,
 }
@@ -45,95 +58,57 @@ pub struct Scenarios {
 impl Scenarios {
     /// Puts the room together.
     #[must_use]
-    pub fn new(forecasts: Forecasts) -> Self {
-        Self { forecasts, ignored: Ignored::default() }
+    pub fn new(db: PgPool, forecasts: Forecasts) -> Self {
+        Self { db, forecasts, ignored: Ignored::default() }
     }
 
     /// Answers a what-if.
     pub async fn what_if(&self, asset: &str, ask: &WhatIf) -> Result<Outcome, ForecastError> {
-        ask.check_size()?;
-        let levels = checked_levels(ask.quantiles.as_deref())?;
-        let sampling = Sampling::checked(ask.samples, ask.seed)?;
-        let situation = Arc::new(self.forecasts.situation(asset, ask.as_of, ask.horizon).await?);
-        let values = situation.horizon * situation.layout.targets.len() * ask.scenarios.len() * levels.len();
-        if values > MAX_VALUES {
-            let detail = format!("the answer would hold {values} values; at most {MAX_VALUES} are given");
-            return Err(ForecastError::Invalid(vec![("/scenarios".into(), detail)]));
+        let checked = ask.check(self.forecasts.checked_horizon(ask.horizon)?)?;
+        let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
+        let mut answered = self.of_situation(situation, ask, &checked).await?;
+        if ask.downstream {
+            answered.outcome.downstream = self.go_on(ask, &checked, &answered).await?;
         }
+        Ok(answered.outcome)
+    }
+
+    /// Answers a what-if of a situation.
+    async fn of_situation(
+        &self,
+        situation: Situation,
+        ask: &WhatIf,
+        checked: &Checked,
+    ) -> Result<Answered, ForecastError> {
+        let targets = situation.layout.targets.len();
+        ask::fits(situation.horizon, targets, ask.scenarios.len(), checked.levels.len())?;
+        if let Some(shown) = checked.shown {
+            shown.fits(situation.horizon, targets, ask.scenarios.len() + 1)?;
+        }
+        let risk = Risk::prepare(&situation, ask).map_err(ForecastError::Invalid)?;
         let baseline = situation.baseline(&ask.inputs)?;
-        let judge = support::futures::judge(&situation).await?;
-        let (futures, clamps) = plan_all(&situation, &baseline, ask, judge.as_ref())?;
-        let lots = sampling.map(|sampling| sampling.draw(&situation, futures.len())).transpose()?;
-        let paths = |answers: &[Quantiles]| lots.as_ref().map(|lots: &Lots| lots.paths(&situation, answers));
-        let said = self.forecasts.answer(&situation, &futures).await?;
-        let supports = support::futures::supports(judge.as_ref(), &futures, &said.answers, situation.horizon).await?;
-        support::futures::check(ask.out_of_support, &supports)?;
-        let ignored = self.ignored.of(&self.forecasts, &situation, &said).await?;
-        let names = input_names(&situation);
-        let mut supports = supports.into_iter();
-        let unmodified_support = supports.next().flatten();
-        let (unmodified, modified) = said.answers.split_first().ok_or(ForecastError::Ending)?;
-        let scenarios = ask
-            .scenarios
-            .iter()
-            .zip(modified)
-            .zip(futures[1..].iter().zip(clamps).zip(supports))
-            .enumerate()
-            .map(|(index, ((scenario, answers), ((future, clamped), support)))| ScenarioOutcome {
-                name: scenario.name.clone().unwrap_or_else(|| format!("scenario {}", index + 1)),
-                inputs: situation.inputs(future),
-                signals: by_signal(&situation, answers, |answer| bands(answer, &levels, situation.horizon)),
-                delta: delta(&situation, unmodified, answers, &levels),
-                paths: paths(answers),
-                clamped,
-                unresponsive: moved(&ignored, &names, &baseline, future, situation.horizon),
-                support,
-            })
-            .collect();
-        Ok(Outcome {
-            asset: situation.asset.key.clone(),
-            state: situation.state(self.forecasts.clock()),
-            frequency: frequency(situation.grid.step_s),
-            timestamps: situation.timestamps(),
-            baseline: Baseline {
-                inputs: situation.inputs(&baseline),
-                signals: by_signal(&situation, unmodified, |answer| bands(answer, &levels, situation.horizon)),
-                paths: paths(unmodified),
-                support: unmodified_support,
-            },
-            scenarios,
-            units: units(&situation.asset, situation.layout.targets.iter().chain(&situation.layout.inputs)),
-            model: said.model,
-            skill: said.skill,
-        })
+        let (situation, judge) = support::judge_of(situation).await?;
+        let settled = settle::settle(&self.forecasts, &situation, &baseline, ask, judge.as_ref()).await?;
+        let ignored = self.ignored.of(&self.forecasts, &situation, &settled.said).await?;
+        let known = Known { risk, judge, ignored };
+        self.compose(situation, ask, checked, known, settled).await
     }
-}
 
-/// Names of the inputs, in the order of the layout.
-fn input_names(situation: &Situation) -> Vec<&str> {
-    situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect()
-}
-
-/// The baseline, then the future of each scenario; and what was clamped in each.
-fn plan_all(
-    situation: &Situation,
-    baseline: &Future,
-    ask: &WhatIf,
-    judge: Option<&Judge>,
-) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
-    let names = input_names(situation);
-    let (mut futures, mut clamps, mut wrong) = (vec![baseline.clone()], Vec::new(), Vec::new());
-    for (index, scenario) in ask.scenarios.iter().enumerate() {
-        match plan::apply(situation, baseline, &scenario.overrides, ask.limits, &format!("/scenarios/{index}")) {
-            Ok((mut future, mut clamped)) => {
-                if let Some(judge) = judge.filter(|_| ask.out_of_support == OutOfSupport::Clamp) {
-                    clamped.extend(bring_inside(judge, &names, baseline, &mut future, situation.horizon));
-                }
-                futures.push(future);
-                clamps.push(clamped);
-            }
-            Err(more) => wrong.extend(more),
-        }
+    /// Puts an answer together. Hundreds of paths of each future: not on a thread that others wait for.
+    async fn compose(
+        &self,
+        situation: Situation,
+        ask: &WhatIf,
+        checked: &Checked,
+        known: Known,
+        settled: Settled,
+    ) -> Result<Answered, ForecastError> {
+        let (ask, checked, clock) = (ask.clone(), checked.clone(), self.forecasts.clock().clone());
+        let composed = tokio::task::spawn_blocking(move || {
+            let outcome = outcome::compose(&situation, &ask, &checked, &known, &settled, &clock)?;
+            let medians = Medians::of(&situation, &settled.said.answers);
+            Ok(Answered { outcome, situation, medians })
+        });
+        composed.await.map_err(|_| ForecastError::Ending)?
     }
-    if wrong.is_empty() { Ok((futures, clamps)) } else { Err(ForecastError::Invalid(wrong)) }
 }

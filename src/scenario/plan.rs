@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::when::{Masks, When, none_in_force};
 use crate::asset::{Role, Signal};
 use crate::forecast::{Future, InputSource, Situation};
 
@@ -32,6 +33,20 @@ pub struct Override {
     /// Must be true to override a disturbance: it is not ours to set.
     #[serde(default)]
     pub assume: bool,
+    /// For `clamp`: the smallest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// For `clamp`: the largest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// In force only while this is so in the scenario's own future: on its median of an output, or
+    /// its value of an input, at the step before (at the first step: as measured last). `hold` and
+    /// `ramp` begin when it is first so and then go on; a ramp takes as long as its span is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
+    /// With `when`: once in force, in force to the end of the span.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latch: bool,
 }
 
 /// Kinds of overrides.
@@ -50,6 +65,9 @@ pub enum Op {
     Hold,
     /// Explicit values.
     Series,
+    /// What is there without it (the baseline, or what overrides before it made of it), brought
+    /// between `min` and `max` over the span.
+    Clamp,
 }
 
 /// A step of the horizon, or an instant.
@@ -89,7 +107,20 @@ pub struct Clamped {
 /// A wrong value: JSON pointer within the scenario, and why.
 pub type Wrong = (String, String);
 
-/// Applies a scenario's overrides to the baseline. `pointer` names the scenario in errors.
+impl Override {
+    /// First step and step after the last; the field and what is wrong with it.
+    pub(super) fn span(&self, situation: &Situation) -> Result<(usize, usize), Wrong> {
+        let from = step(situation, self.from, 0).map_err(|detail| ("/from".to_owned(), detail))?;
+        let to = step(situation, self.to, situation.horizon).map_err(|detail| ("/to".to_owned(), detail))?;
+        if from < to {
+            return Ok((from, to));
+        }
+        Err(("/to".to_owned(), format!("the span is empty: from step {from} to step {to}")))
+    }
+}
+
+/// Applies a scenario's overrides to the baseline; those with a condition are checked but not in
+/// force. `pointer` names the scenario in errors.
 pub fn apply(
     situation: &Situation,
     baseline: &Future,
@@ -97,16 +128,29 @@ pub fn apply(
     limits: Limits,
     pointer: &str,
 ) -> Result<(Future, Vec<Clamped>), Vec<Wrong>> {
+    apply_where(situation, baseline, overrides, &none_in_force(overrides, situation.horizon), limits, pointer)
+}
+
+/// Applies a scenario's overrides, those with a condition where `masks` say.
+pub(super) fn apply_where(
+    situation: &Situation,
+    baseline: &Future,
+    overrides: &[Override],
+    masks: &Masks,
+    limits: Limits,
+    pointer: &str,
+) -> Result<(Future, Vec<Clamped>), Vec<Wrong>> {
     let mut future = baseline.clone();
     let mut wrong = Vec::new();
     let mut touched: BTreeMap<usize, usize> = BTreeMap::new();
-    for (index, change) in overrides.iter().enumerate() {
-        let at = format!("{pointer}/overrides/{index}");
-        match one(situation, baseline, &mut future, change) {
-            Ok(row) => {
+    for (index, (change, mask)) in overrides.iter().zip(masks).enumerate() {
+        match one(situation, baseline, &mut future, change, mask.as_deref()) {
+            // What never was in force changed nothing.
+            Ok(row) if mask.as_ref().is_none_or(|mask| mask.contains(&true)) => {
                 touched.entry(row).or_insert(index);
             }
-            Err((field, detail)) => wrong.push((format!("{at}{field}"), detail)),
+            Ok(_) => {}
+            Err((field, detail)) => wrong.push((format!("{pointer}/overrides/{index}{field}"), detail)),
         }
     }
     let mut clamped = Vec::new();
@@ -140,93 +184,120 @@ pub fn apply(
     if wrong.is_empty() { Ok((future, clamped)) } else { Err(wrong) }
 }
 
-/// Applies one override; says which row it changed.
-fn one(situation: &Situation, baseline: &Future, future: &mut Future, change: &Override) -> Result<usize, Wrong> {
-    let say = |field: &str, detail: String| (field.to_owned(), detail);
+/// Applies one override where it is in force; says which row it changes.
+fn one(
+    situation: &Situation,
+    baseline: &Future,
+    future: &mut Future,
+    change: &Override,
+    mask: Option<&[bool]>,
+) -> Result<usize, Wrong> {
+    let row = overridable(situation, change)?;
+    let (from, to) = change.span(situation)?;
+    check_values(change, to - from)?;
+    if let Some(when) = &change.when {
+        when.check(situation)?;
+    } else if change.latch {
+        return Err(("/latch".to_owned(), "latch belongs to an override with a condition".to_owned()));
+    }
+    let horizon = situation.horizon;
+    let value = change.value.unwrap_or_default();
+    let (before, values) = (&baseline.rows[row], &mut future.rows[row]);
+    // Values go on beyond the horizon, where whole patches need them.
+    let end = if to == horizon { values.len() } else { to };
+    let in_force = |step: &usize| mask.is_none_or(|mask| mask[(*step).min(horizon - 1)]);
+    let begin = (from..to).find(in_force);
+    let present = match (mask, begin) {
+        (Some(_), Some(begin)) if begin > 0 => values[begin - 1],
+        _ => last_value(situation, row),
+    };
+    match change.op {
+        Op::Set => (from..end).filter(in_force).for_each(|at| values[at] = value),
+        Op::Add => (from..end).filter(in_force).for_each(|at| values[at] = before[at] + value),
+        Op::Multiply => (from..end).filter(in_force).for_each(|at| values[at] = before[at] * value),
+        Op::Clamp => {
+            let (low, high) = (change.min.unwrap_or(f64::NEG_INFINITY), change.max.unwrap_or(f64::INFINITY));
+            (from..end).filter(in_force).for_each(|at| values[at] = values[at].clamp(low, high));
+        }
+        Op::Hold => (from..end).filter(in_force).for_each(|at| values[at] = present),
+        Op::Ramp => {
+            if let Some(begin) = begin {
+                let start = if begin == 0 { present } else { values[begin - 1] };
+                let span = to - from;
+                for (step, at) in values[begin..].iter_mut().enumerate() {
+                    let part = start + (value - start) * (step + 1) as f64 / span as f64;
+                    *at = if step < span { part } else { value };
+                }
+            }
+        }
+        Op::Series => {
+            let given = change.values.as_deref().unwrap_or_default();
+            let hold = given.last().copied().unwrap_or_default();
+            (from..end).filter(in_force).for_each(|at| values[at] = given.get(at - from).copied().unwrap_or(hold));
+        }
+    }
+    let signal = situation.signal(situation.layout.inputs[row]);
+    if (signal.role == Role::Disturbance && begin.is_some()) || future.rows[row] != baseline.rows[row] {
+        future.sources[row] = InputSource::Given;
+    }
+    Ok(row)
+}
+
+/// The row of the input that an override changes, if it may.
+fn overridable(situation: &Situation, change: &Override) -> Result<usize, Wrong> {
+    let say = |detail: String| ("/signal".to_owned(), detail);
     let name = &change.signal;
-    let (index, signal) = situation
-        .asset
-        .asset_type
-        .signal(name)
-        .ok_or_else(|| say("/signal", format!("the asset has no signal {name}")))?;
+    let found = situation.asset.asset_type.signal(name);
+    let (index, signal) = found.ok_or_else(|| say(format!("the asset has no signal {name}")))?;
     match signal.role {
         Role::ControlInput => {}
         Role::Disturbance if change.assume => {}
         Role::Disturbance => {
-            let detail = format!(
+            return Err(say(format!(
                 "{name} has the role disturbance, which is not ours to set; add \"assume\": true to suppose it"
-            );
-            return Err(say("/signal", detail));
+            )));
         }
         role => {
-            let detail = format!("{name} has the role {}; only a control_input can be overridden", role.name());
-            return Err(say("/signal", detail));
+            return Err(say(format!("{name} has the role {}; only a control_input can be overridden", role.name())));
         }
     }
-    let row = situation
-        .layout
-        .inputs
-        .iter()
-        .position(|input| *input == index)
-        .ok_or_else(|| say("/signal", format!("{name} was never measured, so nothing is known of what it does")))?;
-    let horizon = situation.horizon;
-    let from = step(situation, change.from, 0).map_err(|detail| say("/from", detail))?;
-    let to = step(situation, change.to, horizon).map_err(|detail| say("/to", detail))?;
-    if from >= to {
-        return Err(say("/to", format!("the span is empty: from step {from} to step {to}")));
+    let row = situation.layout.inputs.iter().position(|input| *input == index);
+    row.ok_or_else(|| say(format!("{name} was never measured, so nothing is known of what it does")))
+}
+
+/// Whether an override has the values that its op needs, and no others.
+fn check_values(change: &Override, span: usize) -> Result<(), Wrong> {
+    let say = |field: &str, detail: &str| Err((field.to_owned(), detail.to_owned()));
+    let takes_value = !matches!(change.op, Op::Hold | Op::Series | Op::Clamp);
+    if takes_value != change.value.is_some() {
+        return say("/value", if takes_value { "this op needs a value" } else { "this op takes no value" });
     }
-    if matches!(change.op, Op::Hold | Op::Series) == change.value.is_some() {
-        return Err(say(
-            "/value",
-            match change.op {
-                Op::Hold | Op::Series => "this op takes no value".into(),
-                _ => "this op needs a value".to_owned(),
-            },
-        ));
+    if change.value.is_some_and(|value| !value.is_finite()) {
+        return say("/value", "not a finite number");
     }
     if (change.op == Op::Series) != change.values.is_some() {
-        return Err(say("/values", "values belong to the op series, and series needs them".into()));
+        return say("/values", "values belong to the op series, and series needs them");
     }
-    let value = change.value.unwrap_or_default();
-    if !value.is_finite() {
-        return Err(say("/value", "not a finite number".into()));
+    let given = change.values.as_deref().unwrap_or_default();
+    if change.op == Op::Series && given.len() != span {
+        return say("/values", &format!("{} values for a span of {span} steps", given.len()));
     }
-    let present = last_value(situation, row);
-    let values = &mut future.rows[row];
-    let end = if to == horizon { values.len() } else { to };
-    match change.op {
-        Op::Set => values[from..end].fill(value),
-        Op::Add => (from..end).for_each(|at| values[at] = baseline.rows[row][at] + value),
-        Op::Multiply => (from..end).for_each(|at| values[at] = baseline.rows[row][at] * value),
-        Op::Hold => values[from..end].fill(present),
-        Op::Ramp => {
-            let start = if from == 0 { present } else { values[from - 1] };
-            let span = (to - from) as f64;
-            for (step, at) in values[from..to].iter_mut().enumerate() {
-                *at = start + (value - start) * (step + 1) as f64 / span;
-            }
-            values[to..].fill(value);
+    if let Some(at) = given.iter().position(|value| !value.is_finite()) {
+        return say(&format!("/values/{at}"), "not a finite number");
+    }
+    for (field, bound) in [("/min", change.min), ("/max", change.max)] {
+        if bound.is_some() && change.op != Op::Clamp {
+            return say(field, "min and max belong to the op clamp");
         }
-        Op::Series => {
-            let given = change.values.as_deref().unwrap_or_default();
-            if given.len() != to - from {
-                let detail = format!("{} values for a span of {} steps", given.len(), to - from);
-                return Err(say("/values", detail));
-            }
-            if let Some(at) = given.iter().position(|value| !value.is_finite()) {
-                return Err(say(&format!("/values/{at}"), "not a finite number".into()));
-            }
-            values[from..to].copy_from_slice(given);
-            if to == horizon {
-                let hold = given[given.len() - 1];
-                values[to..].fill(hold);
-            }
+        if bound.is_some_and(|bound| !bound.is_finite()) {
+            return say(field, "not a finite number");
         }
     }
-    if signal.role == Role::Disturbance || future.rows[row] != baseline.rows[row] {
-        future.sources[row] = InputSource::Given;
+    match (change.op, change.min, change.max) {
+        (Op::Clamp, None, None) => say("/min", "clamp needs a min, a max or both"),
+        (Op::Clamp, Some(min), Some(max)) if min > max => say("/max", "the maximum is below the minimum"),
+        _ => Ok(()),
     }
-    Ok(row)
 }
 
 fn last_value(situation: &Situation, row: usize) -> f64 {

@@ -1,4 +1,7 @@
-//! `POST /v1/assets/{asset}/what-if`.
+//! `POST /v1/assets/{asset}/what-if`, and below it the doors of what is kept.
+
+mod runs;
+mod saved;
 
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,13 +13,16 @@ use crate::web::problem::{Document, Problem};
 
 /// The room's resources.
 pub fn router(scenarios: Scenarios) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(what_if)).with_state(scenarios)
+    OpenApiRouter::new().routes(routes!(what_if)).merge(saved::router()).merge(runs::router()).with_state(scenarios)
 }
 
 /// Ask what would be if inputs were set otherwise
 ///
-/// Every scenario is answered beside the baseline, with the difference between the two. Nothing is
-/// changed at the asset, and nothing is stored.
+/// Every scenario is answered beside the baseline, with the difference between the two. Constraints
+/// are judged on joint sample paths: the probability that a limit has been broken by each step, and
+/// when it is. KPIs sum up each future. Overrides may depend on what the scenario itself simulates, and
+/// the answer may go on in the assets that this one feeds. Nothing is changed at the asset, and nothing
+/// is stored.
 #[utoipa::path(
     post, path = "/v1/assets/{asset}/what-if", tag = "what-if",
     params(("asset" = String, Path, description = "Key of the asset")),

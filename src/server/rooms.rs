@@ -105,7 +105,7 @@ impl Rooms {
             engine,
             config.forecast.clone(),
         );
-        let scenarios = Scenarios::new(forecasts.clone());
+        let scenarios = Scenarios::new(db.clone(), forecasts.clone());
         let seeks = Seeks::new(forecasts.clone());
         let audits = Audits::new(db.clone(), clock.clone(), assets.clone(), forecasts.clone());
         let training =

@@ -61,6 +61,7 @@ kinds! {
     UNKNOWN_SIGNAL = 422 "unknown-signal" "The asset's type has no such signal" "Check the spelling, or add the signal in a new version of the type.";
     WRONG_TYPE = 422 "wrong-type" "The value does not fit the kind of the signal" "Number signals take JSON numbers, boolean signals true or false, enum signals one of their labels.";
     OUT_OF_RANGE = 422 "out-of-range" "The value is outside the limits of the signal" "Correct the sender or the limits of the asset's type; a type with on_invalid warn keeps such readings as uncertain.";
+    HORIZON_TOO_LARGE = 422 "horizon-too-large" "The horizon is too large" "Ask for at most as many steps as max says; for a longer view use a type with a longer interval.";
     INSUFFICIENT_DATA = 422 "insufficient-data" "There are too few readings for this" "Send more readings; the detail says how many are needed.";
     HEADERS_TOO_LARGE = 431 "headers-too-large" "The headers are too large" "Send at most 100 headers of 32 KiB together.";
     INTERNAL = 500 "internal" "The server made a mistake" "It has been logged. Sending the request again is safe.";
@@ -97,6 +98,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    /// What the value that is too large can be at most.
+    pub max: Option<usize>,
 }
 
 /// The document as it is sent: `application/problem+json`.
@@ -114,12 +117,15 @@ pub struct Document {
     /// The values that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What a value that is too large, or the number of items in a list, can be at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<usize>,
 }
 
 impl Problem {
     /// A problem of a kind, with this occurrence in words.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, max: None }
     }
 
     /// One wrong value: the common case of [`INVALID`].
@@ -138,6 +144,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says what a value that is too large can be at most.
+    #[must_use]
+    pub fn max(mut self, max: usize) -> Self {
+        self.max = Some(max);
         self
     }
 
@@ -168,6 +181,7 @@ impl IntoResponse for Problem {
             status: self.kind.status,
             detail: self.detail,
             errors: self.errors,
+            max: self.max,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();

@@ -161,9 +161,10 @@ async fn a_what_if_refuses_what_cannot_be() {
     }
     let role = ask(json!({"signal": "level", "op": "set", "value": 1.0})).await;
     assert!(role.text.contains("role output"), "{role:?}");
-    for horizon in [json!(0), json!(1_000_000_000), json!(-1)] {
+    for (horizon, slug) in [(json!(0), "invalid"), (json!(1_000_000_000), "horizon-too-large"), (json!(-1), "invalid")]
+    {
         let body = json!({"horizon": horizon, "scenarios": [{}]});
-        server.post("/v1/assets/tank-1/what-if", body).await.problem(422, "invalid");
+        assert_eq!(server.post("/v1/assets/tank-1/what-if", body).await.problem(422, slug), ["/horizon"]);
     }
     let many = vec![json!({}); 1_001];
     let answer = server.post("/v1/assets/tank-1/what-if", json!({"scenarios": many})).await;

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod assets;
+mod budget;
+mod chain;
+mod command;
+mod conditions;
 mod end;
 mod group_commit;
 mod hostile;
@@ -11,7 +15,9 @@ mod laws;
 mod lives;
 mod openapi;
 mod responses;
+mod risk;
 mod samples;
+mod scenarios;
 mod seek;
 mod server;
 mod stream;

@@ -1,7 +1,7 @@
 //! Which inputs the serving model ignores in the present state: a flat line is then no knowledge.
 //!
 //! One batch of probes, two for each control input; kept for the asset and the version until the
-//! state has moved on by more steps than a bank serves for.
+//! state moves on, so that the same question has the same answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::features::FRESH;
 use crate::features::responses::{Medians, Point, Responses, held, probes};
 use crate::forecast::{ForecastError, Forecasts, Future, Said, Situation};
 use crate::ids::{AssetId, ModelId};
@@ -53,11 +52,8 @@ impl Ignored {
     ) -> Result<Arc<Vec<Unresponsive>>, ForecastError> {
         let (asset, state, steps) = (situation.asset.id, situation.grid.end, future_steps(situation.horizon));
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned();
-        let reach = FRESH as f64 * situation.grid.step_s;
-        let near = |at: DateTime<Utc>| (state - at).num_milliseconds().abs() as f64 / 1e3 <= reach;
-        if let Some(known) =
-            known.filter(|known| known.model == said.version && known.steps == steps && near(known.state))
-        {
+        let same = |known: &Known| (known.model, known.state, known.steps) == (said.version, state, steps);
+        if let Some(known) = known.filter(same) {
             return Ok(known.found);
         }
         let found = Arc::new(probe(forecasts, situation).await?);
@@ -91,17 +87,12 @@ async fn probe(forecasts: &Forecasts, situation: &Situation) -> Result<Vec<Unres
     Ok(responses.ignored().into_iter().map(|(signal, outputs)| Unresponsive { signal, outputs }).collect())
 }
 
-/// Those of the ignored inputs that a future moves away from the baseline within `steps`.
+/// Those of the ignored inputs that a future moves away from the baseline.
 #[must_use]
-pub fn moved(
-    ignored: &[Unresponsive],
-    names: &[&str],
-    baseline: &Future,
-    future: &Future,
-    steps: usize,
-) -> Vec<Unresponsive> {
+pub fn moved(ignored: &[Unresponsive], situation: &Situation, baseline: &Future, future: &Future) -> Vec<Unresponsive> {
+    let steps = situation.horizon;
     let differs = |name: &str| {
-        let place = names.iter().position(|known| *known == name);
+        let place = situation.layout.inputs.iter().position(|input| situation.signal(*input).name == name);
         place.is_some_and(|place| future.rows[place][..steps] != baseline.rows[place][..steps])
     };
     ignored.iter().filter(|input| differs(&input.signal)).cloned().collect()

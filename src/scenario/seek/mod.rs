@@ -63,14 +63,15 @@ impl Seeks {
         let (began, budget) = (Instant::now(), ask.budget()?);
         let levels = checked_levels(ask.quantiles.as_deref())?;
         let _permit = self.room.try_acquire().map_err(|_| ForecastError::Engine(EngineError::Busy))?;
-        let situation = Arc::new(self.forecasts.situation(asset, ask.as_of, ask.horizon).await?);
+        let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
+        let (situation, judge) = support::judge_of(situation).await?;
+        let situation = Arc::new(situation);
         let work = budget.evaluations * situation.horizon * situation.layout.targets.len();
         if work > MAX_WORK {
             let most = MAX_WORK / (situation.horizon * situation.layout.targets.len());
             let detail = format!("with this horizon and these outputs at most {most} schedules are tried");
             return Err(ForecastError::Invalid(vec![("/evaluations".into(), detail)]));
         }
-        let judge = support::futures::judge(&situation).await?;
         if judge.is_none() && !ask.allow_outside_support {
             return Err(ForecastError::TooShort { have: situation.grid.len(), need: FEWEST_SEEN });
         }
@@ -175,10 +176,8 @@ impl Seeks {
             (baseline, schedules)
         });
         let (baseline, mut schedules) = judged.await.map_err(|_| ForecastError::Ending)?;
-        let free: Vec<&str> =
-            situation.layout.inputs.iter().map(|input| situation.signal(*input).name.as_str()).collect();
         for (schedule, future) in schedules.iter_mut().zip(&futures[1..]) {
-            schedule.unresponsive = moved(&ignored, &free, &problem.baseline, future, situation.horizon);
+            schedule.unresponsive = moved(&ignored, situation, &problem.baseline, future);
         }
         let mut order: Vec<usize> = (0..schedules.len()).collect();
         let rank = |at: &usize| {

@@ -7,13 +7,12 @@
 //! A score says where the answer is, not how good it is: that it ranks errors is measured
 //! (`evaluate/truth`), never assumed.
 
-pub mod futures;
 pub mod policy;
 
 use serde::{Deserialize, Serialize};
 
 use crate::features::{Place, Seen, SeenTrail};
-use crate::forecast::{Future, Situation, tidy};
+use crate::forecast::{ForecastError, Future, Situation, tidy};
 use crate::model::{MEDIAN, Quantiles};
 
 /// Usual distances to what was seen at which half of the score is left.
@@ -186,6 +185,16 @@ impl Judge {
         found.truncate(TOLD);
         found
     }
+}
+
+/// What was seen of an asset, found off the runtime's threads; `None` while there is too little
+/// history to compare with.
+pub async fn judge_of(situation: Situation) -> Result<(Situation, Option<Judge>), ForecastError> {
+    let found = tokio::task::spawn_blocking(move || {
+        let judge = Judge::new(&situation);
+        (situation, judge)
+    });
+    found.await.map_err(|_| ForecastError::Ending)
 }
 
 /// Whether a value lies beyond what was seen by more than rounding.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, Leaves, Outside, Support, is_beyond};
-use crate::forecast::Future;
+use crate::forecast::{ForecastError, Future};
 use crate::scenario::plan::{Clamped, Wrong};
 
 /// What to do with a scenario outside the data that the serving model was trained on.
@@ -21,13 +21,7 @@ pub enum OutOfSupport {
 
 /// Brings the inputs that differ from the baseline into what was seen, from the first step at which
 /// they differ on. Says what was changed within the first `steps`.
-pub fn bring_inside(
-    judge: &Judge,
-    names: &[&str],
-    baseline: &Future,
-    future: &mut Future,
-    steps: usize,
-) -> Vec<Clamped> {
+pub fn bring_inside(judge: &Judge, baseline: &Future, future: &mut Future, steps: usize) -> Vec<Clamped> {
     let mut clamped = Vec::new();
     for (input, (row, unmodified)) in future.rows.iter_mut().zip(&baseline.rows).enumerate() {
         let Some(first) = row.iter().zip(unmodified).position(|(value, baseline)| value != baseline) else { continue };
@@ -42,7 +36,7 @@ pub fn bring_inside(
             if is_beyond(asked, [used, used]) {
                 *value = used;
                 if step < steps {
-                    clamped.push(Clamped { signal: names[input].to_owned(), step, asked, used });
+                    clamped.push(Clamped { signal: seen.name.clone(), step, asked, used });
                 }
             }
             before = *value;
@@ -75,6 +69,23 @@ pub fn refusals(support: &Support, baseline: &Support, pointer: &str) -> Vec<Wro
         (format!("{pointer}/overrides"), detail)
     };
     support.outside.iter().filter(known).map(words).collect()
+}
+
+/// Refuses scenarios that leave what was seen, where the request wants that. The first support is
+/// that of the baseline.
+pub fn check(policy: OutOfSupport, supports: &[Option<Support>]) -> Result<(), ForecastError> {
+    if policy != OutOfSupport::Refuse {
+        return Ok(());
+    }
+    let Some((baseline, scenarios)) = supports.split_first() else { return Ok(()) };
+    let Some(baseline) = baseline else {
+        let detail = "there is too little history to tell what the model has seen";
+        return Err(ForecastError::Invalid(vec![("/out_of_support".into(), detail.into())]));
+    };
+    let known = scenarios.iter().enumerate().filter_map(|(index, support)| Some((index, support.as_ref()?)));
+    let wrong: Vec<Wrong> =
+        known.flat_map(|(index, support)| refusals(support, baseline, &format!("/scenarios/{index}"))).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(ForecastError::Invalid(wrong)) }
 }
 
 #[cfg(test)]
@@ -113,7 +124,7 @@ mod tests {
     #[test]
     fn inputs_are_brought_into_the_range_and_the_rates_seen() {
         let (baseline, mut wished) = (future(&[5.0; 8]), future(&[5.0, 5.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0]));
-        let clamped = bring_inside(&judge(), &["pump"], &baseline, &mut wished, 4);
+        let clamped = bring_inside(&judge(), &baseline, &mut wished, 4);
         assert_eq!(wished.rows[0], [5.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.0, 9.0]);
         let told: Vec<(usize, f64, f64)> = clamped.iter().map(|one| (one.step, one.asked, one.used)).collect();
         assert_eq!(told, [(2, 12.0, 6.0), (3, 12.0, 7.0)], "within the horizon");
@@ -123,11 +134,11 @@ mod tests {
     fn the_baseline_and_what_was_seen_are_left_alone() {
         let far = future(&[50.0; 8]);
         let mut same = far.clone();
-        assert_eq!(bring_inside(&judge(), &["pump"], &far, &mut same, 8), []);
+        assert_eq!(bring_inside(&judge(), &far, &mut same, 8), []);
         assert_eq!(same, far);
         let mut inside = future(&[5.3, 6.1, 7.0, 8.0, 8.5, 8.5, 8.5, 8.5]);
         let wished = inside.clone();
-        assert_eq!(bring_inside(&judge(), &["pump"], &future(&[5.0; 8]), &mut inside, 8), []);
+        assert_eq!(bring_inside(&judge(), &future(&[5.0; 8]), &mut inside, 8), []);
         assert_eq!(inside, wished);
     }
 

@@ -1,0 +1,249 @@
+//! A what-if that goes on in the assets that an asset feeds, and in those that they feed.
+//!
+//! One after the other, those first that feed the others: the baseline of a fed asset takes the
+//! median of its feeder's baseline, each scenario that of the feeder's scenario. Where the steps are
+//! of different length the newest value holds. Deliberately absent: sample path for sample path, which
+//! would be a future of its own for each of hundreds of paths; the bands of a fed asset are those of
+//! its own uncertainty, given the median of what feeds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::ask::{Checked, Scenario, WhatIf, fits};
+use super::outcome::Outcome;
+use super::settle::{Planned, Settled, answer_in_order};
+use super::{Answered, Scenarios};
+use crate::asset::Edge;
+use crate::forecast::{ForecastError, Future, InputSource, MAX_HORIZON, Situation};
+use crate::model::{MEDIAN, Quantiles};
+
+/// Assets in one chain at most, the first included.
+pub const MAX_CHAIN: usize = 16;
+/// Relationships in one chain at most.
+const MAX_EDGES: usize = 256;
+
+/// What feeds an input of an asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FedBy {
+    /// Key of the asset that feeds.
+    pub asset: String,
+    /// Its output.
+    pub from_signal: String,
+    /// The input that it becomes.
+    pub to_signal: String,
+}
+
+/// The medians of an answered asset: what it gives to those it feeds.
+#[derive(Debug)]
+pub(super) struct Medians {
+    end: DateTime<Utc>,
+    step_s: f64,
+    /// By output: the value at the state, and for each future the median of each step.
+    outputs: BTreeMap<String, (f64, Vec<Vec<f64>>)>,
+}
+
+impl Medians {
+    /// Of all futures of a situation.
+    pub(super) fn of(situation: &Situation, answers: &[Vec<Quantiles>]) -> Self {
+        let output = |(place, target): (usize, &usize)| {
+            let present = situation.grid.values[*target].last().copied().unwrap_or(0.0);
+            let median = |answer: &Vec<Quantiles>| -> Vec<f64> {
+                answer[place][..situation.horizon].iter().map(|row| row[MEDIAN]).collect()
+            };
+            (situation.signal(*target).name.clone(), (present, answers.iter().map(median).collect()))
+        };
+        Self {
+            end: situation.grid.end,
+            step_s: situation.grid.step_s,
+            outputs: situation.layout.targets.iter().enumerate().map(output).collect(),
+        }
+    }
+
+    /// An output of a future at other instants: the value at the newest step that is not later. Before
+    /// the first one, the value at the state.
+    fn at(&self, signal: &str, future: usize, instants: &[DateTime<Utc>]) -> Option<Vec<f64>> {
+        let (present, futures) = self.outputs.get(signal)?;
+        let row = futures.get(future)?;
+        let value = |instant: &DateTime<Utc>| {
+            let after_s = (*instant - self.end).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6;
+            // A rounded microsecond is not a step.
+            let steps = (after_s / self.step_s + 1e-6).floor();
+            if steps < 1.0 { *present } else { row[(steps as usize).min(row.len()) - 1] }
+        };
+        Some(instants.iter().map(value).collect())
+    }
+}
+
+impl Scenarios {
+    /// Goes on with a what-if in all assets downstream of the answered one.
+    pub(super) async fn go_on(
+        &self,
+        ask: &WhatIf,
+        checked: &Checked,
+        first: &Answered,
+    ) -> Result<Vec<Outcome>, ForecastError> {
+        let edges = self.forecasts.assets().downstream(first.situation.asset.id, MAX_EDGES + 1).await?;
+        let order = in_order(&first.situation.asset.key, &edges)?;
+        let span_s = first.situation.horizon as f64 * first.situation.grid.step_s;
+        let mut values = first.situation.horizon * first.situation.layout.targets.len();
+        // Overrides, constraints and KPIs are about the asset that was asked about.
+        let scenarios: Vec<Scenario> = ask
+            .scenarios
+            .iter()
+            .enumerate()
+            .map(|(index, scenario)| Scenario { name: Some(scenario.called(index)), overrides: Vec::new() })
+            .collect();
+        let ask = WhatIf { scenarios, constraints: Vec::new(), kpis: Vec::new(), rank_by: None, ..ask.clone() };
+        let mut given: BTreeMap<String, Medians> = BTreeMap::new();
+        let mut outcomes = Vec::with_capacity(order.len());
+        for key in order {
+            let feeds: Vec<&Edge> = edges.iter().filter(|edge| edge.target == key).collect();
+            let situation = self.fed_situation(&key, ask.as_of, span_s).await.map_err(|error| at_asset(&key, error))?;
+            values += situation.horizon * situation.layout.targets.len();
+            fits(values, 1, ask.scenarios.len(), checked.levels.len())?;
+            if let Some(shown) = checked.shown {
+                shown.fits(values, 1, ask.scenarios.len() + 1)?;
+            }
+            let of = |source: &str| {
+                if source == first.situation.asset.key { Some(&first.medians) } else { given.get(source) }
+            };
+            let futures =
+                futures(&situation, &feeds, of, ask.scenarios.len() + 1).map_err(|error| at_asset(&key, error))?;
+            let said = answer_in_order(&self.forecasts, &situation, &futures).await?;
+            let planned = futures[1..].iter().map(|_| Planned::default()).collect();
+            let settled = Settled { futures, said, planned };
+            let answered = self.compose(situation, &ask, checked, None, settled).await?;
+            let fed_by = feeds.iter().map(|edge| FedBy {
+                asset: edge.source.clone(),
+                from_signal: edge.from_signal.clone(),
+                to_signal: edge.to_signal.clone(),
+            });
+            outcomes.push(Outcome { fed_by: fed_by.collect(), ..answered.outcome });
+            given.insert(key, answered.medians);
+        }
+        Ok(outcomes)
+    }
+
+    /// Looks at a fed asset over as long a time as its feeder is, as far as can be predicted.
+    async fn fed_situation(
+        &self,
+        key: &str,
+        as_of: Option<DateTime<Utc>>,
+        span_s: f64,
+    ) -> Result<Situation, ForecastError> {
+        let steps = |step_s: f64| ((span_s / step_s - 1e-6).ceil().max(1.0) as usize).min(MAX_HORIZON);
+        let nominal_s = self.forecasts.assets().find(key).await?.asset_type.interval_s();
+        let mut situation = self.forecasts.situation(key, as_of, Some(steps(nominal_s))).await?;
+        // The asset may keep to a multiple of its nominal interval.
+        situation.horizon = situation.horizon.min(steps(situation.grid.step_s));
+        Ok(situation)
+    }
+}
+
+/// The baseline and the scenarios of a fed asset.
+fn futures<'a>(
+    situation: &Situation,
+    feeds: &[&Edge],
+    of: impl Fn(&str) -> Option<&'a Medians>,
+    count: usize,
+) -> Result<Vec<Future>, ForecastError> {
+    let own = situation.baseline(&BTreeMap::new())?;
+    let instants = situation.timestamps();
+    (0..count)
+        .map(|future| {
+            let mut fed = own.clone();
+            for edge in feeds {
+                let missing = |detail: String| ForecastError::Invalid(vec![("/downstream".to_owned(), detail)]);
+                let row =
+                    situation.layout.inputs.iter().position(|input| situation.signal(*input).name == edge.to_signal);
+                let row = row.ok_or_else(|| {
+                    missing(format!("{} was never measured, so nothing is known of what it does", edge.to_signal))
+                })?;
+                let values = of(&edge.source).and_then(|medians| medians.at(&edge.from_signal, future, &instants));
+                let values = values.ok_or_else(|| {
+                    missing(format!(
+                        "{} of {} was never measured, so it is not predicted",
+                        edge.from_signal, edge.source
+                    ))
+                })?;
+                let last = values.last().copied().unwrap_or_default();
+                let whole = fed.rows[row].len();
+                fed.rows[row] = values.into_iter().chain(std::iter::repeat(last)).take(whole).collect();
+                fed.sources[row] = InputSource::Fed;
+            }
+            Ok(fed)
+        })
+        .collect()
+}
+
+/// The assets downstream of the first in an order in which each stands after all that feed it.
+fn in_order(first: &str, edges: &[Edge]) -> Result<Vec<String>, ForecastError> {
+    let too_many = |what: &str, max: usize| ForecastError::Beyond {
+        pointer: "/downstream".to_owned(),
+        detail: format!("{first} feeds too many {what}; at most {max} are answered at once"),
+        max,
+    };
+    if edges.len() > MAX_EDGES {
+        return Err(too_many("signals", MAX_EDGES));
+    }
+    let mut left: BTreeSet<&str> = edges.iter().map(|edge| edge.target.as_str()).collect();
+    if left.len() >= MAX_CHAIN {
+        return Err(too_many("assets", MAX_CHAIN));
+    }
+    let mut order = Vec::with_capacity(left.len());
+    // There are no circles: relationships that would close one are refused.
+    while let Some(next) = left
+        .iter()
+        .copied()
+        .find(|key| edges.iter().all(|edge| edge.target != *key || !left.contains(edge.source.as_str())))
+    {
+        left.remove(next);
+        order.push(next.to_owned());
+    }
+    Ok(order)
+}
+
+/// Says of which asset something is wrong.
+fn at_asset(key: &str, error: ForecastError) -> ForecastError {
+    match error {
+        ForecastError::NoReadings | ForecastError::NoOutputs => {
+            ForecastError::Invalid(vec![("/downstream".to_owned(), format!("{key}: {error}"))])
+        }
+        ForecastError::Invalid(wrong) => ForecastError::Invalid(
+            wrong.into_iter().map(|(_, detail)| ("/downstream".to_owned(), format!("{key}: {detail}"))).collect(),
+        ),
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(source: &str, target: &str) -> Edge {
+        let signal = |name: &str| name.to_owned();
+        Edge { source: signal(source), target: signal(target), from_signal: signal("out"), to_signal: signal("in") }
+    }
+
+    #[test]
+    fn who_feeds_stands_before_who_is_fed() {
+        let edges = [edge("a", "d"), edge("a", "c"), edge("c", "b"), edge("b", "d")];
+        assert_eq!(in_order("a", &edges).unwrap(), ["c", "b", "d"]);
+        assert!(in_order("a", &[]).unwrap().is_empty());
+        let many: Vec<Edge> = (0..MAX_CHAIN).map(|place| edge("a", &format!("b{place}"))).collect();
+        assert!(matches!(in_order("a", &many), Err(ForecastError::Beyond { max: MAX_CHAIN, .. })));
+        in_order("a", &many[1..]).unwrap();
+    }
+
+    #[test]
+    fn other_steps_see_the_newest_value() {
+        let at = |tenths: i64| DateTime::from_timestamp_millis(1_790_000_000_000 + tenths * 100).unwrap();
+        let outputs = BTreeMap::from([("out".to_owned(), (9.0, vec![vec![1.0, 2.0, 3.0]]))]);
+        let medians = Medians { end: at(0), step_s: 1.0, outputs };
+        let instants = [-5, 0, 5, 10, 15, 20, 29, 30, 40].map(at);
+        assert_eq!(medians.at("out", 0, &instants).unwrap(), [9.0, 9.0, 9.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
+        assert!(medians.at("out", 1, &instants).is_none() && medians.at("other", 0, &instants).is_none());
+    }
+}

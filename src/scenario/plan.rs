@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::when::{Masks, When, none_in_force};
+use super::when::{Mask, When, none_in_force};
 use crate::asset::{Role, Signal};
 use crate::forecast::{Future, InputSource, Situation};
 
@@ -136,7 +136,7 @@ pub(super) fn apply_where(
     situation: &Situation,
     baseline: &Future,
     overrides: &[Override],
-    masks: &Masks,
+    masks: &[Mask],
     limits: Limits,
     pointer: &str,
 ) -> Result<(Future, Vec<Clamped>), Vec<Wrong>> {

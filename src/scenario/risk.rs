@@ -15,7 +15,7 @@ use crate::forecast::{Future, Lots, Situation, level_key, tidy};
 use crate::model::Quantiles;
 
 /// Sample paths that risk is computed from when the request does not say.
-pub const USUAL_SAMPLES: usize = 400;
+pub(super) const USUAL_SAMPLES: usize = 400;
 /// The fewest, where there are many scenarios.
 const FEWEST_SAMPLES: usize = 100;
 /// Values of all paths together from which on fewer samples are drawn, if nobody said how many.

@@ -62,7 +62,7 @@ pub(super) async fn settle(
             if conditional && ask.limits == Limits::Refuse {
                 plan_all(situation, baseline, ask, &masks, Limits::Refuse, judge)?;
             }
-            let in_force = masks.iter().map(when::in_force);
+            let in_force = masks.iter().map(|masks| when::in_force(masks));
             let planned = clamped.into_iter().zip(in_force).map(|(clamped, in_force)| Planned { clamped, in_force });
             return Ok(Settled { futures, said, planned: planned.collect() });
         }

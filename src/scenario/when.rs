@@ -30,7 +30,9 @@ pub struct When {
 
 /// Steps at which conditional overrides of one scenario are in force: for each override a truth per
 /// step of the horizon, none for one without a condition.
-pub(super) type Masks = Vec<Option<Vec<bool>>>;
+pub(super) type Masks = Vec<Mask>;
+/// Of one override.
+pub(super) type Mask = Option<Vec<bool>>;
 
 /// Steps at which a conditional override was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -124,8 +126,8 @@ pub(super) fn masks(situation: &Situation, overrides: &[Override], future: &Futu
 }
 
 /// The first override and step at which two masks differ.
-pub(super) fn first_difference(one: &Masks, other: &Masks) -> Option<(usize, usize)> {
-    let step = |pair: (&Option<Vec<bool>>, &Option<Vec<bool>>)| {
+pub(super) fn first_difference(one: &[Mask], other: &[Mask]) -> Option<(usize, usize)> {
+    let step = |pair: (&Mask, &Mask)| {
         let (one, other) = (pair.0.as_ref()?, pair.1.as_ref()?);
         one.iter().zip(other).position(|(one, other)| one != other)
     };
@@ -134,7 +136,7 @@ pub(super) fn first_difference(one: &Masks, other: &Masks) -> Option<(usize, usi
 }
 
 /// The masks as spans.
-pub(super) fn in_force(masks: &Masks) -> Vec<InForce> {
+pub(super) fn in_force(masks: &[Mask]) -> Vec<InForce> {
     let mut spans: Vec<InForce> = Vec::new();
     for (index, mask) in masks.iter().enumerate() {
         for step in (0..mask.as_ref().map_or(0, Vec::len)).filter(|step| mask.as_ref().is_some_and(|mask| mask[*step]))

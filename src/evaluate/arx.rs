@@ -66,6 +66,11 @@ impl Arx {
         Some(Self { series, groups })
     }
 
+    /// What it looks at.
+    pub(super) fn series_mut(&mut self) -> &mut Series {
+        &mut self.series
+    }
+
     /// The same orders on more steps.
     pub(super) fn refit(&mut self, steps: &Range<usize>) {
         for group in &mut self.groups {

@@ -27,6 +27,7 @@ mod tally;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod truth;
 mod what_if;
 
 use std::path::{Path, PathBuf};

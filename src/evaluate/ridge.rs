@@ -76,6 +76,11 @@ impl Ridge {
         Some(Self { series, groups })
     }
 
+    /// What it looks at.
+    pub(super) fn series_mut(&mut self) -> &mut Series {
+        &mut self.series
+    }
+
     /// The same shapes on more steps.
     pub(super) fn refit(&mut self, steps: &Range<usize>) {
         for group in &mut self.groups {

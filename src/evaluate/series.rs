@@ -13,6 +13,8 @@ pub(super) struct Series {
     starts: Vec<usize>,
     /// Mean and deviation of each target.
     units: Vec<(f64, f64)>,
+    /// The same of each input.
+    input_units: Vec<(f64, f64)>,
     /// Whether one target may explain another.
     joint: bool,
 }
@@ -44,8 +46,8 @@ impl Series {
             (row, (mean, deviation))
         };
         let (targets, units) = targets.into_iter().map(normal).unzip();
-        let inputs = inputs.into_iter().map(|row| normal(row).0).collect();
-        Self { targets, inputs, starts, units, joint }
+        let (inputs, input_units) = inputs.into_iter().map(normal).unzip();
+        Self { targets, inputs, starts, units, input_units, joint }
     }
 
     /// Groups of targets that are modelled together: all of them, or each alone.
@@ -60,6 +62,16 @@ impl Series {
     /// First step of the segment that a step belongs to.
     pub(super) fn start_of(&self, step: usize) -> usize {
         self.starts.iter().rev().find(|start| **start <= step).copied().unwrap_or(0)
+    }
+
+    /// Supposes other inputs from an origin on, a row each in its own unit.
+    pub(super) fn suppose(&mut self, origin: usize, inputs: &[Vec<f64>]) {
+        for ((row, supposed), (mean, deviation)) in self.inputs.iter_mut().zip(inputs).zip(&self.input_units) {
+            row.resize(row.len().max(origin + supposed.len()), 0.0);
+            for (cell, value) in row[origin..].iter_mut().zip(supposed) {
+                *cell = (value - mean) / deviation;
+            }
+        }
     }
 
     /// A target in its own unit.

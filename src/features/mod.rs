@@ -7,6 +7,8 @@
 mod examples;
 mod fit;
 mod grid;
+pub mod responses;
+mod seen;
 #[cfg(test)]
 mod laws;
 mod setup;
@@ -15,4 +17,5 @@ mod template;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
+pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};
 pub use setup::{Banks, Known, Lessons, Setup, Setups, study};

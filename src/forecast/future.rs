@@ -1,7 +1,11 @@
 //! Futures of the inputs, and what their answers share.
 
-use super::answer::InputSource;
+use std::collections::BTreeMap;
+
+use super::answer::{InputFuture, InputSource, tidy, timestamps};
+use super::{ForecastError, Situation};
 use crate::model::Quantiles;
+use crate::model::window::future_steps;
 
 /// A future of the inputs: a row for each input of the layout, in its unit, and where it is from.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,76 @@ impl Future {
     fn alike(&self, other: &Self) -> usize {
         let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
         self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
+    }
+}
+
+impl Situation {
+    /// The unmodified future: what was given, else what is desired, else the last value.
+    pub fn baseline(&self, given: &BTreeMap<String, Vec<f64>>) -> Result<Future, ForecastError> {
+        let steps = future_steps(self.horizon);
+        let mut wrong: Vec<(String, String)> = Vec::new();
+        for (name, values) in given {
+            let pointer = format!("/inputs/{name}");
+            match self.asset.asset_type.signal(name) {
+                None => wrong.push((pointer, format!("the asset has no signal {name}"))),
+                Some((index, signal)) if !self.layout.inputs.contains(&index) => {
+                    let role = signal.role.name();
+                    wrong.push((
+                        pointer,
+                        format!("{name} has the role {role}; only inputs that were measured can be given"),
+                    ));
+                }
+                Some(_) if values.len() < self.horizon => {
+                    wrong.push((pointer, format!("{} values for a horizon of {} steps", values.len(), self.horizon)));
+                }
+                Some(_) => {
+                    if let Some(step) = values.iter().position(|value| !value.is_finite()) {
+                        wrong.push((format!("{pointer}/{step}"), "not a finite number".into()));
+                    }
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(ForecastError::Invalid(wrong));
+        }
+        let instants = timestamps(self.grid.end, self.grid.step_s, steps);
+        let (rows, sources) = self
+            .layout
+            .inputs
+            .iter()
+            .map(|input| {
+                let name = &self.signal(*input).name;
+                let last = self.grid.values[*input].last().copied().unwrap_or(0.0);
+                if let Some(values) = given.get(name) {
+                    let end = values.last().copied().unwrap_or(last);
+                    return (
+                        values.iter().copied().chain(std::iter::repeat(end)).take(steps).collect(),
+                        InputSource::Given,
+                    );
+                }
+                match self.twin.desired.get(name).filter(|_| !self.is_past()) {
+                    Some(desired) => {
+                        (instants.iter().map(|at| desired.at(*at).unwrap_or(last)).collect(), InputSource::Desired)
+                    }
+                    None => (vec![last; steps], InputSource::Hold),
+                }
+            })
+            .unzip();
+        Ok(Future { rows, sources })
+    }
+
+    /// A future as it is shown.
+    #[must_use]
+    pub fn inputs(&self, future: &Future) -> BTreeMap<String, InputFuture> {
+        self.layout
+            .inputs
+            .iter()
+            .zip(future.rows.iter().zip(&future.sources))
+            .map(|(input, (row, source))| {
+                let values = row[..self.horizon].iter().map(|value| tidy(*value)).collect();
+                (self.signal(*input).name.clone(), InputFuture { source: *source, values })
+            })
+            .collect()
     }
 }
 

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod naive;
 mod online;
 mod paths;
+mod probe;
 pub mod refresher;
 mod routes;
 mod sampling;
@@ -92,6 +93,17 @@ pub enum ForecastError {
     /// The asset's type has no output, or none was ever measured.
     #[error("the asset has no measured signal with the role output")]
     NoOutputs,
+    /// There are readings, but fewer than the question needs.
+    #[error("there are {have} steps of history and {need} are needed")]
+    TooShort {
+        /// Steps of history.
+        have: usize,
+        /// Steps that are needed.
+        need: usize,
+    },
+    /// The version that was asked for cannot answer.
+    #[error("the version's weights are damaged, or belong to another base model")]
+    Unusable,
     /// Something in the request cannot be carried out: pointer and reason.
     #[error("the request is not valid")]
     Invalid(Vec<(String, String)>),

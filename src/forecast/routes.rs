@@ -37,10 +37,10 @@ impl From<ForecastError> for Problem {
             ForecastError::Asset(error) => error.into(),
             ForecastError::Reading(error) => error.into(),
             ForecastError::Database(error) => error.into(),
-            ForecastError::NoReadings | ForecastError::NoOutputs => {
+            ForecastError::NoReadings | ForecastError::NoOutputs | ForecastError::TooShort { .. } => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())
             }
-            ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
+            ForecastError::Unusable | ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Invalid(wrong) => wrong.into_iter().fold(
                 Self::new(problem::INVALID, "the request was understood but cannot be carried out"),
                 |problem, (pointer, detail)| problem.at(pointer, detail),

@@ -11,7 +11,7 @@ use super::calibration::Calibration;
 use super::online::Online;
 use super::store::bands_of;
 use crate::clock::Clock;
-use crate::features::Setups;
+use crate::features::{Seen, Setups};
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
@@ -74,6 +74,8 @@ pub(super) struct Version {
     pub(super) skill: Option<Skill>,
     /// How the banks of its targets are built.
     pub(super) setups: Setups,
+    /// The data that it was trained on, in brief; `None` for a version born before this was kept.
+    pub(super) seen: Option<Arc<Seen>>,
     /// Why nothing was learned, when its head is the base model's own.
     pub(super) note: Option<String>,
 }
@@ -110,6 +112,7 @@ impl Versions {
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
             skill: skill(&model.scores, "candidate"),
             setups: Setups::attached_to(&model.weights),
+            seen: Seen::attached_to(&model.weights).map(Arc::new),
             note: model.note,
         });
         let mut kept = self.lock();

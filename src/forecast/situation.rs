@@ -1,11 +1,10 @@
 //! Everything that an answer starts from, and the answer itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::answer::{Answerer, InputFuture, InputSource, Source, StateOf, tidy, timestamps};
+use super::answer::{Answerer, Source, StateOf, timestamps};
 use super::copula::Errors;
 use super::future::{Future, share_beginnings};
 use super::online::Online;
@@ -13,7 +12,7 @@ use super::serving::{ServedSkill, Skill, Version};
 use super::{ForecastError, Forecasts, MAX_HORIZON, store};
 use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
-use crate::features::{FEWEST, Fit, Grid, Layout};
+use crate::features::{FEWEST, Fit, Grid, Layout, Seen};
 use crate::ids::ModelId;
 use crate::model::window::{Window, future_steps};
 use crate::model::{EngineError, Quantiles};
@@ -21,7 +20,7 @@ use crate::reading::Recent;
 use crate::twin::Twin;
 
 /// Frames that are looked back on; the bank sees as many.
-const FRAMES: usize = 2_048;
+pub(super) const FRAMES: usize = 2_048;
 
 /// An asset as it stands, ready to be asked about any future of its inputs.
 #[derive(Debug)]
@@ -86,6 +85,17 @@ impl Situation {
         self.past
     }
 
+    /// The data that the serving version was trained on, in brief; the recent past where the version
+    /// does not say, and for the base model. Computing the latter takes milliseconds: call it off the
+    /// runtime's threads. `None` when there is too little history.
+    #[must_use]
+    pub fn seen(&self) -> Option<Arc<Seen>> {
+        let asset_type = &self.asset.asset_type;
+        let known = self.version.as_ref().and_then(|version| version.seen.clone());
+        let fits = known.filter(|seen| seen.is_of(asset_type, &self.layout));
+        fits.or_else(|| Seen::of(asset_type, &self.grid, &self.layout).map(Arc::new))
+    }
+
     /// Instant and age of the state.
     #[must_use]
     pub fn state(&self, clock: &Clock) -> StateOf {
@@ -97,74 +107,6 @@ impl Situation {
     #[must_use]
     pub fn timestamps(&self) -> Vec<DateTime<Utc>> {
         timestamps(self.grid.end, self.grid.step_s, self.horizon)
-    }
-
-    /// The unmodified future: what was given, else what is desired, else the last value.
-    pub fn baseline(&self, given: &BTreeMap<String, Vec<f64>>) -> Result<Future, ForecastError> {
-        let steps = future_steps(self.horizon);
-        let mut wrong: Vec<(String, String)> = Vec::new();
-        for (name, values) in given {
-            let pointer = format!("/inputs/{name}");
-            match self.asset.asset_type.signal(name) {
-                None => wrong.push((pointer, format!("the asset has no signal {name}"))),
-                Some((index, signal)) if !self.layout.inputs.contains(&index) => {
-                    let role = signal.role.name();
-                    wrong.push((
-                        pointer,
-                        format!("{name} has the role {role}; only inputs that were measured can be given"),
-                    ));
-                }
-                Some(_) if values.len() < self.horizon => {
-                    wrong.push((pointer, format!("{} values for a horizon of {} steps", values.len(), self.horizon)));
-                }
-                Some(_) => {
-                    if let Some(step) = values.iter().position(|value| !value.is_finite()) {
-                        wrong.push((format!("{pointer}/{step}"), "not a finite number".into()));
-                    }
-                }
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(ForecastError::Invalid(wrong));
-        }
-        let instants = timestamps(self.grid.end, self.grid.step_s, steps);
-        let (rows, sources) = self
-            .layout
-            .inputs
-            .iter()
-            .map(|input| {
-                let name = &self.signal(*input).name;
-                let last = self.grid.values[*input].last().copied().unwrap_or(0.0);
-                if let Some(values) = given.get(name) {
-                    let end = values.last().copied().unwrap_or(last);
-                    return (
-                        values.iter().copied().chain(std::iter::repeat(end)).take(steps).collect(),
-                        InputSource::Given,
-                    );
-                }
-                match self.twin.desired.get(name).filter(|_| !self.past) {
-                    Some(desired) => {
-                        (instants.iter().map(|at| desired.at(*at).unwrap_or(last)).collect(), InputSource::Desired)
-                    }
-                    None => (vec![last; steps], InputSource::Hold),
-                }
-            })
-            .unzip();
-        Ok(Future { rows, sources })
-    }
-
-    /// A future as it is shown.
-    #[must_use]
-    pub fn inputs(&self, future: &Future) -> BTreeMap<String, InputFuture> {
-        self.layout
-            .inputs
-            .iter()
-            .zip(future.rows.iter().zip(&future.sources))
-            .map(|(input, (row, source))| {
-                let values = row[..self.horizon].iter().map(|value| tidy(*value)).collect();
-                (self.signal(*input).name.clone(), InputFuture { source: *source, values })
-            })
-            .collect()
     }
 
     /// From the network's order (targets, futures within) and units to ours.

@@ -12,6 +12,7 @@ use super::constraint::{Constraint, MAX_CONSTRAINTS};
 use super::kpi::{Kpi, MAX_KPIS};
 use super::plan::{Limits, Override, Wrong};
 use super::risk::{RankBy, USUAL_SAMPLES};
+use super::support::policy::OutOfSupport;
 use crate::forecast::{ForecastError, Sampling, checked_levels};
 
 /// Scenarios in one request at most.
@@ -66,6 +67,9 @@ pub struct WhatIf {
     /// What to do with values that the asset cannot take.
     #[serde(default)]
     pub limits: Limits,
+    /// What to do with scenarios outside the data that the serving model was trained on.
+    #[serde(default)]
+    pub out_of_support: OutOfSupport,
     /// Whether to go on in the assets that this one feeds (relationships of type `feeds`), and in
     /// those that they feed: they take its median. Overrides, constraints and KPIs are about this
     /// asset.

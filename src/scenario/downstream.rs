@@ -7,13 +7,16 @@
 //! its own uncertainty, given the median of what feeds it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::ask::{Checked, Scenario, WhatIf, fits};
-use super::outcome::Outcome;
+use super::outcome::{Known, Outcome};
 use super::settle::{Planned, Settled, answer_in_order};
+use super::support::judge_of;
+use super::support::policy::OutOfSupport;
 use super::{Answered, Scenarios};
 use crate::asset::Edge;
 use crate::forecast::{ForecastError, Future, InputSource, MAX_HORIZON, Situation};
@@ -95,7 +98,15 @@ impl Scenarios {
             .enumerate()
             .map(|(index, scenario)| Scenario { name: Some(scenario.called(index)), overrides: Vec::new() })
             .collect();
-        let ask = WhatIf { scenarios, constraints: Vec::new(), kpis: Vec::new(), rank_by: None, ..ask.clone() };
+        let ask = WhatIf {
+            scenarios,
+            constraints: Vec::new(),
+            kpis: Vec::new(),
+            rank_by: None,
+            // What follows downstream is shown with its support; nobody asked for it in particular.
+            out_of_support: OutOfSupport::Warn,
+            ..ask.clone()
+        };
         let mut given: BTreeMap<String, Medians> = BTreeMap::new();
         let mut outcomes = Vec::with_capacity(order.len());
         for key in order {
@@ -114,7 +125,9 @@ impl Scenarios {
             let said = answer_in_order(&self.forecasts, &situation, &futures).await?;
             let planned = futures[1..].iter().map(|_| Planned::default()).collect();
             let settled = Settled { futures, said, planned };
-            let answered = self.compose(situation, &ask, checked, None, settled).await?;
+            let (situation, judge) = judge_of(situation).await?;
+            let known = Known { risk: None, judge, ignored: Arc::default() };
+            let answered = self.compose(situation, &ask, checked, known, settled).await?;
             let fed_by = feeds.iter().map(|edge| FedBy {
                 asset: edge.source.clone(),
                 from_signal: edge.from_signal.clone(),

@@ -6,6 +6,7 @@
 
 pub mod applied;
 mod ask;
+pub mod audit;
 pub mod command;
 pub mod constraint;
 mod downstream;
@@ -17,17 +18,21 @@ pub mod retro;
 mod risk;
 mod routes;
 pub mod saved;
+pub mod seek;
 mod settle;
+pub mod support;
 mod when;
 
 use sqlx::PgPool;
 
 use self::ask::Checked;
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
+use self::audit::ignored::Ignored;
 pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
 use self::downstream::Medians;
 pub use self::downstream::{FedBy, MAX_CHAIN};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};
+use self::outcome::Known;
 pub use self::outcome::{Baseline, Outcome, ScenarioOutcome};
 use self::risk::Risk;
 pub use self::risk::{Goal, KpiOutcome, KpiSummary, RankBy};
@@ -49,13 +54,14 @@ struct Answered {
 pub struct Scenarios {
     db: PgPool,
     forecasts: Forecasts,
+    ignored: Ignored,
 }
 
 impl Scenarios {
     /// Puts the room together.
     #[must_use]
     pub fn new(db: PgPool, forecasts: Forecasts) -> Self {
-        Self { db, forecasts }
+        Self { db, forecasts, ignored: Ignored::default() }
     }
 
     /// Answers a what-if.
@@ -83,8 +89,11 @@ impl Scenarios {
         }
         let risk = Risk::prepare(&situation, ask).map_err(ForecastError::Invalid)?;
         let baseline = situation.baseline(&ask.inputs)?;
-        let settled = settle::settle(&self.forecasts, &situation, &baseline, ask).await?;
-        self.compose(situation, ask, checked, risk, settled).await
+        let (situation, judge) = support::judge_of(situation).await?;
+        let settled = settle::settle(&self.forecasts, &situation, &baseline, ask, judge.as_ref()).await?;
+        let ignored = self.ignored.of(&self.forecasts, &situation, &settled.said).await?;
+        let known = Known { risk, judge, ignored };
+        self.compose(situation, ask, checked, known, settled).await
     }
 
     /// Puts an answer together. Hundreds of paths of each future: not on a thread that others wait for.
@@ -93,12 +102,12 @@ impl Scenarios {
         situation: Situation,
         ask: &WhatIf,
         checked: &Checked,
-        risk: Option<Risk>,
+        known: Known,
         settled: Settled,
     ) -> Result<Answered, ForecastError> {
         let (ask, checked, clock) = (ask.clone(), checked.clone(), self.forecasts.clock().clone());
         let composed = tokio::task::spawn_blocking(move || {
-            let outcome = outcome::compose(&situation, &ask, &checked, risk.as_ref(), &settled, &clock)?;
+            let outcome = outcome::compose(&situation, &ask, &checked, &known, &settled, &clock)?;
             let medians = Medians::of(&situation, &settled.said.answers);
             Ok(Answered { outcome, situation, medians })
         });

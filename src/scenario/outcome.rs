@@ -1,16 +1,20 @@
 //! What is answered: the shapes of an outcome, and numbers made from the answers to two futures.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::ask::{Checked, WhatIf};
+use super::audit::ignored::{Unresponsive, moved};
 use super::constraint::ConstraintOutcome;
 use super::downstream::FedBy;
 use super::plan::Clamped;
 use super::risk::{Found, KpiOutcome, Risk};
 use super::settle::Settled;
+use super::support::policy::check;
+use super::support::{Judge, Support};
 use super::when::InForce;
 use crate::clock::Clock;
 use crate::forecast::{
@@ -68,6 +72,9 @@ pub struct Baseline {
     /// The KPIs by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kpis: BTreeMap<String, KpiOutcome>,
+    /// How far it lies inside the data that the serving model was trained on; null while there is too
+    /// little history to compare with.
+    pub support: Option<Support>,
 }
 
 /// A hypothesis and its consequences.
@@ -85,9 +92,15 @@ pub struct ScenarioOutcome {
     /// the same luck as that row of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
-    /// Where overrides were brought within limits.
+    /// Where overrides were brought within limits, or into what the model has seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clamped: Vec<Clamped>,
+    /// Inputs that the scenario moves although the model ignores them: their flat line is no knowledge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unresponsive: Vec<Unresponsive>,
+    /// How far it lies inside the data that the serving model was trained on; null while there is too
+    /// little history to compare with.
+    pub support: Option<Support>,
     /// Where overrides with a condition were in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_force: Vec<InForce>,
@@ -102,16 +115,31 @@ pub struct ScenarioOutcome {
     pub rank: Option<usize>,
 }
 
+/// What is known beside the answers: what to compute of them, what was seen, and what is ignored.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) risk: Option<Risk>,
+    pub(super) judge: Option<Judge>,
+    pub(super) ignored: Arc<Vec<Unresponsive>>,
+}
+
 /// Puts together what is answered. Costs milliseconds of CPU where there are sample paths.
 pub(super) fn compose(
     situation: &Situation,
     ask: &WhatIf,
     checked: &Checked,
-    risk: Option<&Risk>,
+    known: &Known,
     settled: &Settled,
     clock: &Clock,
 ) -> Result<Outcome, ForecastError> {
     let Settled { futures, said, planned } = settled;
+    let risk = known.risk.as_ref();
+    let supports: Vec<Option<Support>> = futures
+        .iter()
+        .zip(&said.answers)
+        .map(|(future, answers)| known.judge.as_ref().map(|judge| judge.judge(future, answers, situation.horizon)))
+        .collect();
+    check(ask.out_of_support, &supports)?;
     let Checked { levels, shown } = checked;
     let risk_samples = risk.map(|risk| risk.samples(ask.samples, situation.horizon, futures.len()));
     let shown = shown.map(|shown| shown.lots(situation));
@@ -143,6 +171,8 @@ pub(super) fn compose(
             delta: delta(situation, unmodified, answers, levels),
             paths: paths(answers),
             clamped: planned.clamped.clone(),
+            unresponsive: moved(&known.ignored, situation, &futures[0], future),
+            support: supports[index + 1].clone(),
             in_force: planned.in_force.clone(),
             constraints: constraints(index + 1),
             kpis: kpis(index + 1),
@@ -160,6 +190,7 @@ pub(super) fn compose(
             paths: paths(unmodified),
             constraints: constraints(0),
             kpis: kpis(0),
+            support: supports[0].clone(),
         },
         scenarios,
         units: units(&situation.asset, situation.layout.targets.iter().chain(&situation.layout.inputs)),

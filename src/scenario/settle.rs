@@ -8,6 +8,8 @@
 
 use super::ask::WhatIf;
 use super::plan::{self, Clamped, Limits, Wrong};
+use super::support::Judge;
+use super::support::policy::{OutOfSupport, bring_inside};
 use super::when::{self, InForce, Masks};
 use crate::forecast::{ForecastError, Forecasts, Future, Said, Situation};
 
@@ -38,7 +40,9 @@ pub(super) async fn settle(
     situation: &Situation,
     baseline: &Future,
     ask: &WhatIf,
+    judge: Option<&Judge>,
 ) -> Result<Settled, ForecastError> {
+    let judge = judge.filter(|_| ask.out_of_support == OutOfSupport::Clamp);
     let conditional = ask.scenarios.iter().flat_map(|scenario| &scenario.overrides).any(|change| change.when.is_some());
     let mut masks: Vec<Masks> =
         ask.scenarios.iter().map(|scenario| when::none_in_force(&scenario.overrides, situation.horizon)).collect();
@@ -46,7 +50,7 @@ pub(super) async fn settle(
     let limits = if conditional { Limits::Clamp } else { ask.limits };
     let mut last = None;
     for _ in 0..MAX_PASSES {
-        let (futures, clamped) = plan_all(situation, baseline, ask, &masks, limits)?;
+        let (futures, clamped) = plan_all(situation, baseline, ask, &masks, limits, judge)?;
         let said = answer_in_order(forecasts, situation, &futures).await?;
         let found: Vec<Masks> = ask
             .scenarios
@@ -56,7 +60,7 @@ pub(super) async fn settle(
             .collect();
         if found == masks {
             if conditional && ask.limits == Limits::Refuse {
-                plan_all(situation, baseline, ask, &masks, Limits::Refuse)?;
+                plan_all(situation, baseline, ask, &masks, Limits::Refuse, judge)?;
             }
             let in_force = masks.iter().map(|masks| when::in_force(masks));
             let planned = clamped.into_iter().zip(in_force).map(|(clamped, in_force)| Planned { clamped, in_force });
@@ -88,12 +92,16 @@ fn plan_all(
     ask: &WhatIf,
     masks: &[Masks],
     limits: Limits,
+    judge: Option<&Judge>,
 ) -> Result<(Vec<Future>, Vec<Vec<Clamped>>), ForecastError> {
     let (mut futures, mut clamps, mut wrong) = (vec![baseline.clone()], Vec::new(), Vec::new());
     for (index, (scenario, masks)) in ask.scenarios.iter().zip(masks).enumerate() {
         let pointer = format!("/scenarios/{index}");
         match plan::apply_where(situation, baseline, &scenario.overrides, masks, limits, &pointer) {
-            Ok((future, clamped)) => {
+            Ok((mut future, mut clamped)) => {
+                if let Some(judge) = judge {
+                    clamped.extend(bring_inside(judge, baseline, &mut future, situation.horizon));
+                }
                 futures.push(future);
                 clamps.push(clamped);
             }

@@ -132,6 +132,8 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
+        .merge(scenario::seek::router(rooms.seeks.clone()))
+        .merge(scenario::audit::router(rooms.audits.clone()))
         .merge(training::routes::router(rooms.training.clone()))
         .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
 }

@@ -16,6 +16,8 @@ use crate::model::{self, ArtefactError, Engine};
 use crate::observe::Metrics;
 use crate::reading::{self, Readings};
 use crate::scenario::Scenarios;
+use crate::scenario::audit::Audits;
+use crate::scenario::seek::Seeks;
 use crate::training::teacher::Teacher;
 use crate::training::{self, Training, Worker};
 use crate::twin::Twins;
@@ -76,6 +78,10 @@ pub struct Rooms {
     pub forecasts: Forecasts,
     /// What-ifs.
     pub scenarios: Scenarios,
+    /// Goal seek.
+    pub seeks: Seeks,
+    /// How versions answer their inputs.
+    pub audits: Audits,
     /// Fine-tuning.
     pub training: Training,
     /// What the stream tells.
@@ -100,10 +106,27 @@ impl Rooms {
             config.forecast.clone(),
         );
         let scenarios = Scenarios::new(db.clone(), forecasts.clone());
+        let seeks = Seeks::new(forecasts.clone());
+        let audits = Audits::new(db.clone(), clock.clone(), assets.clone(), forecasts.clone());
         let training =
             Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
         let feed = Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone());
-        Ok(Self { db, clock, metrics, end, assets, readings, twins, ingest, forecasts, scenarios, training, feed })
+        Ok(Self {
+            db,
+            clock,
+            metrics,
+            end,
+            assets,
+            readings,
+            twins,
+            ingest,
+            forecasts,
+            scenarios,
+            seeks,
+            audits,
+            training,
+            feed,
+        })
     }
 
     /// Starts what works in the background until the end: forecasts, fine-tuning, housekeeping and

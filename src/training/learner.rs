@@ -110,6 +110,8 @@ pub struct Candidate {
     pub note: Option<String>,
     /// How it did on windows that training never saw.
     pub holdout: Evaluation,
+    /// Where it answers an input otherwise than the asset's type declares, in words.
+    pub objection: Option<String>,
 }
 
 /// Scores on windows that training never saw.

@@ -9,6 +9,7 @@
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
 mod backing;
+mod contradiction;
 mod dataset;
 pub mod due;
 pub mod job;

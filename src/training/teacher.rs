@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backing::Backing;
+use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::{Asset, AssetType};
-use crate::features::{Banks, Grid, Layout, Setups, TargetExamples};
+use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
@@ -116,6 +117,11 @@ impl Learner for Teacher {
         // The judgement stands; what judged is the newest that bands can be made honest on.
         let calibration = class.calibrate(&taught.learned.weights, &exam.holdout)?;
         let weights = backing.setups.attach_to(&taught.learned.weights);
+        let weights = weights.and_then(|weights| match Seen::of(&asset.asset_type, &grid, &layout) {
+            Some(seen) => seen.attach_to(&weights),
+            None => Ok(weights),
+        });
+        let objection = contradiction(source, &class.base, &taught.learned.weights, &backing.setups)?;
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights: weights.map_err(|error| LearnError::Other(error.to_string()))?,
@@ -125,6 +131,7 @@ impl Learner for Teacher {
             },
             calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
             curve: taught.learned.curve,
+            objection,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
         })

@@ -75,6 +75,12 @@ impl Verdict {
         self.explain(reason);
     }
 
+    /// A condition was not met after all.
+    pub(super) fn fail(&mut self, reason: &str) {
+        self.passed = false;
+        self.withhold(reason);
+    }
+
     /// Puts something before the reason.
     pub(super) fn explain(&mut self, words: &str) {
         self.reason = format!("{words}; {}", self.reason);

@@ -187,6 +187,9 @@ impl Worker {
         if let Some(note) = &candidate.note {
             verdict.explain(note);
         }
+        if let Some(objection) = &candidate.objection {
+            verdict.fail(objection);
+        }
         if verdict.promoted && promotion == Promotion::Manual {
             verdict.withhold("promotion is manual, so it waits for a person");
         }

@@ -33,12 +33,18 @@ pub(crate) fn pump(step: usize) -> f64 {
 /// A server with one tank that has so many frames behind it.
 pub(crate) async fn with_history(count: usize) -> Server {
     let server = Server::start().await;
-    server.asset("tank-1").await;
+    server.post("/v1/asset-types", crate::tester::tank("tank")).await.success();
+    fill(&server, count).await;
+    server
+}
+
+/// Makes `tank-1` of the type `tank`, with so many frames behind it.
+pub(crate) async fn fill(server: &Server, count: usize) {
+    server.post("/v1/assets", json!({"key": "tank-1", "type": "tank"})).await.success();
     for chunk in frames(count).chunks(1_000) {
         let receipt = server.post("/v1/assets/tank-1/telemetry", json!(chunk)).await.success();
         assert_eq!(receipt["rejected"], 0, "{receipt}");
     }
-    server
 }
 
 fn medians(answer: &Value) -> Vec<f64> {

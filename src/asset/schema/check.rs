@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::form::{AttributeForm, KindForm, SignalForm, TypeForm};
+use super::form::{AttributeForm, Declared, KindForm, Role, SignalForm, TypeForm};
 use super::{Attribute, AttributeKind, Extends, Signal, TypeDocument};
 use crate::asset::key::Key;
 use crate::web::problem::FieldError;
@@ -13,6 +13,7 @@ const MAX_SIGNALS: usize = 512;
 const MAX_ATTRIBUTES: usize = 128;
 const MAX_HEALTH_CLASSES: usize = 64;
 const MAX_LABELS: usize = 256;
+const MAX_RESPONSES: usize = 512;
 /// Characters of a unit, a label or a health class.
 const MAX_NAME: usize = 64;
 const MAX_DESCRIPTION: usize = 2000;
@@ -98,7 +99,31 @@ pub(super) fn document(
     faults.count(document.signals.len(), MAX_SIGNALS, "/signals");
     faults.count(document.attributes.len(), MAX_ATTRIBUTES, "/attributes");
     faults.count(document.health_classes.len(), MAX_HEALTH_CLASSES, "/health_classes");
+    faults.count(document.responses.len(), MAX_RESPONSES, "/responses");
+    for (index, declared) in form.responses.iter().take(MAX_RESPONSES).enumerate() {
+        response(&mut faults, form, &document, declared, index);
+    }
     faults.done(document)
+}
+
+/// A declared response is about a control input and an output, and is declared once.
+fn response(faults: &mut Faults, form: &TypeForm, document: &TypeDocument, declared: &Declared, index: usize) {
+    let at = format!("/responses/{index}");
+    for (field, name, role) in
+        [("input", &declared.input, Role::ControlInput), ("output", &declared.output, Role::Output)]
+    {
+        let pointer = format!("{at}/{field}");
+        match document.signals.iter().find(|signal| signal.name == *name) {
+            None => faults.add(pointer, "is not a signal of the type"),
+            Some(signal) => faults.unless(
+                signal.role == role,
+                pointer,
+                format!("has the role {}; it must be {}", signal.role.name(), role.name()),
+            ),
+        }
+    }
+    let same = |other: &&Declared| other.input == declared.input && other.output == declared.output;
+    faults.unless(!form.responses[..index].iter().any(|other| same(&other)), at, "is declared twice");
 }
 
 /// See [`TypeDocument::check_attributes`].
@@ -187,6 +212,10 @@ fn inherit(form: &TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDoc
     own.interval = form.interval.unwrap_or(parent.interval);
     own.on_invalid = form.on_invalid.unwrap_or(parent.on_invalid);
     own.template = form.template.or(parent.template);
+    let redeclared =
+        |known: &&Declared| form.responses.iter().any(|own| own.input == known.input && own.output == known.output);
+    let inherited = parent.responses.iter().filter(|known| !redeclared(known)).cloned();
+    own.responses = inherited.chain(own.responses).collect();
     own
 }
 

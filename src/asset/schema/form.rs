@@ -41,6 +41,35 @@ pub struct TypeForm {
     /// uses them where they forecast well. Inherited unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+    /// What is known of how outputs answer inputs; a model version that answers otherwise is not
+    /// promoted by itself. At most 512, with the inherited ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 512)]
+    pub responses: Vec<Declared>,
+}
+
+/// What is known of how an output answers an input that is raised and held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = DeclaredResponse)]
+pub struct Declared {
+    /// A signal with the role `control_input`.
+    pub input: String,
+    /// A signal with the role `output`.
+    pub output: String,
+    /// Which way the output goes.
+    pub sign: Sign,
+}
+
+/// Which way an output goes when an input is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ResponseSign)]
+pub enum Sign {
+    /// Up.
+    Positive,
+    /// Down.
+    Negative,
 }
 
 /// A version of another type.

@@ -15,7 +15,7 @@ use crate::web::problem::FieldError;
 use form::{AttributeForm, KindForm, SignalForm, TypeForm};
 
 pub use check::attributes as check_attributes;
-pub use form::{AttributeKind, Extends, OnInvalid, Role, Template};
+pub use form::{AttributeKind, Declared, Extends, OnInvalid, Role, Sign, Template};
 
 /// The schema of a type, checked and complete.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +36,8 @@ pub struct TypeDocument {
     pub on_invalid: OnInvalid,
     /// The equations that its outputs follow, as far as known.
     pub template: Option<Template>,
+    /// How outputs are known to answer inputs.
+    pub responses: Vec<Declared>,
 }
 
 /// A value that changes with time.
@@ -108,6 +110,7 @@ impl TypeDocument {
             health_classes: form.health_classes,
             on_invalid: form.on_invalid.unwrap_or_default(),
             template: form.template,
+            responses: form.responses,
         }
     }
 
@@ -142,6 +145,7 @@ impl From<TypeDocument> for TypeForm {
             health_classes: document.health_classes,
             on_invalid: Some(document.on_invalid),
             template: document.template,
+            responses: document.responses,
         }
     }
 }

@@ -148,7 +148,7 @@ fn future(grid: &Grid, layout: &Layout, span: Span, steps: usize) -> Vec<Vec<f64
 }
 
 /// A stretch of a grid as a grid of its own.
-fn part(grid: &Grid, steps: Range<usize>) -> Grid {
+pub(super) fn part(grid: &Grid, steps: Range<usize>) -> Grid {
     let inside = grid.starts.iter().filter(|start| (steps.start + 1..steps.end).contains(start));
     Grid {
         step_s: grid.step_s,
@@ -184,7 +184,7 @@ impl BankOnly {
 }
 
 /// What a fine-tune job is given of a task.
-fn assignment(task: &Task, seed: u64) -> Assignment {
+pub(super) fn assignment(task: &Task, seed: u64) -> Assignment {
     Assignment {
         asset: task.asset.clone(),
         frames: task.frames_of(&task.protocol.taught),
@@ -341,12 +341,12 @@ impl Material {
     }
 }
 
-fn shipped() -> Result<Base, EvaluateError> {
+pub(super) fn shipped() -> Result<Base, EvaluateError> {
     Base::shipped().map_err(|error| EvaluateError::Broken(error.to_string()))
 }
 
 /// What can be measured, for each target.
-fn limits(task: &Task) -> Vec<(f64, f64)> {
+pub(super) fn limits(task: &Task) -> Vec<(f64, f64)> {
     let signals = &task.asset.asset_type.document.signals;
     let limit = |target: &usize| {
         let signal = &signals[*target];

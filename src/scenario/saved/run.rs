@@ -14,6 +14,7 @@ use super::{SavedError, SavedScenario, store};
 use crate::forecast::ledger::actual::PlanAndActual;
 use crate::forecast::{ForecastError, Frozen};
 use crate::ids::{ModelId, RunId, ScenarioId};
+use crate::scenario::support::policy::OutOfSupport;
 use crate::scenario::{Outcome, Scenario, Scenarios, WhatIf};
 use crate::web::page::{self, Limit, Page};
 use crate::web::problem::Problem;
@@ -41,6 +42,9 @@ pub struct RunForm {
     /// Decides the samples. 0 when left out.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// What to do where it leaves the data that the serving model was trained on.
+    #[serde(default)]
+    pub out_of_support: OutOfSupport,
     /// Give the answer of an earlier run of this scenario again: from the same state, by the same
     /// version, whatever has changed since. Goes with nothing else.
     #[serde(default)]
@@ -243,6 +247,7 @@ impl Scenarios {
             kpis: nearest.clone().find_map(|scenario| scenario.kpis.clone()).unwrap_or_default(),
             rank_by: None,
             limits: nearest.clone().find_map(|scenario| scenario.limits).unwrap_or_default(),
+            out_of_support: form.out_of_support,
             downstream: false,
         })
     }

@@ -118,6 +118,7 @@ fn candidate(crps: f64) -> Candidate {
         recipe: Recipe { learning_rate: Some(3e-4), ..Recipe::default() },
         note: None,
         holdout: Evaluation { recent, older: None, only_bands: false },
+        objection: None,
     }
 }
 

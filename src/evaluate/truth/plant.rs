@@ -109,13 +109,13 @@ impl TruePlant {
     pub fn start(self, seed: u64) -> Running {
         let physics = match self {
             Self::Demo => Physics::Demo { plant: Box::new(Plant::new(seed)), last: None },
-            Self::DeadTime | Self::SignChange => Physics::Synthetic(Synthetic {
+            Self::DeadTime | Self::SignChange => Physics::Synthetic(Box::new(Synthetic {
                 kind: self,
                 draw: ChaCha8Rng::seed_from_u64(seed),
                 state: if self == Self::DeadTime { [40.0, -25.0] } else { [0.8, 0.0] },
                 past: vec![if self == Self::DeadTime { [50.0, 50.0] } else { [0.5, 0.5] }; DELAYED],
                 drift: 0.0,
-            }),
+            })),
         };
         let hands = Hands {
             draw: ChaCha8Rng::seed_from_u64(seed ^ 0x6f70_6572),
@@ -153,7 +153,7 @@ pub struct Running {
 #[derive(Clone, Debug)]
 enum Physics {
     Demo { plant: Box<Plant>, last: Option<Sample> },
-    Synthetic(Synthetic),
+    Synthetic(Box<Synthetic>),
 }
 
 /// One of the synthetic plants.

@@ -76,7 +76,7 @@ impl Seeks {
             return Err(ForecastError::TooShort { have: situation.grid.len(), need: FEWEST_SEEN });
         }
         let names = names(&situation);
-        let (mut problem, mut search) = self.prepare(ask, budget, &situation, judge.as_ref(), &names)?;
+        let (mut problem, mut search) = Self::prepare(ask, budget, &situation, judge.as_ref(), &names)?;
         let unmodified = self.forecasts.answer(&situation, std::slice::from_ref(&problem.baseline)).await?;
         if unmodified.model.source == Source::Fallback {
             return Err(ForecastError::TooShort { have: situation.grid.len(), need: FEWEST });
@@ -106,7 +106,6 @@ impl Seeks {
     }
 
     fn prepare(
-        &self,
         ask: &GoalSeek,
         budget: Budget,
         situation: &Arc<Situation>,
@@ -145,7 +144,6 @@ impl Seeks {
     }
 
     /// Judges the best schedules anew, in one batch, with other luck.
-    #[expect(clippy::too_many_arguments, reason = "what a verdict is made of, once")]
     async fn judge(
         &self,
         budget: Budget,

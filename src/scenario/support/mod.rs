@@ -256,7 +256,7 @@ mod tests {
         let support = judge.judge_rows(&[&[90.0; 48]], &[&outputs]);
         let first = &support.outside[0];
         assert_eq!((first.signal.as_str(), first.kind, first.step, first.until), ("pump", Leaves::Range, 0, 48));
-        assert_eq!(first.seen.map(|value| value.round()), seen.inputs()[0].range.map(f64::round));
+        assert_eq!(first.seen.map(f64::round), seen.inputs()[0].range.map(f64::round));
         assert!((first.value - 90.0).abs() < 1e-9);
     }
 

@@ -35,9 +35,11 @@ const KNOTS: usize = 4;
 /// A problem: what is asked, and the same as a function of the true rows.
 struct Problem {
     body: Value,
-    /// Cost and the worst excess over a limit of rows of the type's signals.
-    judge: Box<dyn Fn(&[Vec<f64>]) -> Worth>,
+    judge: TrueJudge,
 }
+
+/// Cost and the worst excess over a limit of rows of the type's signals.
+type TrueJudge = Box<dyn Fn(&[Vec<f64>]) -> Worth>;
 
 fn main() {
     counterpart::model::use_one_thread();

@@ -7,6 +7,7 @@
 //! first.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +22,7 @@ const SLACK: usize = TAIL_FRAMES / 4;
 const FRAME_OVERHEAD: usize = 96;
 
 /// The newest frames of an asset, oldest first; shared with the tail that keeps them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Recent {
     frames: Arc<Vec<Frame>>,
     /// Place of the first one that was asked for.
@@ -33,6 +34,12 @@ impl Recent {
     pub(super) fn newest(frames: Arc<Vec<Frame>>, count: usize) -> Self {
         let from = frames.len().saturating_sub(count);
         Self { frames, from }
+    }
+}
+
+impl fmt::Debug for Recent {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_list().entries(self.iter()).finish()
     }
 }
 

@@ -109,7 +109,7 @@ async fn a_what_if_goes_on_in_the_assets_below() {
     for (source, target) in [("t2", "t3"), ("t1", "t2")] {
         server.put(&format!("/v1/assets/{source}/relationships/feeds/{target}"), feed()).await.success();
     }
-    let change = json!({"signal": "valve", "op": "set", "value": 90.0, "from": 5});
+    let change = json!({"signal": "valve", "op": "set", "value": 100.0, "from": 5});
     let body = json!({"horizon": 60, "downstream": true, "samples": 20, "scenarios": [
         {"name": "nothing"}, {"name": "open", "overrides": [change]}]});
     let answer = server.post("/v1/assets/t1/what-if", body.clone()).await.success();

@@ -19,7 +19,7 @@ async fn asked(server: &Server, arguments: &[&str]) -> (i32, String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_prints_a_table_and_draws_a_chart() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("what-if.svg");
     let svg = file.to_str().unwrap();
@@ -39,7 +39,7 @@ async fn it_prints_a_table_and_draws_a_chart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_exit_codes_say_what_came_of_it() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let code = async |arguments: &[&str]| asked(&server, arguments).await;
     let (not_kept, output, _) =
         code(&["tank-1", "--set", "pump=58", "--constraint", "level<2", "--probability", "0.5"]).await;

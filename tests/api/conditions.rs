@@ -36,7 +36,7 @@ async fn ask(server: &Server, overrides: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clamp_bounds_what_is_there() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let bounded = ask(&server, json!([{"signal": "pump", "op": "clamp", "max": 45.0, "from": 10, "to": 20}])).await;
     let expected: Vec<f64> = (0..HORIZON).map(|step| if (10..20).contains(&step) { 45.0 } else { 50.0 }).collect();
     assert_eq!(pump(&bounded), expected);
@@ -53,7 +53,7 @@ async fn clamp_bounds_what_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_follows_the_scenarios_own_future() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     // Fill until 4.6 m, and drain while above it.
     let found = ask(
         &server,
@@ -103,7 +103,7 @@ async fn a_condition_follows_the_scenarios_own_future() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_that_never_comes_true_changes_nothing() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     for op in [json!({"op": "set", "value": 90.0}), json!({"op": "ramp", "value": 90.0}), json!({"op": "hold"})] {
         let mut change = op;
         change["signal"] = json!("pump");
@@ -120,7 +120,7 @@ async fn a_condition_that_never_comes_true_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_later_changes_nothing_before_conditions_included() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let with = async |later: Option<(usize, f64)>| {
         let mut overrides = vec![
             json!({"signal": "pump", "op": "set", "value": 72.0}),
@@ -145,7 +145,7 @@ async fn what_changes_later_changes_nothing_before_conditions_included() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_that_cannot_be_are_refused() {
-    let server = with_history(200).await;
+    let server = with_history(320).await;
     let ask = async |horizon: usize, change: Value| {
         let body = json!({"horizon": horizon, "scenarios": [{"overrides": [change]}]});
         server.post("/v1/assets/tank-1/what-if", body).await

@@ -23,7 +23,7 @@ fn scenarios() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_breach_is_as_likely_as_paths_that_break_the_limit() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let body = json!({"horizon": 40, "samples": 150, "seed": 3, "scenarios": scenarios(),
         "constraints": [{"signal": "level", "max": 4.4, "probability": 0.9}, {"signal": "pump", "max": 69.0}]});
     let answer = server.post("/v1/assets/tank-1/what-if", body).await.success();
@@ -58,7 +58,7 @@ async fn a_breach_is_as_likely_as_paths_that_break_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn indicators_are_paired_with_the_baseline_and_rank_the_scenarios() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let body = json!({"horizon": 40, "scenarios": scenarios(), "rank_by": {"kpi": "cost", "goal": "minimise"},
         "constraints": [{"signal": "level", "max": 4.9}],
         "kpis": [{"name": "mean level", "signal": "level", "agg": "mean"},
@@ -89,7 +89,7 @@ async fn indicators_are_paired_with_the_baseline_and_rank_the_scenarios() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_scenarios_does_not_matter() {
-    let server = with_history(600).await;
+    let server = with_history(700).await;
     let all: Vec<Value> = (0..7)
         .map(|place| {
             let change = json!({"signal": "pump", "op": "add", "value": f64::from(place) - 3.0, "from": place});

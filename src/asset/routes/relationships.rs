@@ -14,7 +14,7 @@ use crate::web::page::{Limit, Page};
 use crate::web::problem::{self, Problem};
 
 pub(super) fn router() -> OpenApiRouter<Assets> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(relate, unrelate))
+    OpenApiRouter::new().routes(routes!(related)).routes(routes!(relate, unrelate))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -44,7 +44,7 @@ struct RelationshipPath {
     (status = 200, description = "A page of relationships.", body = Page<Relationship>),
     (status = 404, description = "There is no such asset.", body = problem::Document,
         content_type = "application/problem+json")))]
-async fn list(
+async fn related(
     State(assets): State<Assets>,
     Path(asset): Path<Key>,
     Query(query): Query<ListQuery>,

@@ -262,10 +262,11 @@ mod tests {
 
     #[test]
     fn values_that_were_never_seen_together_are_joint_excursions() {
-        let (seen, pump, _) = pumped();
+        let (seen, pump, level) = pumped();
         let judge = Judge::of(seen, &[&pump[..]]);
         // A pump at its least for long, and a level at its greatest.
-        let support = judge.judge_rows(&[&[21.0; 64]], &[&[2.9; 64]]);
+        let most = level.iter().copied().fold(f64::MIN, f64::max);
+        let support = judge.judge_rows(&[&[21.0; 64]], &[&[most; 64]]);
         let last = support.outside.last().unwrap();
         assert_eq!((last.kind, last.until), (Leaves::Joint, 64), "{:?}", support.outside);
         assert!(support.score[63] < 0.4, "{:?}", support.score);

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::*;
 use crate::asset::Asset;
 use crate::asset::testing::asset_type;
-use crate::features::Setups;
+use crate::features::{Seen, Setups};
 use crate::model::digest;
 use crate::reading::Frame;
 use crate::training::teacher::Teacher;
@@ -88,6 +88,7 @@ fn too_few_windows_give_the_base_models_head_with_honest_bands() {
     let base = crate::model::Base::shipped().unwrap();
     let own = Setups::attached_to(&candidate.weights);
     let shipped = own.attach_to(&crate::model::trainee::untaught(&base).weights).unwrap();
+    let shipped = Seen::attached_to(&candidate.weights).unwrap().attach_to(&shipped).unwrap();
     assert!(candidate.weights == shipped, "the head is the base model's own");
     assert!(candidate.note.unwrap().contains("143 usable windows and fine-tuning needs 300"));
     assert!(candidate.holdout.only_bands && candidate.curve.is_empty());

@@ -90,7 +90,7 @@ async fn hostile_what_ifs_are_answered_exactly() {
         assert_eq!(answer.problem(422, "invalid"), ["/scenarios/0/overrides/0/value"], "{value}");
     }
     // 16 MiB hold no million of overrides; a body beyond that is not read.
-    let head = "POST /v1/assets/tank-1/what-if HTTP/1.1\r\nhost: tank\r\nconnection: close\r\n\
+    let head = "POST /v1/assets/tank-1/what-if HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
         content-type: application/json\r\ncontent-length: 30000000\r\n\r\n";
     let refused = server.raw(head.as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("/problems/too-large"), "{refused}");

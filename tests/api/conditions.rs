@@ -132,7 +132,7 @@ async fn what_changes_later_changes_nothing_before_conditions_included() {
         ask(&server, json!(overrides)).await
     };
     let unchanged = with(None).await;
-    for (from, value) in [(1, 90.0), (7, 5.0), (19, 40.0), (33, 88.0), (59, 10.0)] {
+    for (from, value) in [(1, 90.0), (7, 5.0), (19, 40.0), (33, 88.0), (59, 70.0)] {
         let changed = with(Some((from, value))).await;
         for level in ["0.1", "0.5", "0.9"] {
             let row = |of: &Value| numbers(&of["signals"]["level"][level]);

@@ -155,12 +155,36 @@ pub fn tidy(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
-    let digits = 6 - value.abs().log10().floor() as i32;
+    let digits = 6 - decade(value.abs());
     if !(-300..=300).contains(&digits) {
         return value;
     }
-    let factor = 10_f64.powi(digits.abs());
+    let factor = power(digits.abs());
     if digits >= 0 { (value * factor).round() / factor } else { (value / factor).round() * factor }
+}
+
+/// The powers of ten that values usually lie between, the first being `10^LEAST`.
+const POWERS: [f64; 31] = [
+    1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+    1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+const LEAST: i32 = -8;
+
+fn power(of: i32) -> f64 {
+    let known = usize::try_from(of - LEAST).ok().and_then(|place| POWERS.get(place));
+    known.copied().unwrap_or_else(|| 10_f64.powi(of))
+}
+
+/// The power of ten at or below a positive number. Answers hold many numbers, so the usual ones are
+/// spared the logarithm: their power of two leaves two powers of ten to choose from.
+fn decade(value: f64) -> i32 {
+    if !(1e-8..1e22).contains(&value) {
+        return value.log10().floor() as i32;
+    }
+    let twos = ((value.to_bits() >> 52) & 0x7ff) as i32 - 1_023;
+    // 1233 / 4096 is the logarithm of 2, near enough for so few powers of two.
+    let tens = (twos * 1_233) >> 12;
+    tens + i32::from(value >= power(tens + 1))
 }
 
 #[cfg(test)]
@@ -178,6 +202,17 @@ mod tests {
         ] {
             assert!((tidy(value) - tidied).abs() <= tidied.abs() * 1e-12, "{value} became {}", tidy(value));
         }
+    }
+
+    #[test]
+    fn the_power_of_ten_is_that_of_the_logarithm() {
+        for exponent in -80..=230 {
+            for part in [1.0, 1.000_001, 2.5, 9.999_99] {
+                let value = part * 10_f64.powf(f64::from(exponent) / 10.0);
+                assert_eq!(decade(value), value.log10().floor() as i32, "{value}");
+            }
+        }
+        assert_eq!([0.1, 1.0, 10.0, 1e6, 1e-3].map(decade), [-1, 0, 1, 6, -3]);
     }
 
     #[test]

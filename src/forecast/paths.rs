@@ -22,20 +22,25 @@ const DOUBT: f64 = 16.0;
 /// At 1 a path would be one quantile throughout, whatever the errors say.
 const MOST: f64 = 0.995;
 
-/// Normal scores of a number of paths of one target: what is left to chance.
+/// What is left to chance in a number of paths of one target: a row per path, a normal score per step,
+/// kept as where it lies among the quantiles of an answer.
 #[derive(Clone, Debug)]
-pub(super) struct Luck {
-    /// A row per path, a score per step.
-    scores: Vec<Vec<f64>>,
+pub(super) struct Luck(Vec<Vec<Place>>);
+
+/// Where a normal score lies among the known quantiles.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The first quantile above it, or the last one.
+    above: usize,
+    /// Share of the way there from the one before; beyond the outer ones less than 0 or more than 1.
+    share: f64,
 }
 
 impl Luck {
     /// The luck of `samples` paths over `steps`, for the target at a place. `correlation` is that of
     /// neighbouring scores, 0..1. More paths begin with those of fewer.
     pub(super) fn draw(seed: u64, target: usize, correlation: f64, samples: usize, steps: usize) -> Self {
-        let mut luck = Self { scores: noise(seed, target, samples, steps) };
-        luck.remember(correlation);
-        luck
+        Self::of(noise(seed, target, samples, steps), correlation)
     }
 
     /// The luck of as many targets as there are correlations of neighbouring scores, correlated between
@@ -51,28 +56,27 @@ impl Luck {
         };
         let one = |(target, correlation): (usize, &f64)| {
             let row = |sample: usize| (0..steps).map(|step| mixed(target, sample, step)).collect();
-            let mut luck = Self { scores: (0..samples).map(row).collect() };
-            luck.remember(*correlation);
-            luck
+            Self::of((0..samples).map(row).collect(), *correlation)
         };
         correlations.iter().enumerate().map(one).collect()
     }
 
     /// Turns independent news into scores of which each remembers the one before.
-    fn remember(&mut self, correlation: f64) {
+    fn of(mut news: Vec<Vec<f64>>, correlation: f64) -> Self {
         let fresh = (1.0 - correlation * correlation).sqrt();
-        for row in &mut self.scores {
+        for row in &mut news {
             for step in 1..row.len() {
                 row[step] = correlation * row[step - 1] + fresh * row[step];
             }
         }
+        Self(news.into_iter().map(|row| row.into_iter().map(Place::of).collect()).collect())
     }
 
     /// The paths that this luck makes of an answer's first steps: a row per path, in the answer's
     /// unit.
     pub(super) fn paths(&self, answer: &Quantiles) -> Vec<Vec<f64>> {
-        let path = |row: &Vec<f64>| row.iter().zip(answer).map(|(score, row)| value(row, *score)).collect();
-        self.scores.iter().map(path).collect()
+        let path = |row: &Vec<Place>| row.iter().zip(answer).map(|(place, row)| place.value(row)).collect();
+        self.0.iter().map(path).collect()
     }
 }
 
@@ -85,13 +89,18 @@ fn noise(seed: u64, target: usize, samples: usize, steps: usize) -> Vec<Vec<f64>
     (0..samples).map(|_| path()).collect()
 }
 
-/// The value at a normal score: between known quantiles on a straight line over the score, so that
-/// Gaussian quantiles give Gaussian values; beyond the last ones that line goes on.
-fn value(row: &[f64; LEVELS.len()], score: f64) -> f64 {
-    let above = NORMAL.partition_point(|known| *known < score).clamp(1, NORMAL.len() - 1);
-    let (low, high) = (NORMAL[above - 1], NORMAL[above]);
-    let share = (score - low) / (high - low);
-    row[above - 1] + share * (row[above] - row[above - 1])
+impl Place {
+    fn of(score: f64) -> Self {
+        let above = NORMAL.partition_point(|known| *known < score).clamp(1, NORMAL.len() - 1);
+        let (low, high) = (NORMAL[above - 1], NORMAL[above]);
+        Self { above, share: (score - low) / (high - low) }
+    }
+
+    /// The value there: between known quantiles on a straight line over the score, so that Gaussian
+    /// quantiles give Gaussian values; beyond the last ones that line goes on.
+    fn value(self, row: &[f64; LEVELS.len()]) -> f64 {
+        row[self.above - 1] + self.share * (row[self.above] - row[self.above - 1])
+    }
 }
 
 /// Correlation of neighbouring errors over all back-tests (a row each, NaN where nothing was
@@ -117,6 +126,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Luck {
+        fn scores(&self) -> Vec<Vec<f64>> {
+            self.paths(&vec![NORMAL; self.0[0].len()])
+        }
+    }
 
     const SAMPLES: usize = 4_000;
     const STEPS: usize = 12;
@@ -168,7 +183,7 @@ mod tests {
         let joint = Luck::joint(7, &memory, &Mix::new(&memory, &wanted), SAMPLES, STEPS);
         for step in [0, 1, STEPS - 1] {
             for (i, j) in [(0, 1), (0, 2), (1, 2)] {
-                let found = correlated(&joint[i].scores, &joint[j].scores, step);
+                let found = correlated(&joint[i].scores(), &joint[j].scores(), step);
                 let tolerance = 4.0 / (SAMPLES as f64).sqrt();
                 assert!((found - wanted[i][j]).abs() < tolerance, "{found} of {i} and {j} at step {step}");
             }
@@ -192,7 +207,7 @@ mod tests {
         let none = Mix::new(&memory, &[vec![1.0, 0.0], vec![0.0, 1.0]]);
         let joint = Luck::joint(3, &memory, &none, 20, STEPS);
         for (target, correlation) in memory.into_iter().enumerate() {
-            assert_eq!(joint[target].scores, Luck::draw(3, target, correlation, 20, STEPS).scores);
+            assert_eq!(joint[target].scores(), Luck::draw(3, target, correlation, 20, STEPS).scores());
         }
     }
 
@@ -200,13 +215,13 @@ mod tests {
     fn beyond_the_last_quantiles_the_paths_go_on() {
         let row = NORMAL.map(|z| 2.0 + 3.0 * z);
         for score in [-4.0, -2.326_348, -0.7, 0.0, 1.1, 3.5] {
-            assert!((value(&row, score) - (2.0 + 3.0 * score)).abs() < 1e-9);
+            assert!((Place::of(score).value(&row) - (2.0 + 3.0 * score)).abs() < 1e-9);
         }
     }
 
     #[test]
     fn the_correlation_of_errors_is_found_again() {
-        let errors = Luck::draw(5, 0, 0.6, 40, 60).scores;
+        let errors = Luck::draw(5, 0, 0.6, 40, 60).scores();
         assert!((correlation(&errors) - 0.6).abs() < 0.06, "{}", correlation(&errors));
         let biased: Vec<Vec<f64>> = vec![vec![0.4; 64]; 2];
         assert!(correlation(&biased) > 0.95, "errors to one side hang together");
@@ -239,7 +254,7 @@ mod tests {
         ) {
             let memory = [0.9, 0.7];
             let mix = Mix::new(&memory, &[vec![1.0, together], vec![together, 1.0]]);
-            let scores = |samples| Luck::joint(seed, &memory, &mix, samples, steps).into_iter().map(|luck| luck.scores).collect::<Vec<_>>();
+            let scores = |samples| Luck::joint(seed, &memory, &mix, samples, steps).into_iter().map(|luck| luck.scores()).collect::<Vec<_>>();
             let (once, again, more) = (scores(few), scores(few), scores(few + 5));
             prop_assert_eq!(&once, &again);
             for (fewer, more) in once.iter().zip(&more) {

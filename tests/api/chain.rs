@@ -37,7 +37,7 @@ async fn chain(seconds: usize) -> Server {
             let own = if place == 0 { valve } else { 50.0 };
             let values = json!({"valve": own, "inflow": inflows[place], "heat": 20.0, "level": levels[place] + noise});
             // The newest frame of all lies at the start of the test.
-            if place < 2 || (seconds - 1 - second) % 2 == 0 {
+            if place < 2 || (seconds - 1 - second).is_multiple_of(2) {
                 frames.push(json!({"ts": begin + TimeDelta::seconds(second as i64), "values": values}));
             }
         }

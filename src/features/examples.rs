@@ -153,7 +153,7 @@ pub fn weigh(
     context: Option<usize>,
 ) -> Studies {
     let blind = Arc::new(studies);
-    let banks = Banks { context, study: Known::Crossed(blind.clone()) };
+    let banks = Banks { context, study: Known::Blind(blind.clone()) };
     let mut trials = Vec::new();
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());

@@ -112,8 +112,6 @@ pub enum Known {
     Nothing,
     /// For each window, the study that did not learn from its stretch of the past.
     Blind(Arc<Studies>),
-    /// The same, but taught by everything else, what came after the stretch included.
-    Crossed(Arc<Studies>),
     /// What a version knows, wherever the window lies.
     Version(Setup),
 }
@@ -133,9 +131,6 @@ impl Banks {
             Known::Nothing => Setup { context, ..Setup::default() },
             Known::Blind(studies) => {
                 Setup { context, study: Some(studies.blind_to(step).clone()), learned_until: None }
-            }
-            Known::Crossed(studies) => {
-                Setup { context, study: Some(studies.crossed(step).clone()), learned_until: None }
             }
             Known::Version(setup) => setup.clone(),
         }

@@ -168,18 +168,6 @@ impl Studies {
         &self.fits[known.map_or(EVERYTHING, |span| span as usize)]
     }
 
-    /// As [`Self::blind_to`], but taught by everything else before the part that judges: how far a member
-    /// is trusted is learned from studies that know nearly as much as the one that serves. What makes
-    /// bands honest is not: the future is met with the past alone.
-    #[must_use]
-    pub fn crossed(&self, step: usize) -> &Arc<Study> {
-        match self.parts.holding(step, step) {
-            Some(Span::Early) => &self.fits[EVERYTHING + 1],
-            Some(Span::Late) => &self.fits[EVERYTHING + 2],
-            _ => self.blind_to(step),
-        }
-    }
-
     /// The study that is judged: it knows what comes before the part that judges.
     #[must_use]
     pub fn judged(&self) -> &Arc<Study> {

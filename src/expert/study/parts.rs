@@ -112,10 +112,10 @@ impl Rows {
     }
 }
 
-/// What was fitted without the first half of what teaches and without its second half, from the other
-/// half alone; without the part that chooses; without the part that judges; to everything; and again
-/// without the one and the other half, from the other half and the part that chooses.
-pub(super) type Fits<T> = [T; 7];
+/// What was fitted without the first half of what teaches, without its second half, without the part
+/// that chooses (none of these three knows the part that judges either), without the part that judges,
+/// and to everything.
+pub(super) type Fits<T> = [T; 5];
 
 /// Two sums as one.
 pub(super) fn merged(one: &Gram, other: &Gram) -> Gram {
@@ -124,8 +124,9 @@ pub(super) fn merged(one: &Gram, other: &Gram) -> Gram {
     both
 }
 
-/// The fits of one choice: `chosen` does without the part that chooses, and stands in where a stretch
-/// has fewer than `least` rows.
+/// The fits of one choice: `chosen` does without the part that chooses, and stands in where the other
+/// stretches have fewer than `least` rows. Each that is blind to a stretch knows both others, as later
+/// what serves knows all: taught by one alone it would be trusted less than what serves deserves.
 pub(super) fn fits<T: Clone>(sums: &[Gram; 4], least: usize, chosen: T, fit: impl Fn(&Gram) -> Option<T>) -> Fits<T> {
     let [early, late, newest, judging] = sums;
     let or_chosen = |gram: &Gram| {
@@ -135,13 +136,5 @@ pub(super) fn fits<T: Clone>(sums: &[Gram; 4], least: usize, chosen: T, fit: imp
     let judged = merged(&merged(early, late), newest);
     let all = merged(&judged, judging);
     let [but_early, but_late] = [merged(late, newest), merged(early, newest)];
-    [
-        or_chosen(late),
-        or_chosen(early),
-        chosen.clone(),
-        or_chosen(&judged),
-        or_chosen(&all),
-        or_chosen(&but_early),
-        or_chosen(&but_late),
-    ]
+    [or_chosen(&but_early), or_chosen(&but_late), chosen.clone(), or_chosen(&judged), or_chosen(&all)]
 }

@@ -41,7 +41,7 @@ pub(super) fn learn(
     };
     // A handful of parameters does not know its past by heart: the halves need no fits of their own.
     let (judged, all) = (again(parts.judging), again(parts.end));
-    Some([blind.clone(), blind.clone(), blind.clone(), judged, all, blind.clone(), blind])
+    Some([blind.clone(), blind.clone(), blind, judged, all])
 }
 
 /// Mean squared error over the validation part.

@@ -128,13 +128,11 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
     let chosen = fit(&[Span::Early, Span::Late])?;
     let or_chosen = |spans: &[Span]| fit(spans).unwrap_or_else(|| chosen.clone());
     let by_span = [
-        or_chosen(&[Span::Late]),
-        or_chosen(&[Span::Early]),
+        or_chosen(&[Span::Late, Span::Newest]),
+        or_chosen(&[Span::Early, Span::Newest]),
         chosen.clone(),
         or_chosen(&[Span::Early, Span::Late, Span::Newest]),
         or_chosen(&Span::ALL),
-        or_chosen(&[Span::Late, Span::Newest]),
-        or_chosen(&[Span::Early, Span::Newest]),
     ];
     Some((0..contexts.len()).map(|target| by_span.each_ref().map(|maps| maps[target].clone())).collect())
 }

@@ -47,6 +47,10 @@ const CLEARLY_WORSE: f64 = 6.0;
 /// Times by which the squared error of a study's member may be larger than the bank's in the
 /// back-test before it is trusted less than it was taught to be: the back-test is short.
 const STUDY_WORSE: f64 = 4.0;
+/// Share of the squared error scale that a study knows from the whole past; the back-test has the rest.
+/// With a share of 0.3 or 0.6 the CRPS on new steps was less than without on six of seven real and
+/// simulated plants, and equal on one; between the two it hardly mattered.
+const KNOWN_SHARE: f64 = 0.5;
 /// Error scale when nothing could be tested (prototype).
 const UNTESTED_SCALE: f64 = 0.7;
 /// Error scale when persistence is all there is: the deviation of the signal itself.
@@ -203,15 +207,23 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize, stu
         }
         traces.push(Trace { start_back: trial.start_back, values });
     }
-    let scale = (total / trials.len() as f64).sqrt();
-    let mut last = scale;
+    // Two origins say little: what the blend is known for over the whole past counts as much.
+    let with_known = |error: f64, known: Option<f64>| {
+        known.map_or(error, |known| KNOWN_SHARE.mul_add(known.powi(2) - error, error)).sqrt()
+    };
+    let known = |block: usize| study.and_then(|study| study.error(block));
+    let mean_known = (0..blocks).map(|block| known(block).map(|error| error.powi(2))).sum::<Option<f64>>();
+    let mean = total / trials.len() as f64;
+    let scale = with_known(mean, mean_known.map(|sum| (sum / blocks.max(1) as f64).sqrt()));
+    let mut last = mean;
     let blocks = sums
         .iter()
-        .map(|&(sum, count)| {
+        .enumerate()
+        .map(|(block, &(sum, count))| {
             if count > 0 {
-                last = (sum / count as f64).sqrt();
+                last = sum / count as f64;
             }
-            last
+            with_known(last, known(block))
         })
         .collect();
     Verdict { weights, scale, blocks, traces }

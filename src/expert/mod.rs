@@ -34,7 +34,7 @@ pub use team::Expert;
 use backtest::Verdict;
 use blend::{Weights, blend};
 use history::Context;
-use study::{STUDIED, Seen, Trial};
+use study::{MEMBERS, STUDIED, Seen, Trial};
 use team::{Stand, Team};
 
 /// Samples that are looked at, the newest ones; older ones are ignored everywhere.
@@ -139,14 +139,14 @@ impl Prepared<'_> {
         blend(&self.answers(future), &self.bank.verdict.weights)
     }
 
-    /// The blend of the bank's own experts and the answers of a study's members, beside the truth that
-    /// came: what [`Studies::weigh`] learns from.
+    /// The blend of the bank's own experts and the answers of a study's members, beside what the members
+    /// say that `learned` from these steps and the truth that came: what [`Studies::weigh`] learns from.
     #[must_use]
-    pub fn trial(&self, future: &[Vec<f64>], truth: Vec<f64>) -> Trial {
+    pub fn trial(&self, future: &[Vec<f64>], learned: [Option<Vec<f64>>; MEMBERS], truth: Vec<f64>) -> Trial {
         let answers = self.answers(future);
         let own = Weights { own: self.bank.verdict.weights.own.clone(), studied: Vec::new() };
         let said = |expert: Expert| answers.iter().find(|(e, _)| *e == expert).map(|(_, answer)| answer.clone());
-        Trial { bank: blend(&answers, &own).mean, members: STUDIED.map(said), truth }
+        Trial { bank: blend(&answers, &own).mean, members: STUDIED.map(said), learned, truth }
     }
 
     /// Every expert's own answer over `future`, persistence and a study's members last.

@@ -57,7 +57,7 @@ fn visit(
         if spans_gap {
             continue;
         }
-        let setup = banks.at(origin);
+        let setup = banks.at(grid, origin);
         let fresh = kept.take().filter(|(fitted, with, _)| {
             let restarted = grid.starts.iter().any(|start| (fitted + 1..=origin).contains(start));
             origin - fitted < REFIT && !restarted && with.is(&setup)
@@ -129,7 +129,7 @@ pub fn bank_error(
     let (mut sum, mut count) = (0.0, 0.0);
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
-        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth);
+        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth, None);
         for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
             sum += fit.scale().undo_difference(said - truth).powi(2);
             count += 1.0;
@@ -157,7 +157,8 @@ pub fn weigh(
     let mut trials = Vec::new();
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
-        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth);
+        let ahead = inputs_after(grid, layout, origin, steps);
+        let trial = fit.trial(grid, origin, &ahead, truth, Some(blind.judged()));
         // Each fit has units of its own, in which an error in a calm stretch would count for more.
         trials.push(trial.times(fit.scale().undo_difference(1.0)));
     });

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
-use crate::expert::study::Trial;
+use crate::expert::study::{Study, Trial};
 use crate::expert::{Bank, History, Scale};
 use crate::ids::AssetId;
 use crate::model::window::{CONTEXT, SLOTS, Window};
@@ -141,10 +141,18 @@ impl Fit {
             .collect()
     }
 
-    /// What the bank alone and each member of its study say of the steps from `origin` on, beside the
-    /// `truth` (in the units of the fit); a study whose shares are not yet known leaves the bank alone.
+    /// What the bank alone and each member of its study say of the steps from `origin` on, beside what the
+    /// members of a study say that `learned` from these steps, and the `truth` (in the units of the fit);
+    /// a study whose shares are not yet known leaves the bank alone.
     #[must_use]
-    pub fn trial(&self, grid: &Grid, origin: usize, future: &[Vec<f64>], truth: Vec<f64>) -> Trial {
+    pub fn trial(
+        &self,
+        grid: &Grid,
+        origin: usize,
+        future: &[Vec<f64>],
+        truth: Vec<f64>,
+        learned: Option<&Arc<Study>>,
+    ) -> Trial {
         let start = origin.saturating_sub(BANK_CONTEXT);
         let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, origin);
         let scaled: Vec<Vec<f64>> = future
@@ -152,7 +160,11 @@ impl Fit {
             .zip(&self.scales.inputs)
             .map(|(row, scale)| row.iter().map(|value| scale.input(*value)).collect())
             .collect();
-        self.bank.prepare(&stretch.history()).trial(&scaled, truth)
+        let history = stretch.history();
+        let Scales { target, inputs, others } = &self.scales;
+        let learned = learned.and_then(|study| study.seen(*target, inputs, others, true));
+        let learned = learned.map(|study| study.answers_after(&history, &scaled, truth.len()));
+        self.bank.prepare(&history).trial(&scaled, learned.unwrap_or_default(), truth)
     }
 
     /// Errors of the bank in its back-tests, oldest origin first, in normalised units: the step of the

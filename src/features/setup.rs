@@ -55,7 +55,7 @@ pub struct Setups(BTreeMap<String, Setup>);
 /// Name of the setups beside a head's variables.
 const NAME: &str = "setups";
 /// First byte of stored setups: how the rest is to be read.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl Setups {
     /// Sets the setup of a target.
@@ -123,14 +123,15 @@ impl Banks {
         Self { context: Some(setup.context), study: Known::Version(setup) }
     }
 
-    /// The setup for a window whose origin is `step`.
+    /// The setup for a window of a grid whose origin is `step`.
     #[must_use]
-    pub fn at(&self, step: usize) -> Setup {
+    pub fn at(&self, grid: &Grid, step: usize) -> Setup {
         let context = self.context.unwrap_or(CONTEXT);
         match &self.study {
             Known::Nothing => Setup { context, ..Setup::default() },
             Known::Blind(studies) => {
-                Setup { context, study: Some(studies.blind_to(step).clone()), learned_until: None }
+                let learned_until = studies.learned_before(step).map(|learned| grid.instants[learned]);
+                Setup { context, study: Some(studies.blind_to(step).clone()), learned_until }
             }
             Known::Version(setup) => setup.clone(),
         }

@@ -47,13 +47,6 @@ pub(super) struct Curved {
     weights: Vec<f64>,
 }
 
-/// The regressions of one target: each knows other parts of the past.
-pub(super) struct Curves {
-    pub(super) fits: Fits<Curved>,
-    /// How many times larger the squared error is on a part that was not learned from.
-    pub(super) optimism: f64,
-}
-
 /// What a roll-out from the end of a context needs of it.
 #[derive(Clone, Debug)]
 pub(super) struct CurvedState {
@@ -68,7 +61,7 @@ impl Curved {
 
     /// Learns from a context whose `parts` are kept apart; `None` where there are no inputs or too
     /// few rows.
-    pub(super) fn learn(context: &Context<'_>, parts: &Parts, horizon: usize) -> Option<Curves> {
+    pub(super) fn learn(context: &Context<'_>, parts: &Parts, horizon: usize) -> Option<Fits<Self>> {
         if context.inputs.is_empty() {
             return None;
         }
@@ -90,12 +83,11 @@ impl Curved {
                 }
             }
         }
-        let (error, uses, ridge, chosen) = best?;
-        let optimism = (error / taught.error(&chosen).max(1e-9)).clamp(1.0, super::MOST_OPTIMISM);
+        let (_, uses, ridge, chosen) = best?;
         let columns = basis.columns(uses);
         let of = |weights: &[f64]| Curved::new(basis.clone(), uses, weights);
         let fit = |gram: &Gram| gram.solve_with(&columns, free, ridge).map(|weights| of(&weights));
-        Some(Curves { fits: fits(&grams, LEAST_ROWS.0, of(&chosen), fit), optimism })
+        Some(fits(&grams, LEAST_ROWS.0, of(&chosen), fit))
     }
 
     /// What a roll-out from the end of `context` remembers of it; `None` in an empty context.

@@ -44,9 +44,6 @@ const TEMPLATE: usize = 2;
 /// A template that somebody named is believed to err this many times less than the few windows of a
 /// validation part can tell.
 const NAMED: f64 = 2.0;
-/// A study that errs this many times more on new data than on old was fitted to noise; more than
-/// this is not believed of the measure itself.
-const MOST_OPTIMISM: f64 = 25.0;
 /// With fewer samples to teach there is nothing that the bank does not know.
 const LEAST_TAUGHT: usize = 240;
 /// Answers stay within this many deviations of a bank, as its own experts' do.
@@ -99,6 +96,9 @@ pub struct Study {
     shares: Shares,
     /// How many times larger each member's squared error is on what it did not learn from.
     optimism: [f64; MEMBERS],
+    /// Root mean squared error of the blend of bank and members for each block of the horizon, on steps
+    /// that no member learned from, in the target's unit.
+    errors: Vec<f64>,
 }
 
 /// Studies of one target that know other stretches of its past.
@@ -133,10 +133,6 @@ impl Studies {
                 let pooled = pooled.next();
                 let joint = Joint::learn(context, &parts, aim.horizon);
                 let stepwise = Stepwise::learn(context, &parts, aim.horizon);
-                let mut optimism = [1.0; MEMBERS];
-                if let Some(curves) = &curves {
-                    optimism[0] = curves.optimism;
-                }
                 let any = curves.is_some() || pooled.is_some() || physics.is_some() || joint.is_some();
                 any.then(|| Self {
                     fits: std::array::from_fn(|span| {
@@ -144,13 +140,14 @@ impl Studies {
                             target: scaled.scales.0,
                             inputs: scaled.scales.1.clone(),
                             others: scaled.scales.2.clone(),
-                            curved: curves.as_ref().map(|curves| curves.fits[span].clone()),
+                            curved: curves.as_ref().map(|fits| fits[span].clone()),
                             pooled: pooled.as_ref().map(|pooled| pooled[span].clone()),
                             template: physics.as_ref().map(|fits| fits[span].clone()),
                             joint: joint.as_ref().map(|fits| fits[span].clone()),
                             stepwise: stepwise.as_ref().map(|fits| fits[span].clone()),
                             shares: Shares::default(),
-                            optimism,
+                            optimism: [1.0; MEMBERS],
+                            errors: Vec::new(),
                         })
                     }),
                     parts: parts.clone(),
@@ -168,6 +165,14 @@ impl Studies {
         &self.fits[known.map_or(EVERYTHING, |span| span as usize)]
     }
 
+    /// The last step before `step` that [`Self::blind_to`] it learned from; `None` where it learned from
+    /// later ones alone.
+    #[must_use]
+    pub fn learned_before(&self, step: usize) -> Option<usize> {
+        let end = self.parts.holding(step, step).map_or(self.parts.end, |span| self.parts.range(span).0);
+        end.checked_sub(1)
+    }
+
     /// The study that is judged: it knows what comes before the part that judges.
     #[must_use]
     pub fn judged(&self) -> &Arc<Study> {
@@ -180,16 +185,21 @@ impl Studies {
         &self.fits[EVERYTHING]
     }
 
-    /// Decides how far each member is trusted beside the bank: `trials` are from the validation
-    /// stretch, answered by the studies that are blind to it.
+    /// Decides how far each member is trusted beside the bank, and how much it flatters itself where it
+    /// has learned: `trials` are answered by the studies that are blind to their stretch, and again by
+    /// the one that is judged.
     pub fn weigh(&mut self, trials: &[Trial]) {
         let mut believed = [1.0; MEMBERS];
         if self.named {
             believed[TEMPLATE] = NAMED;
         }
-        let shares = Shares::stack(trials, believed);
+        let (shares, optimism) = (Shares::stack(trials, believed), stack::optimism(trials));
+        let errors = stack::errors(trials, &shares);
         for study in &mut self.fits {
-            Arc::make_mut(study).shares = shares.clone();
+            let study = Arc::make_mut(study);
+            study.shares = shares.clone();
+            study.optimism = optimism;
+            study.errors.clone_from(&errors);
         }
     }
 }
@@ -305,10 +315,30 @@ impl Seen {
         self.study.shares.at(step)
     }
 
+    /// Root mean squared error that the blend is known for in a block of the horizon, the first being 0, in
+    /// the units of the bank; `None` where it never was tried.
+    pub(super) fn error(&self, block: usize) -> Option<f64> {
+        let errors = &self.study.errors;
+        let error = errors.get(block).or(errors.last())? / self.units.0.deviation;
+        error.is_finite().then_some(error)
+    }
+
     /// How many times larger each member's squared error is than a back-test on the newest samples
     /// says.
     pub(super) fn optimism(&self) -> [f64; MEMBERS] {
         if self.knows { self.study.optimism } else { [1.0; MEMBERS] }
+    }
+
+    /// The members' answers from the end of `recent` over `future`, both in the units of the bank, for
+    /// `steps`, by [`STUDIED`].
+    #[must_use]
+    pub fn answers_after(
+        &self,
+        recent: &History<'_>,
+        future: &[Vec<f64>],
+        steps: usize,
+    ) -> [Option<Vec<f64>>; MEMBERS] {
+        self.answers(&self.stand(&Context::newest(recent, super::CONTEXT)), future, steps)
     }
 
     /// What the members remember of `context`, which is in the units of the bank.

@@ -11,6 +11,9 @@ use super::super::algebra::{factorise, substitute};
 use super::super::backtest::BLOCK;
 use super::MEMBERS;
 
+/// More than this is not believed of the measure itself.
+const MOST_OPTIMISM: f64 = 25.0;
+
 /// Candidates: the bank, then the members of a study.
 const CANDIDATES: usize = 1 + MEMBERS;
 /// Share of the errors over all steps that joins those of each block, so that neighbours agree.
@@ -25,6 +28,8 @@ pub struct Trial {
     pub bank: Vec<f64>,
     /// The study's members in their order; `None` where one is absent or cannot answer.
     pub members: [Option<Vec<f64>>; MEMBERS],
+    /// What the same members say once they have learned from these very steps; as long as `members`' answers.
+    pub learned: [Option<Vec<f64>>; MEMBERS],
     /// What came; NaN where nothing was measured.
     pub truth: Vec<f64>,
 }
@@ -33,10 +38,47 @@ impl Trial {
     /// The same in another unit, of which one of this is `factor`.
     #[must_use]
     pub fn times(mut self, factor: f64) -> Self {
-        let rows = [&mut self.bank, &mut self.truth].into_iter().chain(self.members.iter_mut().flatten());
-        rows.flatten().for_each(|value| *value *= factor);
+        let members = self.members.iter_mut().chain(&mut self.learned).flatten();
+        [&mut self.bank, &mut self.truth].into_iter().chain(members).flatten().for_each(|value| *value *= factor);
         self
     }
+}
+
+/// Root mean squared error of the blend for each block of the horizon, in the unit of the trials; NaN
+/// for a block in which nothing was measured.
+pub(super) fn errors(trials: &[Trial], shares: &Shares) -> Vec<f64> {
+    let steps = trials.first().map_or(0, |trial| trial.bank.len());
+    let mut sums = vec![(0.0, 0.0); steps.div_ceil(BLOCK)];
+    for trial in trials {
+        for (step, truth) in trial.truth.iter().enumerate().filter(|(_, truth)| truth.is_finite()) {
+            let held = shares.at(step);
+            let said =
+                trial.members.iter().zip(held).filter_map(|(said, share)| Some((*said.as_ref()?.get(step)?, share)));
+            let studied = said.fold((0.0, 0.0), |(sum, given), (value, share)| (sum + share * value, given + share));
+            let error = studied.0 + (1.0 - studied.1) * trial.bank[step] - truth;
+            let (sum, count) = &mut sums[step / BLOCK];
+            *sum += error * error;
+            *count += 1.0;
+        }
+    }
+    sums.into_iter().map(|(sum, count)| (sum / count).sqrt()).collect()
+}
+
+/// How many times larger each member's squared error is on steps that it did not learn from, over all
+/// trials; 1 for a member that no trial shows.
+pub(super) fn optimism(trials: &[Trial]) -> [f64; MEMBERS] {
+    std::array::from_fn(|k| {
+        let (mut unseen, mut seen) = (0.0, 0.0);
+        for trial in trials {
+            let (Some(blind), Some(learned)) = (&trial.members[k], &trial.learned[k]) else { continue };
+            let measured = trial.truth.iter().zip(blind.iter().zip(learned)).filter(|(truth, _)| truth.is_finite());
+            for (truth, (blind, learned)) in measured {
+                unseen += (blind - truth).powi(2);
+                seen += (learned - truth).powi(2);
+            }
+        }
+        if seen > 0.0 { (unseen / seen).clamp(1.0, MOST_OPTIMISM) } else { 1.0 }
+    })
 }
 
 /// Shares of the members for each block of the horizon; the bank holds the rest.
@@ -185,7 +227,9 @@ mod tests {
         let truth: Vec<f64> = (0..32).map(|t| (0.4 * f64::from(t)).sin()).collect();
         let wrong =
             |by: f64, rate: f64| truth.iter().enumerate().map(|(t, v)| v + by * (rate * t as f64).cos()).collect();
-        Trial { bank: wrong(bank, 0.9), members: std::array::from_fn(|k| (k == 0).then(|| wrong(member, 2.3))), truth }
+        let members: [_; MEMBERS] = std::array::from_fn(|k| (k == 0).then(|| wrong(member, 2.3)));
+        let learned = std::array::from_fn(|k| (k == 0).then(|| wrong(0.5 * member, 2.3)));
+        Trial { bank: wrong(bank, 0.9), members, learned, truth }
     }
 
     #[test]
@@ -196,6 +240,14 @@ mod tests {
         assert!((equal.at(20)[0] - 0.5).abs() < 0.1, "{equal:?}");
         let hopeless = Shares::stack(&[trial(0.05, 2.0)], EQUALLY);
         assert!(hopeless.at(0)[0] < 0.05, "{hopeless:?}");
+    }
+
+    #[test]
+    fn optimism_is_what_knowing_the_answers_saves() {
+        let mut twice = trial(1.0, 0.4);
+        twice.truth[3] = f64::NAN;
+        let measured = optimism(&[twice]);
+        assert!((measured[0] - 4.0).abs() < 1e-9 && measured[1..].iter().all(|times| *times == 1.0), "{measured:?}");
     }
 
     #[test]

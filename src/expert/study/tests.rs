@@ -85,7 +85,8 @@ fn weighed(plant: &Plant, until: usize) -> Studies {
             let mut trusted = (**study).clone();
             trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
             let (curved, _) = answer(plant, Some(&Arc::new(trusted)), origin, 32, None);
-            Trial { bank, members: std::array::from_fn(|k| (k == 0).then(|| curved.clone())), truth }
+            let members: [_; MEMBERS] = std::array::from_fn(|k| (k == 0).then(|| curved.clone()));
+            Trial { bank, learned: members.clone(), members, truth }
         })
         .collect();
     studies.weigh(&trials);
@@ -98,6 +99,8 @@ fn a_saturation_between_two_filters_is_learned_and_trusted() {
     let studies = weighed(&plant, 2_000);
     assert!(studies.whole().shares()[0] > 0.7, "{:?}", studies.whole().shares());
     let (alone, with) = (error(&plant, None, 2_000), error(&plant, Some(studies.whole()), 2_000));
+    let known: Vec<f64> = (0..2).map(|block| studies.whole().errors[block]).collect();
+    assert!(known.iter().all(|error| (0.5 * with..2.0 * with).contains(error)), "{known:?} is known, {with} came");
     assert!(with < 0.8 * alone, "{with} of the study, {alone} of the bank alone");
 }
 
@@ -133,6 +136,8 @@ fn every_stretch_has_a_study_that_is_blind_to_it() {
     assert_eq!(at(600), at(1_199));
     assert_eq!(at(1_200), at(1_599));
     assert_eq!(at(1_600), Arc::as_ptr(studies.whole()));
+    let learned: Vec<Option<usize>> = [10, 700, 1_300, 1_700].map(|step| studies.learned_before(step)).to_vec();
+    assert_eq!(learned, [None, Some(599), Some(1_199), Some(1_599)]);
     let mut all = vec![at(0), at(700), at(1_300), at(1_700)];
     all.dedup();
     assert_eq!(all.len(), 4);

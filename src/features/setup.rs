@@ -77,7 +77,14 @@ impl Setups {
     /// The setups attached to a version's artefact; a version without any has the default ones.
     #[must_use]
     pub fn attached_to(artefact: &[u8]) -> Self {
-        attached(artefact, NAME).and_then(Self::from_bytes).unwrap_or_default()
+        let Some(bytes) = attached(artefact, NAME) else { return Self::default() };
+        Self::from_bytes(bytes).unwrap_or_else(|| {
+            tracing::warn!(
+                format = bytes.first(),
+                "another build wrote the setups of this version: it answers without its study until the next fine-tune job"
+            );
+            Self::default()
+        })
     }
 
     /// As they are stored with a version.

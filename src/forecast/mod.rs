@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 pub use self::aftermath::{Aftermath, Past};
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
-    tidy, timestamps, units,
+    tidy, tidy_all, timestamps, units,
 };
 pub use self::frozen::Frozen;
 pub use self::future::Future;

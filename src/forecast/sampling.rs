@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::copula::{Mix, correlations};
 use super::paths::{Luck, correlation};
-use super::{ForecastError, Situation, tidy};
+use super::{ForecastError, Situation, tidy_all};
 use crate::model::Quantiles;
 
 /// Paths of one future at most.
@@ -101,7 +101,7 @@ impl Lots {
             .zip(answers)
             .map(|((place, target), answer)| {
                 let mut paths = self.of_target(situation, place, answer);
-                paths.iter_mut().flatten().for_each(|value| *value = tidy(*value));
+                paths.iter_mut().for_each(|path| tidy_all(path));
                 (situation.signal(*target).name.clone(), paths)
             })
             .collect()

@@ -6,15 +6,15 @@ use axum::http::header;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use utoipa::PartialSchema as _;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiVersion, Ref, RefOr, Response,
-    ResponseBuilder, Schema,
+    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiVersion, Ref, RefOr,
+    Required, Response, ResponseBuilder, Schema,
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::web::problem;
+use crate::web::{idempotency, problem};
 
 /// Name of the answer that every operation may give instead of its own.
 const PROBLEM: &str = "Problem";
@@ -46,6 +46,11 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         .schema("FieldError", problem::FieldError::schema())
         .response(PROBLEM, problem_answer());
     api.components = Some(components.build());
+    for post in api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
+        if ["201", "202"].iter().any(|created| post.responses.responses.contains_key(*created)) {
+            post.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
+        }
+    }
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         let shared = RefOr::Ref(Ref::from_response_name(PROBLEM));
         // Rooms name their handlers for what they do there; among all rooms that is not unique.
@@ -61,6 +66,21 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         operation.responses.responses.entry("default".to_owned()).or_insert(shared);
     }
     api
+}
+
+/// The header of requests that make something.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Names the request: sent again under the same key, it is answered as before and not carried out again",
+        ))
+        .schema(Some(
+            ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(idempotency::MAX_KEY)),
+        ))
+        .build()
 }
 
 fn problem_answer() -> Response {

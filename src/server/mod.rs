@@ -17,10 +17,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::web::idempotency::{self, Kept};
 use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
@@ -123,18 +125,23 @@ pub fn openapi(rooms: &Rooms) -> OpenApi {
     docs::complete(doors(rooms).merge(patient_doors(rooms)).into_openapi())
 }
 
-/// The doors of the rooms: a new room is added here.
+/// The doors of the rooms: a new room is added here, and to `creating` if it makes what a repeated request
+/// would make twice.
 fn doors(rooms: &Rooms) -> OpenApiRouter {
-    OpenApiRouter::default()
+    let kept = Kept::new(rooms.db.clone(), rooms.clock.clone());
+    let creating = OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
+        .merge(scenario::router(rooms.scenarios.clone()))
+        .merge(training::routes::router(rooms.training.clone()))
+        .layer(from_fn_with_state(kept, idempotency::once));
+    OpenApiRouter::default()
+        .merge(creating)
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
-        .merge(scenario::router(rooms.scenarios.clone()))
         .merge(scenario::seek::router(rooms.seeks.clone()))
         .merge(scenario::audit::router(rooms.audits.clone()))
-        .merge(training::routes::router(rooms.training.clone()))
         .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
 }
 

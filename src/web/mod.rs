@@ -6,6 +6,7 @@
 pub mod body;
 pub mod etag;
 pub mod extract;
+pub mod idempotency;
 pub mod json;
 pub mod page;
 pub mod problem;

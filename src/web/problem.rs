@@ -61,6 +61,7 @@ kinds! {
     UNKNOWN_SIGNAL = 422 "unknown-signal" "The asset's type has no such signal" "Check the spelling, or add the signal in a new version of the type.";
     WRONG_TYPE = 422 "wrong-type" "The value does not fit the kind of the signal" "Number signals take JSON numbers, boolean signals true or false, enum signals one of their labels.";
     OUT_OF_RANGE = 422 "out-of-range" "The value is outside the limits of the signal" "Correct the sender or the limits of the asset's type; a type with on_invalid warn keeps such readings as uncertain.";
+    KEY_REUSED = 422 "idempotency-key-reused" "The key belongs to another request" "An Idempotency-Key names one request for a day: use a new key for a new one.";
     HORIZON_TOO_LARGE = 422 "horizon-too-large" "The horizon is too large" "Ask for at most as many steps as max says; for a longer view use a type with a longer interval.";
     INSUFFICIENT_DATA = 422 "insufficient-data" "There are too few readings for this" "Send more readings; the detail says how many are needed.";
     HEADERS_TOO_LARGE = 431 "headers-too-large" "The headers are too large" "Send at most 100 headers of 32 KiB together.";

@@ -11,6 +11,7 @@ mod end;
 mod group_commit;
 mod hostile;
 mod hostile_readings;
+mod idempotency;
 mod laws;
 mod ledger;
 mod lives;

@@ -155,6 +155,19 @@ impl Problem {
         self
     }
 
+    /// The document, where it is not an answer of its own.
+    #[must_use]
+    pub fn document(self) -> Document {
+        Document {
+            r#type: format!("/problems/{}", self.kind.slug),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: self.detail,
+            errors: self.errors,
+            max: self.max,
+        }
+    }
+
     /// Logs an error whose cause the caller must not see, and hides it.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = error as &dyn std::error::Error, "request failed");
@@ -176,19 +189,12 @@ impl From<sqlx::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let document = Document {
-            r#type: format!("/problems/{}", self.kind.slug),
-            title: self.kind.title,
-            status: self.kind.status,
-            detail: self.detail,
-            errors: self.errors,
-            max: self.max,
-        };
-        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let retry_after_s = self.retry_after_s;
+        let body = serde_json::to_vec(&self.document()).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(wait) = self.retry_after_s {
+        if let Some(wait) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         response

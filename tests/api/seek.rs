@@ -1,8 +1,10 @@
 //! Goal seek: a schedule that serves an aim and keeps limits, judged anew; refusals with a reason.
 
+use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use crate::lives::with_history;
+use crate::tester::{Answer, Server};
 
 fn numbers(row: &Value) -> Vec<f64> {
     row.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
@@ -142,6 +144,46 @@ async fn what_cannot_be_sought_is_refused_with_a_pointer() {
     }
     let body = json!({"objective": kpi});
     server.post("/v1/assets/none/goal-seek", body).await.problem(404, "not-found");
+}
+
+/// The events of a goal seek: their names and data, in order.
+async fn listen(server: &Server, body: &Value) -> Vec<(String, Value)> {
+    let request = server.request(Method::POST, "/v1/assets/tank-1/goal-seek").json(body);
+    let answer = Answer::to(request.header(header::ACCEPT, "text/event-stream")).await;
+    assert_eq!((answer.status.as_u16(), answer.header(header::CONTENT_TYPE)), (200, "text/event-stream"), "{answer:?}");
+    let field = |event: &str, name: &str| {
+        event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+    };
+    let events = answer
+        .text
+        .split("\n\n")
+        .filter_map(|event| Some((field(event, "event:")?, serde_json::from_str(&field(event, "data:")?).unwrap())));
+    events.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_tells_how_far_the_search_has_come() {
+    let server = with_history(900).await;
+    let body = json!({
+        "horizon": 32, "seed": 3, "evaluations": 200, "knots": 3,
+        "objective": {"goal": "track", "signal": "level", "setpoint": 4.4},
+    });
+    let events = listen(&server, &body).await;
+    let (end, told) = events.split_last().unwrap();
+    assert!(told.len() >= 2 && told.iter().all(|(name, _)| name == "progress"), "{events:?}");
+    let tried: Vec<i64> = told.iter().map(|(_, data)| data["evaluations"].as_i64().unwrap()).collect();
+    assert!(tried.is_sorted_by(|one, other| one < other) && tried[tried.len() - 1] >= 200, "{tried:?}");
+    let objective: Vec<f64> = told.iter().map(|(_, data)| data["objective"].as_f64().unwrap()).collect();
+    assert!(objective.is_sorted_by(|one, other| one >= other), "it never gets worse: {objective:?}");
+    assert!(told.iter().all(|(_, data)| numbers(&data["inputs"]["pump"]).len() == 32));
+    assert_eq!(end.0, "outcome");
+    let answer = server.post("/v1/assets/tank-1/goal-seek", body).await.success();
+    assert_eq!(end.1["best"], answer["best"], "the same as without a stream");
+
+    let wrong = json!({"objective": {"goal": "track", "signal": "none", "setpoint": 1.0}});
+    let request = server.request(Method::POST, "/v1/assets/tank-1/goal-seek").json(&wrong);
+    let refused = Answer::to(request.header(header::ACCEPT, "text/event-stream")).await;
+    assert_eq!(refused.problem(422, "invalid"), ["/objective/signal"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

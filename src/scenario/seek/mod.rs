@@ -4,7 +4,8 @@
 //! A population search (CMA-ES) over a few knots for each control; each generation is one batch
 //! through the engine, as a what-if is. The best schedules are then judged anew, on sample paths of
 //! another luck. The answer is synchronous: a search takes seconds, ends at its deadline, and ends
-//! with the next generation when the caller hangs up. Gradients through the network are deliberately
+//! with the next generation when the caller hangs up. Whoever asks for a stream of events is told how far
+//! it has come. Gradients through the network are deliberately
 //! absent: with a few knots a population needs a few hundred schedules, and it does not care for a
 //! constraint's corners, the sensor's limits, or a sign that changes.
 
@@ -12,6 +13,7 @@ pub mod ask;
 pub mod cma;
 pub mod outcome;
 mod problem;
+mod progress;
 mod routes;
 pub mod schedule;
 pub mod search;
@@ -26,6 +28,7 @@ pub use self::ask::{Control, GoalSeek, Objective, Setpoint};
 use self::outcome::{Court, Ended, SearchReport};
 pub use self::outcome::{Schedule, SeekOutcome};
 use self::problem::Problem;
+pub use self::progress::{Heard, SeekProgress};
 pub use self::routes::router;
 use self::search::{Search, Worth};
 use super::audit::ignored::{Ignored, moved};
@@ -60,6 +63,16 @@ impl Seeks {
 
     /// Searches. Dropping the future ends the search with the generation that is under way.
     pub async fn seek(&self, asset: &str, ask: &GoalSeek) -> Result<SeekOutcome, ForecastError> {
+        self.search(asset, ask, |_| ()).await
+    }
+
+    /// Searches and tells how far it has come after each generation.
+    async fn search(
+        &self,
+        asset: &str,
+        ask: &GoalSeek,
+        mut told: impl FnMut(SeekProgress) + Send,
+    ) -> Result<SeekOutcome, ForecastError> {
         let (began, budget) = (Instant::now(), ask.budget()?);
         let levels = checked_levels(ask.quantiles.as_deref())?;
         let _permit = self.room.try_acquire().map_err(|_| ForecastError::Engine(EngineError::Busy))?;
@@ -95,6 +108,9 @@ impl Seeks {
             let said = self.forecasts.answer(&situation, &futures).await?;
             let worths = worths(&problem, &search, futures, said.answers).await?;
             search.tell(&worths);
+            if let Some(progress) = SeekProgress::of(&problem, &search, budget.evaluations, &names) {
+                told(progress);
+            }
         }
         let report = SearchReport {
             evaluations: search.count(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::card::DataCard;
 use crate::asset::Asset;
 use crate::ids::ModelId;
 use crate::model::Recipe;
@@ -112,6 +113,8 @@ pub struct Candidate {
     pub holdout: Evaluation,
     /// Where it answers an input otherwise than the asset's type declares, in words.
     pub objection: Option<String>,
+    /// What it learned from, and what was left out.
+    pub data: DataCard,
 }
 
 /// Scores on windows that training never saw.

@@ -1,5 +1,6 @@
 //! Jobs on a real database, with a learner that does what the test says.
 
+mod cleaning;
 mod jobs;
 mod routes;
 mod serving;
@@ -17,7 +18,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Assignment, Candidate, Config, CurvePoint, Evaluation, Holdout, Job, LearnError, Learner, Progress, Promotion,
+    Assignment, Candidate, Config, CurvePoint, DataCard, Evaluation, Holdout, Job, LearnError, Learner, Progress, Promotion,
     Stage, Status, Step, Training, Worker,
 };
 use crate::asset::Assets;
@@ -119,6 +120,7 @@ fn candidate(crps: f64) -> Candidate {
         note: None,
         holdout: Evaluation { recent, older: None, only_bands: false },
         objection: None,
+        data: DataCard { frames: 900, ..DataCard::default() },
     }
 }
 

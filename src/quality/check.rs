@@ -13,6 +13,7 @@ use crate::asset::{Kind, Role, Signal};
 /// A test of values, or of the frames that bring them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = QualityTest)]
 pub enum Test {
     /// What the source said of its reading: `bad` fails, `uncertain` is suspect.
     Source,
@@ -37,6 +38,7 @@ pub enum Test {
 /// Where thresholds come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ThresholdBasis)]
 pub enum Basis {
     /// From the asset's type.
     Declared,
@@ -133,7 +135,12 @@ fn gross_range(declared: &Signal, values: &[f64], profile: Option<&Profile>) -> 
     }
     let mut thresholds = BTreeMap::new();
     let (suspect_min, suspect_max) = suspect.unzip();
-    let all = [("fail_min", declared.min), ("fail_max", declared.max), ("suspect_min", suspect_min), ("suspect_max", suspect_max)];
+    let all = [
+        ("fail_min", declared.min),
+        ("fail_max", declared.max),
+        ("suspect_min", suspect_min),
+        ("suspect_max", suspect_max),
+    ];
     thresholds.extend(all.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let basis = if is_declared { Basis::Declared } else { Basis::Data };
     Checked { test: Test::GrossRange, flags: qartod::gross_range(values, fail, suspect), thresholds, basis }
@@ -226,8 +233,7 @@ fn flat_line(values: &[f64], profile: Option<&Profile>, around: &Surroundings<'_
             flags[at] = flag;
         }
     }
-    let thresholds =
-        BTreeMap::from([("suspect_run", suspect as f64), ("fail_run", fail as f64), ("tolerance", 0.0)]);
+    let thresholds = BTreeMap::from([("suspect_run", suspect as f64), ("fail_run", fail as f64), ("tolerance", 0.0)]);
     Checked { test: Test::FlatLine, flags, thresholds, basis: Basis::Data }
 }
 

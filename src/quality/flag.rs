@@ -21,6 +21,7 @@ pub enum Flag {
 
 /// How many values have each flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = FlagCounts)]
 pub struct Counts {
     /// Flag 1.
     pub pass: usize,

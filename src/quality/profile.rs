@@ -33,7 +33,8 @@ impl Profile {
             values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).filter(|change| change.is_finite()).collect();
         let mut runs: Vec<usize> = runs(values).into_iter().map(|run| run.length).collect();
         let central = (quantile(&mut known, 0.05), quantile(&mut known, 0.95));
-        let extremes = known.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+        let extremes =
+            known.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
         let run = (runs.len() >= FEWEST_RUNS).then(|| {
             let at = place(runs.len(), 0.95);
             *runs.select_nth_unstable(at).1

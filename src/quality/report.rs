@@ -14,6 +14,7 @@ const STRETCHES: usize = 100;
 
 /// What can be said of an asset's readings.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ReadingsHealth)]
 pub struct Health {
     /// Frames that were looked at.
     pub frames: usize,
@@ -35,6 +36,7 @@ pub struct Health {
 
 /// Whether frames came when they should.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = FrameTiming)]
 pub struct Timing {
     /// Steps without a frame.
     pub silent_steps: usize,
@@ -70,6 +72,7 @@ pub struct SignalHealth {
 
 /// What one test found.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = QualityTestResult)]
 pub struct TestHealth {
     /// Which.
     pub test: Test,
@@ -84,6 +87,7 @@ pub struct TestHealth {
 
 /// Values in a row with the same flag of the same test.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = FlaggedStretch)]
 pub struct Stretch {
     /// Instant of the first; of a silence, the last frame before it.
     pub start: DateTime<Utc>,
@@ -100,6 +104,7 @@ pub struct Stretch {
 
 /// What was left out of learning from a signal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RemovedReadings)]
 pub struct Removed {
     /// Its name.
     pub signal: String,
@@ -230,7 +235,8 @@ fn newest(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
 fn action(counts: Counts, removed: &BTreeMap<String, usize>) -> String {
     let mut words = Vec::new();
     if counts.fail > 0 {
-        let tests: Vec<String> = removed.iter().map(|(test, count)| format!("{} {count}", test.replace('_', " "))).collect();
+        let tests: Vec<String> =
+            removed.iter().map(|(test, count)| format!("{} {count}", test.replace('_', " "))).collect();
         words.push(format!(
             "{} values fail ({}) and are left out of fine-tuning, as if they had not been measured",
             counts.fail,
@@ -241,7 +247,10 @@ fn action(counts: Counts, removed: &BTreeMap<String, usize>) -> String {
         words.push(format!("{} are suspect and stay", counts.suspect));
     }
     if counts.missing > 0 {
-        words.push(format!("{} are missing: the last value stands for ten steps, and nothing is judged there", counts.missing));
+        words.push(format!(
+            "{} are missing: the last value stands for ten steps, and nothing is judged there",
+            counts.missing
+        ));
     }
     if words.is_empty() { "nothing: all values are used as they are".to_owned() } else { words.join("; ") }
 }

@@ -98,7 +98,10 @@ fn what_a_plant_does_by_itself_does_not_fail() {
     // Pulses of one step that the flow answers at once, rare ones.
     let pulse = |step: usize| if step % 200 == 50 { 5.0 } else { 1.0 };
     let mut draw = noise(3);
-    passes_on("pulses", &frames((0..COUNT).map(|k| vec![pulse(k), 2.0 + 0.01 * draw(), 3.0 * pulse(k) + 0.01 * draw()])));
+    passes_on(
+        "pulses",
+        &frames((0..COUNT).map(|k| vec![pulse(k), 2.0 + 0.01 * draw(), 3.0 * pulse(k) + 0.01 * draw()])),
+    );
     // A machine that rests at zero, and a tank that is full at times.
     let rests = |step: usize| (step / 300) % 2 == 1;
     let rows = (0..COUNT).map(|k| {

@@ -39,8 +39,7 @@ pub(super) fn clock(frames: &[Frame], step_s: f64) -> Vec<Flag> {
         gap if gap < 0.5 * step_s || gap > LEAP_STEPS * step_s => Flag::Suspect,
         _ => Flag::Pass,
     };
-    let mut flags: Vec<Flag> =
-        std::iter::once(Flag::Pass).chain(gaps.iter().map(flag)).take(frames.len()).collect();
+    let mut flags: Vec<Flag> = std::iter::once(Flag::Pass).chain(gaps.iter().map(flag)).take(frames.len()).collect();
     let medians: Vec<f64> = gaps
         .chunks_exact(BLOCK)
         .map(|block| {

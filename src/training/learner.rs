@@ -109,6 +109,8 @@ pub struct Candidate {
     pub curve: Vec<CurvePoint>,
     /// Why nothing was learned, when the head is the base model's own.
     pub note: Option<String>,
+    /// Share of the head's weights that are exactly 0.
+    pub sparsity: f64,
     /// How it did on windows that training never saw.
     pub holdout: Evaluation,
     /// Where it answers an input otherwise than the asset's type declares, in words.

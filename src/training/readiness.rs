@@ -15,6 +15,7 @@ const STRIDE: usize = 8;
 
 /// Whether there are readings enough.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = TrainingReadiness)]
 pub struct Readiness {
     /// For a version at all: experts and honest bands of the asset's own on the base model's head. Counts
     /// steps of the record.
@@ -27,6 +28,7 @@ pub struct Readiness {
 
 /// What is there of something, and what is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = TrainingNeed)]
 pub struct Need {
     /// What is there.
     pub have: usize,

@@ -145,6 +145,8 @@ pub struct Scores {
     pub naive: ScoreCard,
     /// Share of the naive forecast's CRPS that this version saves.
     pub vs_naive: Option<f64>,
+    /// Share of the head's weights, biases left out, that are exactly 0; not there for older versions.
+    pub sparsity: Option<f64>,
 }
 
 /// What serves an asset now.
@@ -275,7 +277,18 @@ async fn roll_back(State(training): State<Training>, Path(asset): Path<String>) 
 impl ModelVersion {
     fn of(model: ListedModel, champion: i32) -> Self {
         let ListedModel {
-            version, job_id: job, base, recipe, scores, curve, promoted, reason, note, created_at, data, ..
+            version,
+            job_id: job,
+            base,
+            recipe,
+            scores,
+            curve,
+            promoted,
+            reason,
+            note,
+            created_at,
+            data,
+            ..
         } = model;
         let champion = version == champion;
         Self { version, created_at, job, base, recipe, promoted, champion, reason, note, scores, curve, data }

@@ -133,6 +133,7 @@ impl Learner for Teacher {
                 ..assignment.recipe
             },
             calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
+            sparsity: taught.learned.sparsity,
             curve: taught.learned.curve,
             objection,
             data,

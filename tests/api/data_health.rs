@@ -95,7 +95,10 @@ async fn a_range_can_be_chosen() {
     let at = |seconds: i64| (begin + TimeDelta::seconds(seconds)).timestamp_millis();
     let get = async |query: String| server.get(&format!("/v1/assets/tank-1/data-health?{query}")).await;
     let some = get(format!("from={}&to={}", at(50), at(350))).await.success();
-    assert_eq!((some["frames"].as_i64(), &test(signal(&some, "level"), "spike")["counts"]["fail"]), (Some(300), &json!(3)));
+    assert_eq!(
+        (some["frames"].as_i64(), &test(signal(&some, "level"), "spike")["counts"]["fail"]),
+        (Some(300), &json!(3))
+    );
     assert_eq!(some["readiness"]["version"]["enough"], false);
     assert_eq!(some["readiness"]["version"]["frames_needed"], 84);
     assert_eq!(get(format!("to={}", at(90))).await.success()["frames"], 90);

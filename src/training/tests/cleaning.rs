@@ -23,7 +23,8 @@ fn demo(seed: u64) -> (AssetType, Vec<Frame>) {
     let limits = [(0.0, 1.0), (0.0, 1.0), (0.0, 6.0), (-40.0, 60.0), (-0.2, 4.2), (-0.2, 4.2), (-10.0, 100.0)];
     for (place, (signal, (min, max))) in kind.document.signals.iter_mut().zip(limits).enumerate() {
         (signal.min, signal.max) = (Some(min), Some(max));
-        signal.role = [Role::ControlInput, Role::Disturbance, Role::Output][(place / 3).min(1) + usize::from(place > 3)];
+        signal.role =
+            [Role::ControlInput, Role::Disturbance, Role::Output][(place / 3).min(1) + usize::from(place > 3)];
     }
     let (mut plant, mut operator) = (Plant::new(seed), Operator::new(seed));
     let mut controls = Controls { pump: 0.5, valve: 0.5, heater: 3.0 };
@@ -115,7 +116,10 @@ fn a_poisoned_record_gives_a_better_model_when_it_is_cleaned() {
             frames
         };
         let (dirty, cleaned) = (error(poisoned), error(|frames| card::clean(&kind, poisoned(frames)).0));
-        assert!(cleaned < 0.5 * dirty && cleaned < 1.5 * best, "{name}: {dirty} as it is, {cleaned} cleaned, {best} clean");
+        assert!(
+            cleaned < 0.5 * dirty && cleaned < 1.5 * best,
+            "{name}: {dirty} as it is, {cleaned} cleaned, {best} clean"
+        );
     }
 }
 

@@ -20,9 +20,10 @@ pub struct Cleaned {
 }
 
 impl Assessment {
-    /// The frames without what fails. Such values are missing. Where an output or input fails at more
-    /// than ten frames in a row nothing can stand for it, so the frames are left out as a silence would
-    /// be, unless that left fewer than half of all; and so are frames whose time does not go on.
+    /// The frames without what fails. Such values are missing: the last one before stands for them.
+    /// Where an output fails at more than ten frames in a row there is nothing to learn, and the frames
+    /// are left out as a silence would be, unless that left fewer than half of all; and so are frames
+    /// whose time does not go on.
     #[must_use]
     pub fn clean(&self, asset_type: &AssetType, mut frames: Vec<Frame>) -> Cleaned {
         let mut lost: Vec<bool> =
@@ -33,7 +34,7 @@ impl Assessment {
             for (frame, _) in frames.iter_mut().zip(&failed).filter(|(_, failed)| **failed) {
                 frame.values[signal] = f64::NAN;
             }
-            if declared.role != Role::State {
+            if declared.role == Role::Output {
                 mark_long(&failed, &mut long);
             }
         }

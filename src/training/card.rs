@@ -14,7 +14,7 @@ use crate::reading::Frame;
 pub struct DataCard {
     /// Frames that the job took, the asset's newest.
     pub frames: usize,
-    /// Of them, those left out as a whole: where an output or input failed for long, or time did not go on.
+    /// Of them, those left out as a whole: where an output failed for long, or time did not go on.
     pub dropped_frames: usize,
     /// Instant of the first one.
     pub first: Option<DateTime<Utc>>,

@@ -20,6 +20,7 @@ pub mod prior;
 pub mod model;
 
 // Second floor: where data meets the model.
+pub mod quality;
 pub mod features;
 pub mod forecast;
 

@@ -37,6 +37,7 @@ const PLAN: &[(&str, u8)] = &[
     ("expert", FIRST),
     ("prior", FIRST),
     ("model", FIRST),
+    ("quality", SECOND),
     ("features", SECOND),
     ("forecast", SECOND),
     ("ingest", THIRD),

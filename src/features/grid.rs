@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::asset::AssetType;
+use crate::quality::step_s;
 use crate::reading::Frame;
 
 /// A value is carried forward over at most this many missing steps; a longer silence starts a new
@@ -35,7 +36,7 @@ impl Grid {
     #[must_use]
     pub fn new(asset_type: &AssetType, frames: &[Frame]) -> Option<Self> {
         let end = frames.last()?.observed_at;
-        let step_s = step(asset_type.interval_s(), frames);
+        let step_s = step_s(asset_type.interval_s(), frames);
         let step_us = (step_s * 1e6).round().max(1.0) as i64;
         let end_us = end.timestamp_micros();
         let mut instants = Vec::with_capacity(frames.len());
@@ -103,21 +104,6 @@ fn carry(row: &mut [f64]) {
             *value = last;
         }
     }
-}
-
-/// The nominal interval times the whole number nearest to what the asset keeps to, at least 1.
-fn step(nominal_s: f64, frames: &[Frame]) -> f64 {
-    let newest = &frames[frames.len().saturating_sub(257)..];
-    let mut gaps: Vec<f64> = newest
-        .windows(2)
-        .map(|pair| (pair[1].observed_at - pair[0].observed_at).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6)
-        .collect();
-    if gaps.is_empty() {
-        return nominal_s;
-    }
-    let middle = (gaps.len() - 1) / 2;
-    let (_, median, _) = gaps.select_nth_unstable_by(middle, f64::total_cmp);
-    (*median / nominal_s).round().max(1.0) * nominal_s
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 use super::base::Base;
-use super::loss::{masked_mean, pinball};
+use super::loss::{masked_mean, of_recipe};
 use super::network::{Features, Head};
 use super::recipe::Recipe;
 use super::window::{Batch, Window};
@@ -88,8 +88,8 @@ impl Material {
         self.batch.future as usize
     }
 
-    /// Mean loss of a head on the chosen rows, or on all.
-    pub(super) fn loss(&self, head: &Head, rows: Option<&Tensor>, mask: Option<&Tensor>) -> Tensor {
+    /// Mean loss of a head on the chosen rows, or on all, as the recipe counts it.
+    pub(super) fn loss(&self, recipe: &Recipe, head: &Head, rows: Option<&Tensor>, mask: Option<&Tensor>) -> Tensor {
         let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |index| tensor.index_select(0, index));
         let corrections = match rows {
             Some(index) => head.corrections(&self.features.rows(index), mask),
@@ -97,7 +97,8 @@ impl Material {
         };
         let bank = pick(&self.batch.bank).narrow(1, self.batch.context, self.batch.future);
         let answer = bank.unsqueeze(-1) + pick(&self.batch.scale).view([-1, 1, 1]) * corrections;
-        masked_mean(&pinball(&answer, &pick(&self.truth)), &pick(&self.known), &pick(&self.unit))
+        let unit = pick(&self.unit);
+        masked_mean(&of_recipe(recipe, &answer, &pick(&self.truth), &unit), &pick(&self.known), &unit)
     }
 }
 
@@ -149,8 +150,8 @@ impl Mix {
 }
 
 /// Mean loss of a head on all rows, without gradients; NaN when libtorch fails.
-pub(super) fn validate(material: &Material, head: &Head) -> f64 {
-    tch::no_grad(|| f64::try_from(material.loss(head, None, None).to_kind(Kind::Double)).unwrap_or(f64::NAN))
+pub(super) fn validate(recipe: &Recipe, material: &Material, head: &Head) -> f64 {
+    tch::no_grad(|| f64::try_from(material.loss(recipe, head, None, None).to_kind(Kind::Double)).unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

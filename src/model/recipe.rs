@@ -29,7 +29,8 @@ pub struct Recipe {
     /// Share of a step's windows that come from the synthetic plants of pretraining; 0 to 0.9.
     #[schema(default = 0.1)]
     pub synthetic: f64,
-    /// Weight of the sum of absolute weights in the loss, 0 to 1.
+    /// Pulls weights (not biases) to exactly zero, 0 to 1: after every step each is shrunk by this times
+    /// the length of the step (soft threshold). The version's scores say how many are zero.
     #[schema(default = 0.0)]
     pub l1: f64,
     /// Weight decay toward zero, 0 to 1; decoupled from the gradient with `adamw`.
@@ -41,6 +42,12 @@ pub struct Recipe {
     /// Share of the activations that a step switches off, 0 to 0.9.
     #[schema(default = 0.1)]
     pub dropout: f64,
+    /// Norm that a step's gradient is cut to, more than 0 and at most 1,000.
+    #[schema(default = 1.0)]
+    pub gradient_clip: f64,
+    /// Share of the step before that a step goes on with, 0 to 0.999: with `sgd` and `rmsprop` alone. Left
+    /// out, 0.9 with `sgd` and 0 with `rmsprop`.
+    pub momentum: Option<f64>,
     /// Evaluations without improvement after which learning stops, 1 to 1,000.
     #[schema(default = 6)]
     pub patience: u32,
@@ -49,6 +56,9 @@ pub struct Recipe {
     pub evaluate_every: u32,
     /// What a forecast error costs.
     pub loss: Loss,
+    /// Error from which on `huber` counts it by its size and no longer by its square, in the deviation of
+    /// the window; more than 0 and at most 100. With `huber` alone; left out it is 1.
+    pub huber_delta: Option<f64>,
     /// Decides every random draw: the same data and seed give the same head. At most 2^53 - 1,
     /// the largest that JSON keeps exactly.
     #[schema(default = 0)]
@@ -67,8 +77,11 @@ pub enum Optimizer {
     Adamw,
     /// Adam; the decay is part of the gradient.
     Adam,
-    /// Stochastic gradient descent with momentum 0.9.
+    /// Stochastic gradient descent with momentum.
     Sgd,
+    /// Steps divided by the root of the running mean of squared gradients (Tieleman and Hinton 2012); the
+    /// decay is part of the gradient.
+    Rmsprop,
 }
 
 /// What a forecast error costs.
@@ -78,6 +91,11 @@ pub enum Loss {
     /// The quantile loss: a forecast of quantiles is best when each is right.
     #[default]
     Pinball,
+    /// The quantile loss with a rounded tip (quantile Huber loss, Dabney et al. 2018): small errors count by
+    /// their square.
+    Huber,
+    /// The squared error of the median, which so becomes a mean; the other quantiles keep the quantile loss.
+    Mse,
 }
 
 /// A setting that cannot be used.
@@ -107,9 +125,12 @@ impl Default for Recipe {
             l2: 0.02,
             l2_sp: 1e-3,
             dropout: 0.1,
+            gradient_clip: 1.0,
+            momentum: None,
             patience: 6,
             evaluate_every: 20,
             loss: Loss::Pinball,
+            huber_delta: None,
             seed: 0,
         }
     }
@@ -158,9 +179,24 @@ impl Recipe {
         check("l2", (0.0..=1.0).contains(&self.l2), "0 to 1");
         check("l2_sp", (0.0..=1.0).contains(&self.l2_sp), "0 to 1");
         check("dropout", (0.0..=0.9).contains(&self.dropout), "0 to 0.9");
+        let clip = self.gradient_clip;
+        check("gradient_clip", clip > 0.0 && clip <= 1000.0, "more than 0 and at most 1000");
+        check("momentum", self.momentum.is_none_or(|share| (0.0..=0.999).contains(&share)), "0 to 0.999");
+        let delta = self.huber_delta;
+        check("huber_delta", delta.is_none_or(|delta| delta > 0.0 && delta <= 100.0), "more than 0 and at most 100");
         check("patience", (1..=1000).contains(&self.patience), "1 to 1000");
         check("evaluate_every", (1..=20_000).contains(&self.evaluate_every), "1 to 20000");
         check("seed", self.seed <= MAX_SEED, "at most 9007199254740991");
+        // A setting without effect is a misunderstanding.
+        let mut without = |name: &str, given: bool, used: bool, with: &str| {
+            if given && !used {
+                let detail = format!("has an effect with {with} alone");
+                invalid.push(Invalid { pointer: format!("/{name}"), detail });
+            }
+        };
+        let with_momentum = matches!(self.optimizer, Optimizer::Sgd | Optimizer::Rmsprop);
+        without("momentum", self.momentum.is_some(), with_momentum, "the optimizers sgd and rmsprop");
+        without("huber_delta", self.huber_delta.is_some(), self.loss == Loss::Huber, "the loss huber");
         invalid
     }
 }
@@ -192,17 +228,25 @@ mod tests {
 
     #[test]
     fn every_wrong_setting_is_pointed_to() {
-        let wrong_kinds = json!({"learning_rate": "fast", "max_step": 3, "batch": -1, "a/b~c": 0, "loss": "mse"});
+        let wrong_kinds = json!({"learning_rate": "fast", "max_step": 3, "batch": -1, "a/b~c": 0, "loss": "hinge"});
         let mut pointers = parse(&wrong_kinds).unwrap_err();
         pointers.sort();
         assert_eq!(pointers, ["/a~1b~0c", "/batch", "/learning_rate", "/loss", "/max_step"]);
         let out_of_range = json!({
             "learning_rate": 0.0, "max_steps": 0, "batch": 5000, "l1": -0.1, "l2": 2, "l2_sp": -1, "dropout": 0.95,
+            "gradient_clip": 0, "momentum": 1, "huber_delta": 0, "optimizer": "sgd", "loss": "huber",
             "patience": 0, "evaluate_every": 0, "replay": -0.1, "synthetic": 1, "seed": 9_007_199_254_740_992_u64,
         });
-        assert_eq!(parse(&out_of_range).unwrap_err().len(), 12);
+        assert_eq!(parse(&out_of_range).unwrap_err().len(), 15);
         assert_eq!(parse(&json!({"replay": 0.7, "synthetic": 0.3})).unwrap_err(), ["/synthetic"]);
         assert!(parse(&json!({"replay": 0.6, "synthetic": 0.3})).is_ok());
+    }
+
+    #[test]
+    fn a_setting_without_effect_is_pointed_to() {
+        assert_eq!(parse(&json!({"momentum": 0.5})).unwrap_err(), ["/momentum"]);
+        assert_eq!(parse(&json!({"huber_delta": 0.5, "loss": "mse"})).unwrap_err(), ["/huber_delta"]);
+        assert!(parse(&json!({"momentum": 0.5, "optimizer": "rmsprop", "huber_delta": 2, "loss": "huber"})).is_ok());
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct ListedModel {
     pub note: Option<String>,
     /// When it was born.
     pub created_at: DateTime<Utc>,
+    /// What it learned from and what was left out.
+    pub data: Option<Value>,
 }
 
 /// The version that serves an asset; `None` when the base model does.
@@ -142,7 +144,8 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<ListedModel>> {
     sqlx::query_as(
-        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at from model_version
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card as data
+         from model_version
          where asset_id = $1 and ($2::int4 is null or version < $2) order by version desc limit $3",
     )
     .bind(asset)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::{Config, Engine, EngineError, HeadArtefact};
 use super::trainee::{Example, Lesson, answer, learn};
 use super::window::{CONTEXT, SLOTS, Window};
-use super::{ArtefactError, Base, LEVELS, MEDIAN, Recipe, artefact, digest, shipped_card};
+use super::{ArtefactError, Base, LEVELS, Loss, MEDIAN, Optimizer, Recipe, artefact, digest, shipped_card};
 use crate::clock::Clock;
 use crate::expert::{Bank, History};
 use crate::ids::ModelId;
@@ -160,6 +160,33 @@ fn the_same_seed_gives_the_same_bytes() {
     let run = |recipe: &Recipe| learn(&base, &lesson(), recipe, &mut |_| ControlFlow::Continue(())).unwrap().weights;
     assert_eq!(run(&short), run(&short));
     assert_ne!(run(&short), run(&Recipe { seed: 5, ..short.clone() }));
+}
+
+#[test]
+fn every_optimiser_and_loss_learns() {
+    let base = base();
+    let learned = |recipe: Recipe| learn(&base, &lesson(), &recipe, &mut |_| ControlFlow::Continue(())).unwrap();
+    let rates = [(Optimizer::Adamw, 3e-3), (Optimizer::Adam, 3e-3), (Optimizer::Sgd, 0.1), (Optimizer::Rmsprop, 1e-3)];
+    for (optimizer, rate) in rates {
+        let recipe = Recipe { optimizer, learning_rate: Some(rate), l2: 1e-4, max_steps: 40, ..recipe() };
+        let curve = learned(recipe).curve;
+        assert!(curve.last().unwrap().validation_loss < 0.9 * curve[0].validation_loss, "{optimizer:?}: {curve:?}");
+    }
+    for loss in [Loss::Huber, Loss::Mse] {
+        let curve = learned(Recipe { loss, max_steps: 40, ..recipe() }).curve;
+        assert!(curve.last().unwrap().validation_loss < 0.9 * curve[0].validation_loss, "{loss:?}: {curve:?}");
+    }
+}
+
+#[test]
+fn l1_makes_weights_exactly_zero() {
+    let base = base();
+    let sparsity = |l1: f64| {
+        let recipe = Recipe { l1, max_steps: 40, ..recipe() };
+        learn(&base, &lesson(), &recipe, &mut |_| ControlFlow::Continue(())).unwrap().sparsity
+    };
+    let (none, some) = (sparsity(0.0), sparsity(0.02));
+    assert!(none < 0.01 && some > 0.02 && some < 1.0, "{none} without, {some} with");
 }
 
 #[test]

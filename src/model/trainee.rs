@@ -24,6 +24,9 @@ use super::network::Head;
 use super::recipe::{LEARNING_RATES, Optimizer, Recipe};
 use super::window::Window;
 
+/// Momentum of stochastic gradient descent when a recipe does not say.
+const SGD_MOMENTUM: f64 = 0.9;
+
 /// Losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct CurvePoint {
@@ -55,6 +58,8 @@ pub struct Learned {
     pub best_step: u32,
     /// Learning rate that was given or chosen; `None` when nothing was learned.
     pub learning_rate: Option<f64>,
+    /// Share of the weights, biases left out, that are exactly 0.
+    pub sparsity: f64,
 }
 
 /// Why a head did not learn.
@@ -118,6 +123,7 @@ pub fn untaught(base: &Base) -> Learned {
         curve: Vec::new(),
         best_step: 0,
         learning_rate: None,
+        sparsity: sparsity(&base.head),
     }
 }
 
@@ -142,21 +148,23 @@ impl Class {
         let mut optimizer = build_optimizer(recipe, rate, &head)?;
         let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
 
-        let mut best = (validate(&self.validation, &head), artefact::save(&[("head", head.store())]), 0);
+        let save = |head: &Head| (artefact::save(&[("head", head.store())]), sparsity(head));
+        let mut best = (validate(recipe, &self.validation, &head), save(&head), 0);
         let mut curve = vec![CurvePoint { step: 0, train_loss: best.0, validation_loss: best.0 }];
         let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
         if progress(curve[0]).is_break() {
             return Err(TraineeError::Cancelled);
         }
         for step in 1..=recipe.max_steps {
-            optimizer.set_lr(rate * schedule(step, recipe.max_steps));
-            sum +=
-                self.step(recipe, &head, &shipped, &mut optimizer, &mut draw)?.ok_or(TraineeError::NotFinite(step))?;
+            let rate = rate * schedule(step, recipe.max_steps);
+            optimizer.set_lr(rate);
+            let loss = self.step(recipe, &head, &shipped, &mut optimizer, rate, &mut draw)?;
+            sum += loss.ok_or(TraineeError::NotFinite(step))?;
             counted += 1;
             if step % recipe.evaluate_every != 0 && step != recipe.max_steps {
                 continue;
             }
-            let score = validate(&self.validation, &head);
+            let score = validate(recipe, &self.validation, &head);
             if !score.is_finite() {
                 return Err(TraineeError::NotFinite(step));
             }
@@ -167,7 +175,7 @@ impl Class {
                 return Err(TraineeError::Cancelled);
             }
             if score < best.0 - 1e-4 {
-                best = (score, artefact::save(&[("head", head.store())]), step);
+                best = (score, save(&head), step);
                 waited = 0;
             } else {
                 waited += 1;
@@ -176,10 +184,11 @@ impl Class {
                 }
             }
         }
-        Ok((best.0, Learned { weights: best.1, curve, best_step: best.2, learning_rate: Some(rate) }))
+        let (loss, (weights, sparsity), best_step) = best;
+        Ok((loss, Learned { weights, curve, best_step, learning_rate: Some(rate), sparsity }))
     }
 
-    /// One step: its loss without penalties; `None` when that is not a finite number, and then
+    /// One step of length `rate`: its loss without penalties; `None` when that is not a finite number, and then
     /// nothing has moved.
     fn step(
         &self,
@@ -187,11 +196,12 @@ impl Class {
         head: &Head,
         shipped: &[(Tensor, Tensor)],
         optimizer: &mut nn::Optimizer,
+        rate: f64,
         draw: &mut ChaCha8Rng,
     ) -> Result<Option<f64>, TraineeError> {
         let rows = self.mix.rows(draw);
         let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), self.train.future()));
-        let loss = self.train.loss(head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
+        let loss = self.train.loss(recipe, head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
         let value = f64::try_from(loss.detach())?;
         if !value.is_finite() {
             return Ok(None);
@@ -199,8 +209,11 @@ impl Class {
         let penalised = loss + penalty(recipe, shipped);
         optimizer.zero_grad();
         penalised.f_backward()?;
-        optimizer.clip_grad_norm(1.0);
+        optimizer.clip_grad_norm(recipe.gradient_clip);
         optimizer.step();
+        if recipe.l1 > 0.0 {
+            shrink(head, recipe.l1 * rate);
+        }
         Ok(Some(value))
     }
 }
@@ -234,7 +247,14 @@ fn build_optimizer(recipe: &Recipe, rate: f64, head: &Head) -> Result<nn::Optimi
     match recipe.optimizer {
         Optimizer::Adamw => nn::AdamW { wd: recipe.l2, ..nn::AdamW::default() }.build(store, rate),
         Optimizer::Adam => nn::Adam { wd: recipe.l2, ..nn::Adam::default() }.build(store, rate),
-        Optimizer::Sgd => nn::Sgd { momentum: 0.9, wd: recipe.l2, ..nn::Sgd::default() }.build(store, rate),
+        Optimizer::Sgd => {
+            let momentum = recipe.momentum.unwrap_or(SGD_MOMENTUM);
+            nn::Sgd { momentum, wd: recipe.l2, ..nn::Sgd::default() }.build(store, rate)
+        }
+        Optimizer::Rmsprop => {
+            let momentum = recipe.momentum.unwrap_or(0.0);
+            nn::RmsProp { momentum, wd: recipe.l2, ..nn::RmsProp::default() }.build(store, rate)
+        }
     }
 }
 
@@ -247,18 +267,39 @@ fn paired_variables(head: &Head, shipped: &Head) -> Vec<(Tensor, Tensor)> {
     own.into_iter().filter_map(|(name, value)| origin.remove(&name).map(|start| (value, start.detach()))).collect()
 }
 
-/// L1 on the weights, and L2-SP (Li et al. 2018): L2 toward where learning started.
+/// L2-SP (Li et al. 2018): L2 toward where learning started.
 fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)]) -> Tensor {
     let mut sum = Tensor::from(0.0f32);
     for (value, start) in variables {
-        if recipe.l1 > 0.0 {
-            sum += value.abs().sum(Kind::Float) * recipe.l1;
-        }
         if recipe.l2_sp > 0.0 {
             sum += (value - start).square().sum(Kind::Float) * recipe.l2_sp;
         }
     }
     sum
+}
+
+/// The weights of a head: its matrices, without biases.
+fn matrices(head: &Head) -> impl Iterator<Item = Tensor> {
+    head.store().variables().into_values().filter(|variable| variable.dim() >= 2)
+}
+
+/// The proximal step of L1 (Parikh and Boyd 2014): weights go toward zero by `by` and stay there.
+fn shrink(head: &Head, by: f64) {
+    tch::no_grad(|| {
+        for mut weight in matrices(head) {
+            let shrunk = weight.sign() * (weight.abs() - by).clamp_min(0.0);
+            weight.copy_(&shrunk);
+        }
+    });
+}
+
+/// Share of a head's weights that are exactly 0.
+fn sparsity(head: &Head) -> f64 {
+    let (zeros, all) = matrices(head).fold((0, 0), |(zeros, all), weight| {
+        let elements = weight.numel() as i64;
+        (zeros + elements - weight.count_nonzero(None::<i64>).int64_value(&[]), all + elements)
+    });
+    zeros as f64 / all.max(1) as f64
 }
 
 pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) -> Option<Tensor> {

@@ -174,6 +174,17 @@ impl Readings {
         Ok(store::range(&self.pool, asset, from, to, i64::MAX).await?)
     }
 
+    /// The first `count` frames from one instant up to but not including another, oldest first.
+    pub async fn oldest_of(
+        &self,
+        asset: AssetId,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        count: usize,
+    ) -> Result<Vec<Frame>, ReadingError> {
+        Ok(store::range(&self.pool, asset, from, to, count as i64).await?)
+    }
+
     /// The instants that readings may have now.
     #[must_use]
     pub fn window(&self) -> Window {

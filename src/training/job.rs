@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::card::DataCard;
 use super::learner::Stage;
 use super::verdict::Verdict;
 use crate::ids::JobId;
@@ -81,6 +82,9 @@ pub struct Job {
     pub verdict: Option<Value>,
     /// Number of the version that came of it, within the asset.
     pub model_version: Option<i32>,
+    /// What that version learned from, and what was left out.
+    #[schema(value_type = Option<DataCard>)]
+    pub data: Option<Value>,
     /// Why it failed, or why the attempt before did.
     pub error: Option<String>,
     /// When it was made.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::card::DataCard;
 use crate::asset::Asset;
 use crate::ids::ModelId;
 use crate::model::Recipe;
@@ -108,10 +109,14 @@ pub struct Candidate {
     pub curve: Vec<CurvePoint>,
     /// Why nothing was learned, when the head is the base model's own.
     pub note: Option<String>,
+    /// Share of the head's weights that are exactly 0.
+    pub sparsity: f64,
     /// How it did on windows that training never saw.
     pub holdout: Evaluation,
     /// Where it answers an input otherwise than the asset's type declares, in words.
     pub objection: Option<String>,
+    /// What it learned from, and what was left out.
+    pub data: DataCard,
 }
 
 /// Scores on windows that training never saw.

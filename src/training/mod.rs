@@ -9,11 +9,14 @@
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
 mod backing;
+pub mod card;
 mod contradiction;
+pub mod data_health;
 mod dataset;
 pub mod due;
 pub mod job;
 pub mod learner;
+pub mod readiness;
 pub mod routes;
 pub mod lease;
 pub mod store;
@@ -32,6 +35,7 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+pub use card::DataCard;
 pub use job::{Cause, Job, Promotion, Status};
 pub use learner::{
     Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,

@@ -1,5 +1,7 @@
 //! Fine-tune jobs and model versions over HTTP. Handlers only translate.
 
+mod data_health;
+
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use chrono::{DateTime, Utc};
@@ -9,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{CurvePoint, Job, Promotion, Status, Training, TrainingError};
+use super::{CurvePoint, DataCard, Job, Promotion, Status, Training, TrainingError};
 use crate::ids::JobId;
 use crate::model::Recipe;
 use crate::model::store::ListedModel;
@@ -30,6 +32,7 @@ pub fn router(training: Training) -> OpenApiRouter {
         .routes(routes!(models))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
+        .merge(data_health::router())
         .with_state(training)
 }
 
@@ -126,6 +129,9 @@ pub struct ModelVersion {
     /// Losses by step.
     #[schema(value_type = Vec<CurvePoint>)]
     pub curve: Value,
+    /// What it learned from and what was left out; null for versions made before that was kept.
+    #[schema(value_type = Option<DataCard>)]
+    pub data: Option<Value>,
 }
 
 /// Score cards of three forecasters on the same windows.
@@ -139,6 +145,8 @@ pub struct Scores {
     pub naive: ScoreCard,
     /// Share of the naive forecast's CRPS that this version saves.
     pub vs_naive: Option<f64>,
+    /// Share of the head's weights, biases left out, that are exactly 0; not there for older versions.
+    pub sparsity: Option<f64>,
 }
 
 /// What serves an asset now.
@@ -269,10 +277,21 @@ async fn roll_back(State(training): State<Training>, Path(asset): Path<String>) 
 impl ModelVersion {
     fn of(model: ListedModel, champion: i32) -> Self {
         let ListedModel {
-            version, job_id: job, base, recipe, scores, curve, promoted, reason, note, created_at, ..
+            version,
+            job_id: job,
+            base,
+            recipe,
+            scores,
+            curve,
+            promoted,
+            reason,
+            note,
+            created_at,
+            data,
+            ..
         } = model;
         let champion = version == champion;
-        Self { version, created_at, job, base, recipe, promoted, champion, reason, note, scores, curve }
+        Self { version, created_at, job, base, recipe, promoted, champion, reason, note, scores, curve, data }
     }
 }
 

@@ -88,7 +88,7 @@ pub async fn unfinished(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result
 pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, j.error, j.created_at, j.started_at,
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
              j.finished_at, j.updated_at
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.id = $1",
@@ -102,7 +102,7 @@ pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>
 pub async fn jobs(db: impl PgExecutor<'_>, filter: Filter, limit: i64) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, j.error, j.created_at, j.started_at,
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
              j.finished_at, j.updated_at
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where ($1::int8 is null or j.asset_id = $1) and ($2::text is null or j.status = $2)
@@ -126,7 +126,7 @@ pub async fn changed_since(
 ) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, j.error, j.created_at, j.started_at,
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
              j.finished_at, j.updated_at
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.updated_at > $1 and ($2::int8 is null or j.asset_id = $2)
@@ -254,14 +254,16 @@ async fn insert_version(
 ) -> sqlx::Result<i32> {
     let scores = json!({
         "candidate": verdict.candidate, "champion": verdict.champion, "naive": verdict.naive, "vs_naive": verdict.vs_naive,
+        "sparsity": candidate.sparsity,
     });
     let curve = serde_json::to_value(&candidate.curve).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let recipe = serde_json::to_value(&candidate.recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let card = serde_json::to_value(&candidate.data).map_err(|error| sqlx::Error::Encode(error.into()))?;
     // The job's row is locked and it is the asset's only unfinished one: nobody else counts here.
     sqlx::query_scalar(
         "insert into model_version (id, asset_id, version, job_id, base, weights, sha256, recipe, calibration, scores, curve,
-             promoted, reason, created_at, note)
-         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+             promoted, reason, created_at, note, data_card)
+         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
          from model_version where asset_id = $2
          returning version",
     )
@@ -279,6 +281,7 @@ async fn insert_version(
     .bind(&verdict.reason)
     .bind(now)
     .bind(&candidate.note)
+    .bind(card)
     .fetch_one(tx)
     .await
 }

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backing::Backing;
+use super::card;
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
@@ -22,7 +23,7 @@ use crate::model::{Base, LEVELS, Quantiles, Recipe};
 use crate::score::{Scored, Scorer};
 
 /// Windows of each target below which a head does not learn.
-const USABLE: usize = 300;
+pub(super) const USABLE: usize = 300;
 /// Synthetic windows that a job draws from.
 const SYNTHETIC: usize = 192;
 /// Windows answered between two signs of life.
@@ -73,14 +74,15 @@ impl Signs<'_> {
 impl Learner for Teacher {
     fn learn(
         &self,
-        assignment: Assignment,
+        mut assignment: Assignment,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Candidate, LearnError> {
         let mut signs = Signs { tell: progress };
         signs.at(Stage::Preparing, 0.0)?;
         let asset = &assignment.asset;
         let too_little = |have| LearnError::InsufficientData { have, need: NEEDED };
-        let grid = Grid::new(&asset.asset_type, &assignment.frames).ok_or_else(|| too_little(0))?;
+        let (frames, mut data) = card::clean(&asset.asset_type, std::mem::take(&mut assignment.frames));
+        let grid = Grid::new(&asset.asset_type, &frames).ok_or_else(|| too_little(0))?;
         let layout = Layout::new(&asset.asset_type, &grid);
         if grid.len() < NEEDED {
             return Err(too_little(grid.len()));
@@ -91,6 +93,7 @@ impl Learner for Teacher {
         let dataset =
             Dataset::cut(source, &parts, &backing, seed, &mut |share| signs.at(Stage::Preparing, 0.15 + 0.15 * share))?;
         let exam = Exam::cut(source, &parts, &backing.judging);
+        data.complete(&grid, &dataset, &exam);
         let usable = parts.usable(&grid);
         if count(&dataset.calibrating) == 0 || count(&exam.holdout) == 0 {
             return Err(LearnError::InsufficientData { have: usable, need: usable + 1 });
@@ -130,8 +133,10 @@ impl Learner for Teacher {
                 ..assignment.recipe
             },
             calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
+            sparsity: taught.learned.sparsity,
             curve: taught.learned.curve,
             objection,
+            data,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
         })

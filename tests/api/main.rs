@@ -7,6 +7,7 @@ mod budget;
 mod chain;
 mod command;
 mod conditions;
+mod data_health;
 mod end;
 mod group_commit;
 mod hostile;

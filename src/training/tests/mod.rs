@@ -1,5 +1,6 @@
 //! Jobs on a real database, with a learner that does what the test says.
 
+mod cleaning;
 mod jobs;
 mod routes;
 mod serving;
@@ -17,8 +18,8 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Assignment, Candidate, Config, CurvePoint, Evaluation, Holdout, Job, LearnError, Learner, Progress, Promotion,
-    Stage, Status, Step, Training, Worker,
+    Assignment, Candidate, Config, CurvePoint, DataCard, Evaluation, Holdout, Job, LearnError, Learner, Progress,
+    Promotion, Stage, Status, Step, Training, Worker,
 };
 use crate::asset::Assets;
 use crate::clock::Clock;
@@ -117,8 +118,10 @@ fn candidate(crps: f64) -> Candidate {
         curve: vec![CurvePoint { step: 20, train_loss: 0.5, validation_loss: 0.6 }],
         recipe: Recipe { learning_rate: Some(3e-4), ..Recipe::default() },
         note: None,
+        sparsity: 0.0,
         holdout: Evaluation { recent, older: None, only_bands: false },
         objection: None,
+        data: DataCard { frames: 900, ..DataCard::default() },
     }
 }
 

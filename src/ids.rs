@@ -51,6 +51,8 @@ minted! {
     LeaseToken,
     /// A prediction as it was served.
     PredictionId,
+    /// An event whose sender gave it no id.
+    EventId,
     /// A saved scenario.
     ScenarioId,
     /// One execution of a saved scenario.

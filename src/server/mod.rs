@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
+use crate::{asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -127,6 +127,7 @@ pub fn openapi(rooms: &Rooms) -> OpenApi {
 fn doors(rooms: &Rooms) -> OpenApiRouter {
     OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
+        .merge(event::routes::router(rooms.events.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::stream::Feed;
 use crate::asset::Assets;
 use crate::clock::Clock;
+use crate::event::Events;
 use crate::forecast::refresher::Refresher;
 use crate::forecast::{self, Forecasts};
 use crate::ingest::{self, Ingest};
@@ -70,6 +71,8 @@ pub struct Rooms {
     pub assets: Assets,
     /// Frames and their history.
     pub readings: Readings,
+    /// What is not a number.
+    pub events: Events,
     /// Live states.
     pub twins: Twins,
     /// The way in.
@@ -94,6 +97,7 @@ impl Rooms {
         let metrics = Metrics::default();
         let assets = Assets::new(db.clone(), clock.clone());
         let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
+        let events = Events::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
         let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
         let ingest = Ingest::new(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
         let engine = Engine::start(&config.model)?;
@@ -118,6 +122,7 @@ impl Rooms {
             end,
             assets,
             readings,
+            events,
             twins,
             ingest,
             forecasts,

@@ -53,6 +53,10 @@ minted! {
     PredictionId,
     /// An event whose sender gave it no id.
     EventId,
+    /// A limit that is watched.
+    AlarmRuleId,
+    /// An alarm.
+    AlarmId,
     /// A saved scenario.
     ScenarioId,
     /// One execution of a saved scenario.

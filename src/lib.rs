@@ -28,6 +28,7 @@ pub mod forecast;
 pub mod ingest;
 pub mod scenario;
 pub mod training;
+pub mod alarm;
 
 // Roof: put together here, and only here.
 pub mod dashboard;

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
+use crate::{alarm, asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -136,6 +136,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(scenario::seek::router(rooms.seeks.clone()))
         .merge(scenario::audit::router(rooms.audits.clone()))
         .merge(training::routes::router(rooms.training.clone()))
+        .merge(alarm::routes::router(rooms.alarms.clone()))
         .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
 }
 

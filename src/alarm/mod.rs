@@ -288,18 +288,15 @@ impl Alarms {
             Ok::<_, sqlx::Error>(shelved)
         });
         let shelved = shelved.await.map_err(|_| AlarmError::Database(sqlx::Error::WorkerCrashed))?;
-        let alarm = if shelved? { self.find(id).await? } else { return self.find(id).await.and(Err(AlarmError::Over)) };
-        Ok(alarm)
+        let alarm = self.find(id).await?;
+        if shelved? { Ok(alarm) } else { Err(AlarmError::Over) }
     }
 
     /// Adds a comment to an alarm's log.
     pub async fn comment(&self, id: AlarmId, said: &Said) -> Result<Alarm, AlarmError> {
+        let taken = store::comment(&self.db, id, said, self.clock.now(), MAX_LOG).await?;
         let alarm = self.find(id).await?;
-        if store::comment(&self.db, id, said, self.clock.now(), MAX_LOG).await? {
-            return self.find(id).await;
-        }
-        drop(alarm);
-        Err(AlarmError::LogFull)
+        if taken { Ok(alarm) } else { Err(AlarmError::LogFull) }
     }
 
     /// Counts the active alarms for the metrics.

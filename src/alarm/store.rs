@@ -169,7 +169,7 @@ pub(super) async fn shelve(
          )
          insert into alarm_log (alarm_id, at, action, who, comment)
          select id, $2, case when $3::timestamptz is null then 'unshelved' else 'shelved' end, $4,
-             concat_ws(': ', 'until ' || to_char($3 at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), $5::text)
+             nullif(concat_ws(': ', 'until ' || to_char($3 at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), $5::text), '')
          from changed",
     )
     .bind(id)

@@ -64,6 +64,32 @@ pub enum Severity {
     Info,
 }
 
+impl Kind {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Note => "note",
+            Self::Label => "label",
+        }
+    }
+}
+
+impl Severity {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Major => "major",
+            Self::Minor => "minor",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
 /// An event as it is kept and shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Event {

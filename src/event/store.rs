@@ -3,15 +3,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{Event, Filter, Kind, Severity};
+use super::{Event, Filter, Severity};
 use crate::ids::AssetId;
 
 /// Writes events, no id twice, over those of the same id: how many are new, and how many said
 /// something else before.
 pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Event]) -> sqlx::Result<(u64, u64)> {
     let column = |of: fn(&Event) -> Option<&str>| events.iter().map(of).collect::<Vec<_>>();
-    let kinds: Vec<Kind> = events.iter().map(|event| event.kind).collect();
-    let severities: Vec<Option<Severity>> = events.iter().map(|event| event.severity).collect();
     let starts: Vec<DateTime<Utc>> = events.iter().map(|event| event.start).collect();
     let ends: Vec<Option<DateTime<Utc>>> = events.iter().map(|event| event.end).collect();
     let received: Vec<DateTime<Utc>> = events.iter().map(|event| event.received_at).collect();
@@ -36,10 +34,10 @@ pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Ev
     )
     .bind(asset)
     .bind(column(|event| Some(&event.id)))
-    .bind(kinds)
+    .bind(column(|event| Some(event.kind.name())))
     .bind(starts)
     .bind(ends)
-    .bind(severities)
+    .bind(column(|event| event.severity.map(Severity::name)))
     .bind(column(|event| event.code.as_deref()))
     .bind(column(|event| event.text.as_deref()))
     .bind(column(|event| event.class.as_deref()))

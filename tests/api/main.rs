@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alarms;
 mod assets;
 mod budget;
 mod chain;
 mod command;
 mod conditions;
 mod end;
+mod events;
 mod group_commit;
 mod hostile;
 mod hostile_readings;

@@ -4,7 +4,7 @@
 //! the same thing; everything else can. Whoever changes a rule has the newest value looked at again.
 
 mod form;
-pub(super) mod store;
+mod store;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

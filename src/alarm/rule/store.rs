@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{Condition, Rule, RuleForm, Severity, Source, interval};
+use crate::asset::Interval;
 use crate::ids::{AlarmRuleId, AssetId};
 
 /// A row of `alarm_rule`.
@@ -85,8 +86,8 @@ pub(super) async fn insert(
     .bind(&rule.unit)
     .bind(form.limit)
     .bind(form.deadband.unwrap_or_default())
-    .bind(form.r#for.map_or(0, |hold| hold.micros()))
-    .bind(form.within.map(|within| within.micros()))
+    .bind(form.r#for.map_or(0, Interval::micros))
+    .bind(form.within.map(Interval::micros))
     .bind(form.within.map(|_| form.least_probability()))
     .bind(form.severity)
     .bind(form.enabled)
@@ -117,8 +118,8 @@ pub(super) async fn update(
     .bind(&form.description)
     .bind(form.limit)
     .bind(form.deadband.unwrap_or_default())
-    .bind(form.r#for.map_or(0, |hold| hold.micros()))
-    .bind(form.within.map(|within| within.micros()))
+    .bind(form.r#for.map_or(0, Interval::micros))
+    .bind(form.within.map(Interval::micros))
     .bind(form.within.map(|_| form.least_probability()))
     .bind(form.severity)
     .bind(form.enabled)

@@ -88,6 +88,7 @@ pub(super) fn evaluate(
             outcome.cleared = Some(Cleared { at: now, value: None, comment: Some("the rule was switched off") });
         }
         memory.phase = Phase::Inactive;
+        memory.seen_at = rule.seen_at;
     } else if rule.source == Source::Predicted {
         if let Some(forecast) = forecast {
             outcome.prediction = Some(forecast.id);

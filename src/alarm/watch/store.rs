@@ -33,6 +33,7 @@ pub(super) struct Behind {
     pub(super) enabled: bool,
     pub(super) revision: i64,
     pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
     pub(super) seen_revision: i64,
     pub(super) phase: String,
     pub(super) since: Option<DateTime<Utc>>,
@@ -65,7 +66,7 @@ pub(super) struct Sample {
 pub(super) async fn claim(db: impl PgExecutor<'_>, now: DateTime<Utc>, rows: i64) -> sqlx::Result<Vec<Behind>> {
     sqlx::query_as(
         "select r.id, r.asset_id, r.name, r.source, r.condition, r.signal, r.position, r.unit, r.limit_value, r.deadband,
-             r.hold_us, r.within_us, r.probability, r.severity, r.enabled, r.revision, r.created_at,
+             r.hold_us, r.within_us, r.probability, r.severity, r.enabled, r.revision, r.created_at, r.updated_at,
              s.revision as seen_revision, s.phase, s.since, s.seen_at, s.last_at, s.last_value, s.prediction_id,
              s.shelved_until, l.id as alarm_id, n.newest_at, t.observed_at as asset_at, p.id as newest_prediction
          from alarm_rule r
@@ -103,7 +104,7 @@ pub(super) async fn claim(db: impl PgExecutor<'_>, now: DateTime<Utc>, rows: i64
 }
 
 /// Readings that rules have not seen, by the rule's place and in the order of time, at most so many of
-/// each. A rule that is new looks at the newest one.
+/// each.
 pub(super) async fn samples(
     db: impl PgExecutor<'_>,
     rules: &[Behind],
@@ -117,7 +118,7 @@ pub(super) async fn samples(
         places.push(place as i64);
         assets.push(rule.asset_id.0);
         positions.push(position);
-        after.push(rule.seen_at.filter(|_| !rule.is_new()).unwrap_or(newest - TimeDelta::microseconds(1)));
+        after.push(after_which(rule, newest));
         until.push(newest);
     }
     let mut found: HashMap<usize, Vec<Sample>> = HashMap::new();
@@ -150,6 +151,16 @@ pub(super) async fn samples(
         found.entry(place as usize).or_default().push(sample);
     }
     Ok(found)
+}
+
+/// The instant after which readings are new to a rule. One that was just made or changed looks at what
+/// came since, and at the newest one in any case.
+fn after_which(rule: &Behind, newest: DateTime<Utc>) -> DateTime<Utc> {
+    let least = TimeDelta::microseconds(1);
+    match rule.seen_at {
+        Some(seen) if !rule.is_new() => seen,
+        seen => (newest - least).min(seen.map_or(rule.updated_at - least, |seen| seen.max(rule.updated_at - least))),
+    }
 }
 
 /// The newest forecasts, by the place of the rule that looks at them.
@@ -292,7 +303,7 @@ async fn raise(db: impl PgExecutor<'_>, raised: &[(&Behind, &Raised)], now: Date
     let shelved: Vec<Option<DateTime<Utc>>> =
         raised.iter().map(|(rule, _)| rule.shelved_until.filter(|until| *until > now)).collect();
     let names: Vec<&str> = raised.iter().map(|(rule, _)| rule.name.as_str()).collect();
-    let severities: Vec<Severity> = raised.iter().map(|(rule, _)| rule.severity).collect();
+    let severities: Vec<&str> = raised.iter().map(|(rule, _)| rule.severity.name()).collect();
     sqlx::query(
         "with given as (
              select * from unnest($1::uuid[], $2::uuid[], $3::float8[], $4::text[], $5::timestamptz[], $6::timestamptz[],

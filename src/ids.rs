@@ -51,6 +51,12 @@ minted! {
     LeaseToken,
     /// A prediction as it was served.
     PredictionId,
+    /// An event whose sender gave it no id.
+    EventId,
+    /// A limit that is watched.
+    AlarmRuleId,
+    /// An alarm.
+    AlarmId,
     /// A saved scenario.
     ScenarioId,
     /// One execution of a saved scenario.

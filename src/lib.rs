@@ -13,6 +13,7 @@ pub mod web;
 // First floor: the nouns, each with its table, and what learns.
 pub mod asset;
 pub mod reading;
+pub mod event;
 pub mod twin;
 pub mod score;
 pub mod expert;
@@ -28,6 +29,7 @@ pub mod forecast;
 pub mod ingest;
 pub mod scenario;
 pub mod training;
+pub mod alarm;
 
 // Roof: put together here, and only here.
 pub mod dashboard;

@@ -121,6 +121,10 @@ pub struct Deleted {
     pub jobs: i64,
     /// Kept predictions.
     pub predictions: i64,
+    /// Logs, notes and labels.
+    pub events: i64,
+    /// Alarms, active and cleared.
+    pub alarms: i64,
 }
 
 /// Whether something was made or was there already, just the same.

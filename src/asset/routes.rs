@@ -243,8 +243,8 @@ async fn change(
 
 /// Delete an asset
 ///
-/// All its readings, models, jobs and predictions go with it, at once and for good; the answer
-/// says how many.
+/// All its readings, models, jobs, predictions, events and alarms go with it, at once and for good;
+/// the answer says how many.
 #[utoipa::path(delete, path = "/v1/assets/{asset}", tag = "assets", params(
     ("asset" = Key, Path, description = "Key of the asset."),
     ("If-Match" = Option<String>, Header, description = "The ETag of what was read.")), responses(

@@ -168,10 +168,12 @@ pub(super) async fn delete(
     sqlx::query("delete from twin where asset_id = $1").bind(id).execute(&mut *transaction).await?;
     let frames =
         sqlx::query("delete from frame where asset_id = $1").bind(id).execute(&mut *transaction).await?.rows_affected();
-    let (models, jobs, predictions): (i64, i64, i64) = sqlx::query_as(
+    let (models, jobs, predictions, events, alarms): (i64, i64, i64, i64, i64) = sqlx::query_as(
         "select (select count(*) from model_version where asset_id = $1),
                 (select count(*) from fine_tune_job where asset_id = $1),
-                (select count(*) from prediction where asset_id = $1)",
+                (select count(*) from prediction where asset_id = $1),
+                (select count(*) from event where asset_id = $1),
+                (select count(*) from alarm where asset_id = $1)",
     )
     .bind(id)
     .fetch_one(&mut *transaction)
@@ -179,7 +181,8 @@ pub(super) async fn delete(
     // Before the models that it points to.
     sqlx::query("delete from champion where asset_id = $1").bind(id).execute(&mut *transaction).await?;
     sqlx::query("delete from asset where id = $1").bind(id).execute(&mut *transaction).await?;
-    Ok(Some(Deleted { frames: i64::try_from(frames).unwrap_or(i64::MAX), models, jobs, predictions }))
+    let frames = i64::try_from(frames).unwrap_or(i64::MAX);
+    Ok(Some(Deleted { frames, models, jobs, predictions, events, alarms }))
 }
 
 /// Lets one writer of a type at a time go on, until its transaction ends.

@@ -23,7 +23,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::web::idempotency::{self, Kept};
-use crate::{asset, dashboard, forecast, ingest, reading, scenario, training, twin};
+use crate::{alarm, asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -131,8 +131,10 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
     let kept = Kept::new(rooms.db.clone(), rooms.clock.clone());
     let creating = OpenApiRouter::default()
         .merge(asset::router(rooms.assets.clone()))
+        .merge(event::routes::router(rooms.events.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))
+        .merge(alarm::routes::router(rooms.alarms.clone()))
         .layer(from_fn_with_state(kept, idempotency::once));
     OpenApiRouter::default()
         .merge(creating)

@@ -7,8 +7,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::Feed;
+use crate::alarm::Alarms;
 use crate::asset::Assets;
 use crate::clock::Clock;
+use crate::event::Events;
 use crate::forecast::refresher::Refresher;
 use crate::forecast::{self, Forecasts};
 use crate::ingest::{self, Ingest};
@@ -70,6 +72,8 @@ pub struct Rooms {
     pub assets: Assets,
     /// Frames and their history.
     pub readings: Readings,
+    /// What is not a number.
+    pub events: Events,
     /// Live states.
     pub twins: Twins,
     /// The way in.
@@ -84,6 +88,8 @@ pub struct Rooms {
     pub audits: Audits,
     /// Fine-tuning.
     pub training: Training,
+    /// Limits that are watched.
+    pub alarms: Alarms,
     /// What the stream tells.
     pub feed: Feed,
 }
@@ -94,6 +100,7 @@ impl Rooms {
         let metrics = Metrics::default();
         let assets = Assets::new(db.clone(), clock.clone());
         let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
+        let events = Events::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
         let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
         let ingest = Ingest::new(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
         let engine = Engine::start(&config.model)?;
@@ -110,7 +117,10 @@ impl Rooms {
         let audits = Audits::new(db.clone(), clock.clone(), assets.clone(), forecasts.clone());
         let training =
             Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
-        let feed = Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone());
+        let horizon = forecasts.default_horizon();
+        let alarms = Alarms::new(db.clone(), clock.clone(), assets.clone(), horizon, &metrics);
+        let feed =
+            Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone(), alarms.clone());
         Ok(Self {
             db,
             clock,
@@ -118,6 +128,7 @@ impl Rooms {
             end,
             assets,
             readings,
+            events,
             twins,
             ingest,
             forecasts,
@@ -125,17 +136,19 @@ impl Rooms {
             seeks,
             audits,
             training,
+            alarms,
             feed,
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, housekeeping and
-    /// the stream's look-out.
+    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, housekeeping
+    /// and the stream's look-out.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
         let mut work = self.start_training();
         work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
         work.spawn(self.feed.clone().run(self.end.clone()));
+        work.spawn(self.alarms.clone().keep_watching(self.end.clone()));
         let (readings, end) = (self.readings.clone(), self.end.clone());
         work.spawn(async move {
             tokio::select! {

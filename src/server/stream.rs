@@ -1,4 +1,4 @@
-//! `GET /v1/stream`: states, forecasts and jobs as they change.
+//! `GET /v1/stream`: states, forecasts, jobs and alarms as they change.
 //!
 //! One look-out reads what changed from the database and tells all clients; what it reads is the
 //! truth, so changes made by other servers appear too. A client that resumes gets the latest of
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::alarm::{AlarmError, Alarms};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::forecast;
@@ -52,12 +53,15 @@ pub struct Feed {
     assets: Assets,
     twins: Twins,
     training: Training,
+    alarms: Alarms,
     news: broadcast::Sender<Arc<Item>>,
 }
 
 /// An event and the asset that it is about.
 struct Item {
     asset: String,
+    /// What tells it from others of the same asset and instant: the id of an alarm.
+    of: String,
     at: DateTime<Utc>,
     event: Event,
 }
@@ -71,6 +75,8 @@ enum FeedError {
     Twin(#[from] TwinError),
     #[error(transparent)]
     Training(#[from] TrainingError),
+    #[error(transparent)]
+    Alarm(#[from] AlarmError),
     #[error("the database said no")]
     Database(#[from] sqlx::Error),
     #[error("an event could not be written")]
@@ -103,11 +109,11 @@ struct StreamQuery {
     asset: Option<String>,
 }
 
-/// Listen to states, forecasts and jobs as they change
+/// Listen to states, forecasts, jobs and alarms as they change
 ///
 /// Server-sent events: `state` with the newest values, `prediction` when a twin's own forecast was
-/// refreshed, `job` with the whole job. A client that sends `Last-Event-ID` first gets the latest
-/// of everything that changed meanwhile.
+/// refreshed, `job` with the whole job, `alarm` with the whole alarm. A client that sends
+/// `Last-Event-ID` first gets the latest of everything that changed meanwhile.
 #[utoipa::path(
     get, path = "/v1/stream", tag = "stream", params(StreamQuery),
     responses(
@@ -127,8 +133,15 @@ async fn stream(
 }
 
 impl Feed {
-    pub(super) fn new(db: PgPool, clock: Clock, assets: Assets, twins: Twins, training: Training) -> Self {
-        Self { db, clock, assets, twins, training, news: broadcast::channel(BEHIND).0 }
+    pub(super) fn new(
+        db: PgPool,
+        clock: Clock,
+        assets: Assets,
+        twins: Twins,
+        training: Training,
+        alarms: Alarms,
+    ) -> Self {
+        Self { db, clock, assets, twins, training, alarms, news: broadcast::channel(BEHIND).0 }
     }
 
     /// What a client hears: what it missed, then what happens.
@@ -156,7 +169,7 @@ impl Feed {
     /// Looks for changes until the end, and tells each once.
     pub(super) async fn run(self, end: CancellationToken) {
         let mut since = self.clock.now();
-        let mut told: HashSet<(&'static str, String, DateTime<Utc>)> = HashSet::new();
+        let mut told: HashSet<(&'static str, String, String, DateTime<Utc>)> = HashSet::new();
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
@@ -171,13 +184,13 @@ impl Feed {
                 Ok(items) => {
                     for item in items {
                         since = since.max(item.at);
-                        let key = (item.event.name, item.asset.clone(), item.at);
+                        let key = (item.event.name, item.asset.clone(), item.of.clone(), item.at);
                         if told.insert(key) {
                             let _ = self.news.send(Arc::new(item));
                         }
                     }
                     let horizon = since - OVERLAP - OVERLAP;
-                    told.retain(|(_, _, at)| *at > horizon);
+                    told.retain(|(_, _, _, at)| *at > horizon);
                 }
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the stream waits"),
             }
@@ -193,11 +206,17 @@ impl Feed {
         for (at, asset, id) in forecast::store::refreshed_since(&self.db, since, MANY as i64).await? {
             let told = PredictionEvent { asset: &asset, id, created_at: at };
             let event = Event::new("prediction", at.timestamp_micros(), &told)?;
-            items.push(Item { event, asset, at });
+            items.push(Item { event, asset, of: String::new(), at });
         }
         for job in self.training.changed_since(since, None, MANY as i64).await? {
             let at = job.updated_at;
-            items.push(Item { event: Event::new("job", at.timestamp_micros(), &job)?, asset: job.asset, at });
+            let event = Event::new("job", at.timestamp_micros(), &job)?;
+            items.push(Item { event, asset: job.asset, of: String::new(), at });
+        }
+        for alarm in self.alarms.changed_since(since, MANY as i64).await? {
+            let at = alarm.updated_at;
+            let event = Event::new("alarm", at.timestamp_micros(), &alarm)?;
+            items.push(Item { event, asset: alarm.asset, of: alarm.id.to_string(), at });
         }
         items.sort_by_key(|item| item.at);
         Ok(items)
@@ -217,6 +236,6 @@ impl Feed {
             reported: names.zip(change.twin.reported.iter().copied()).filter(|(_, value)| value.is_finite()).collect(),
         };
         let event = Event::new("state", change.updated_at.timestamp_micros(), &told)?;
-        Ok(Some(Item { event, asset: change.key, at: change.updated_at }))
+        Ok(Some(Item { event, asset: change.key, of: String::new(), at: change.updated_at }))
     }
 }

@@ -51,8 +51,8 @@ kinds! {
     URI_TOO_LONG = 414 "uri-too-long" "The address is too long" "Keep path and query below 8 KiB.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "This body type is not taken here" "Name the body's type in Content-Type; the detail lists what is taken.";
     INVALID = 422 "invalid" "Something in the request is not valid" "Each entry of errors points to a value and says what is wrong with it.";
-    NOTHING_STORED = 422 "nothing-stored" "No reading of the request could be stored" "Each entry of errors names a reading and says why it was refused.";
-    BATCH_TOO_LARGE = 422 "batch-too-large" "The request holds too many readings" "Split it: at most 100,000 readings a request. For history use POST /v1/imports.";
+    NOTHING_STORED = 422 "nothing-stored" "Nothing of the request could be stored" "Each entry of errors names an item and says why it was refused.";
+    BATCH_TOO_LARGE = 422 "batch-too-large" "The request holds too much" "Split it: at most 100,000 readings or 1,000 events a request. For history use POST /v1/imports.";
     MALFORMED_ITEM = 422 "malformed-item" "This item is not written as readings are" "See the forms of telemetry in the reference; names may not appear twice.";
     INVALID_INSTANT = 422 "invalid-instant" "This is no instant" "Write RFC 3339 with an offset and at most six digits after the point, or epoch milliseconds as a number.";
     TIMESTAMP_IN_FUTURE = 422 "timestamp-in-future" "The reading lies in the future" "Set the sender's clock; COUNTERPART_READING_CLOCK_SKEW_S says how far ahead it may be.";

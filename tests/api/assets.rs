@@ -179,7 +179,7 @@ async fn a_deleted_asset_takes_everything_along_and_says_so() {
     let stale = server.request(Method::DELETE, "/v1/assets/t-1").header(header::IF_MATCH, "\"0-0\"");
     Answer::to(stale).await.problem(412, "precondition-failed");
     let gone = server.delete("/v1/assets/t-1").await.success();
-    let deleted = json!({"frames": 2, "models": 1, "jobs": 1, "predictions": 1});
+    let deleted = json!({"frames": 2, "models": 1, "jobs": 1, "predictions": 1, "events": 2, "alarms": 1});
     assert_eq!(gone, json!({"key": "t-1", "deleted": deleted}));
     server.get("/v1/assets/t-1").await.problem(404, "not-found");
     server.delete("/v1/assets/t-1").await.problem(404, "not-found");
@@ -190,10 +190,11 @@ async fn a_deleted_asset_takes_everything_along_and_says_so() {
     server.asset("t-1").await;
     assert_ne!(server.get("/v1/assets/t-1").await.tag(), tag);
     let gone = server.delete("/v1/assets/t-2").await.success();
-    assert_eq!(gone["deleted"], json!({"frames": 0, "models": 0, "jobs": 0, "predictions": 0}));
+    let nothing = json!({"frames": 0, "models": 0, "jobs": 0, "predictions": 0, "events": 0, "alarms": 0});
+    assert_eq!(gone["deleted"], nothing);
 }
 
-/// Two frames, a champion with its job, a prediction.
+/// Two frames, a champion with its job, a prediction, two events, a rule with an active alarm.
 async fn fill(server: &Server, key: &str) {
     let mut db = server.db.pool.acquire().await.unwrap();
     sqlx::raw_sql(
@@ -211,7 +212,18 @@ async fn fill(server: &Server, key: &str) {
              select gen_random_uuid(), id, 'succeeded', 'request', '{}', at, at, at from one returning id),
          models as (insert into model_version select gen_random_uuid(), one.id, 1, jobs.id, 'base', '', '', '{}', '{}',
              '{}', '{}', true, '', at from one, jobs returning id),
-         champions as (insert into champion select one.id, models.id, models.id, at, '' from one, models)
+         champions as (insert into champion select one.id, models.id, models.id, at, '' from one, models),
+         events as (insert into event (asset_id, id, kind, starts_at, text, received_at)
+             select id, n::text, 'note', at, 'x', at from one, generate_series(1, 2) n),
+         rules as (insert into alarm_rule (id, asset_id, name, source, condition, deadband, hold_us, severity, enabled,
+                 created_at, updated_at)
+             select gen_random_uuid(), id, 'silent', 'measured', 'missing', 0, 1, 'minor', true, at, at from one
+             returning id),
+         states as (insert into alarm_state (rule_id, phase, evaluated_at) select rules.id, 'active', at from one, rules),
+         alarms as (insert into alarm (id, asset_id, rule_id, name, source, condition, severity, text, raised_at,
+                 created_at, updated_at)
+             select gen_random_uuid(), one.id, rules.id, 'silent', 'measured', 'missing', 'minor', '', at, at, at
+             from one, rules)
          insert into prediction select id, gen_random_uuid(), at, at, null, 'refresh', '{}' from one",
     )
     .bind(key)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alarms;
 mod assets;
 mod budget;
 mod chain;
@@ -9,6 +10,7 @@ mod command;
 mod conditions;
 mod data_health;
 mod end;
+mod events;
 mod group_commit;
 mod hostile;
 mod hostile_readings;

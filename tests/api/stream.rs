@@ -9,16 +9,21 @@ use serde_json::json;
 use crate::tester::{START, Server};
 
 /// Reads a stream until it has told `wanted`, and gives back all that it told.
-async fn heard(response: reqwest::Response, wanted: &str) -> String {
+pub(crate) async fn heard(response: reqwest::Response, wanted: &str) -> String {
+    heard_all(response, &[wanted]).await
+}
+
+/// As [`heard`], until all of it was told.
+pub(crate) async fn heard_all(response: reqwest::Response, wanted: &[&str]) -> String {
     let mut body = response.bytes_stream();
     let mut text = String::new();
     let read = async {
-        while !text.contains(wanted) {
+        while !wanted.iter().all(|wanted| text.contains(wanted)) {
             let chunk = body.next().await.expect("the stream is open").unwrap();
             text += std::str::from_utf8(&chunk).unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), read).await.unwrap_or_else(|_| panic!("never heard {wanted}"));
+    tokio::time::timeout(Duration::from_secs(20), read).await.unwrap_or_else(|_| panic!("never heard all of {wanted:?}"));
     text
 }
 

@@ -1,0 +1,75 @@
+//! Evaluates rules on what came since they were last evaluated.
+//!
+//! A reconciler: takes no hint about what changed. Which rules are behind is read from the database, so
+//! a lost wake-up, a crash or a second server changes nothing; a rule that another server evaluates at
+//! the moment is left to it. However many rules are behind, a round is a handful of statements and one
+//! transaction.
+
+mod evaluate;
+mod store;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{AlarmError, Alarms};
+use evaluate::{Outcome, evaluate};
+
+/// Rules evaluated in one round.
+const ROUND: i64 = 512;
+/// Readings that one rule looks at in one round; those behind by more go on in the next.
+const SAMPLES: i64 = 1_000;
+/// Between two looks when nothing was behind.
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Alarms {
+    /// One round: how many rules were evaluated.
+    pub async fn watch(&self) -> Result<usize, AlarmError> {
+        let now = self.clock.now();
+        let mut transaction = self.db.begin().await?;
+        let rules = store::claim(&mut *transaction, now, ROUND).await?;
+        let samples = store::samples(&mut *transaction, &rules, SAMPLES).await?;
+        let outlooks = store::outlooks(&mut *transaction, &rules).await?;
+        let outcomes: Vec<Outcome> = rules
+            .iter()
+            .enumerate()
+            .map(|(place, rule)| {
+                let samples = samples.get(&place).map_or(&[][..], Vec::as_slice);
+                evaluate(rule, samples, SAMPLES as usize, outlooks.get(&place), now, &self.clock)
+            })
+            .collect();
+        if !rules.is_empty() {
+            store::keep(&mut transaction, &rules, &outcomes, now).await?;
+        }
+        let unshelved = store::unshelve(&mut *transaction, now).await?;
+        transaction.commit().await?;
+        if unshelved > 0 || outcomes.iter().any(Outcome::is_heard) {
+            tracing::info!(
+                rules = rules.len(),
+                raised = outcomes.iter().map(|outcome| outcome.raised.len()).sum::<usize>(),
+                "alarms changed"
+            );
+        }
+        self.count().await?;
+        Ok(rules.len())
+    }
+
+    /// Rounds until the end is asked for.
+    pub async fn keep_watching(self, end: CancellationToken) {
+        while !end.is_cancelled() {
+            let behind = match self.watch().await {
+                Ok(count) => count > 0,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "alarm rules wait");
+                    false
+                }
+            };
+            if !behind {
+                tokio::select! {
+                    () = end.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}

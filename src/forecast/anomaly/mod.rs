@@ -123,7 +123,8 @@ pub struct AnomalyInterval {
     pub kind: Kind,
     /// Instant of the largest score.
     pub peak_at: String,
-    /// That score, in units of the threshold; for a drift, of the threshold of the sums.
+    /// That score, in units of the threshold; for a drift it is the sum in units of its own threshold,
+    /// which is held at 1.1.
     pub score: f64,
     /// What each signal has to do with it.
     pub contributions: BTreeMap<String, f64>,

@@ -175,11 +175,13 @@ impl Watch {
             parts.push(detector.contributions(of, step).into_iter().map(|part| part / most).collect::<Vec<f64>>());
             let score = of_step.max(of_level);
             scores.push(measured(step).then_some(score));
-            combined.push(if measured(step) { score.max(sums[step].ratio) } else { 0.0 });
+            // A sum below its threshold says nothing, not even that an interval goes on: it falls slowly.
+            let drift = if sums[step].ratio >= 1.0 { sums[step].ratio } else { 0.0 };
+            combined.push(if measured(step) { score.max(drift) } else { 0.0 });
         }
         let kind_at = |step: usize| {
             let (of_step, of_level) = ratios(step);
-            if sums[step].ratio > of_step.max(of_level) {
+            if sums[step].ratio >= 1.0 && sums[step].ratio > of_step.max(of_level) {
                 Kind::Drift
             } else if of_step >= of_level {
                 Kind::Step

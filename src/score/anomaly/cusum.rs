@@ -11,8 +11,8 @@ const ALLOWANCE: f64 = 0.25;
 const BLOCK: usize = 32;
 /// Runs that the threshold is taken from.
 const RUNS: usize = 100;
-/// A sum grows to this multiple of the threshold at most, so that it comes back when a change is over.
-const CAP: f64 = 1.5;
+/// A sum grows to this multiple of the threshold at most, so that it is soon back when a change is over.
+const CAP: f64 = 1.1;
 
 /// Cumulative sums with a threshold for a wanted run length.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Cusum {
 /// How the sums stand at a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CusumStep {
-    /// The largest of all sums, as a share of the threshold: an alarm from 1 on.
+    /// The largest of all sums, as a share of the threshold: an alarm from 1 on, and 1.1 at most.
     pub ratio: f64,
     /// Whose it is.
     pub channel: usize,

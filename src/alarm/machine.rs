@@ -227,10 +227,20 @@ mod tests {
             ("hysteresis below", trigger(Below, 5.0, 1.0, 0), &[(0, 4.0), (1, 5.5), (2, 6.0)], &["+0", "-2"]),
             ("for long enough", trigger(Above, 5.0, 0.0, 2), &[(0, 6.0), (1, 6.0), (2, 6.0), (3, 4.0)], &["+2", "-3"]),
             ("not for long enough", trigger(Above, 5.0, 0.0, 2), &[(0, 6.0), (1, 5.0), (2, 6.0), (3, 6.0)], &[]),
-            ("the deadband does not prolong the wait", trigger(Above, 5.0, 1.0, 2), &[(0, 6.0), (1, 4.5), (2, 6.0)], &[]),
+            (
+                "the deadband does not prolong the wait",
+                trigger(Above, 5.0, 1.0, 2),
+                &[(0, 6.0), (1, 4.5), (2, 6.0)],
+                &[],
+            ),
             ("a late value is ignored", trigger(Above, 5.0, 0.0, 0), &[(5, 4.0), (3, 9.0), (6, 4.0)], &[]),
             ("a late value does not clear", trigger(Above, 5.0, 0.0, 0), &[(5, 9.0), (3, 1.0)], &["+5"]),
-            ("rate", trigger(RateAbove, 1.0, 0.5, 0), &[(0, 0.0), (2, 1.0), (4, 4.0), (6, 5.8), (8, 6.0)], &["+4", "-8"]),
+            (
+                "rate",
+                trigger(RateAbove, 1.0, 0.5, 0),
+                &[(0, 0.0), (2, 1.0), (4, 4.0), (6, 5.8), (8, 6.0)],
+                &["+4", "-8"],
+            ),
             ("falling rate", trigger(RateBelow, -1.0, 0.0, 0), &[(0, 0.0), (1, -2.0), (2, -2.5)], &["+1", "-2"]),
             ("one value has no rate", trigger(RateAbove, 1.0, 0.0, 0), &[(0, 99.0)], &[]),
         ];

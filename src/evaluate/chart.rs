@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::anomaly::{self, OutlierRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
 use super::report::mean_and_deviation;
@@ -34,6 +35,9 @@ pub(super) fn draw(document: &Document) -> String {
         Document::Effects(record) => {
             bars(&record.set, "median error of an override's effect, less is better", &effects(record))
         }
+        Document::Outliers(record) => {
+            bars(&record.set, "F1 over all rows, more is better; the report has the false alarms", &outliers(record))
+        }
     }
 }
 
@@ -62,6 +66,17 @@ fn effects(record: &Record<EffectRun>) -> Vec<Bar> {
         }
     }
     bars
+}
+
+fn outliers(record: &Record<OutlierRun>) -> Vec<Bar> {
+    let all = record.runs.iter().filter(|run| run.files == "all");
+    all.map(|run| Bar {
+        label: run.method.label().to_owned(),
+        value: run.counts.f1(),
+        deviation: 0.0,
+        ours: run.method == anomaly::Method::Ours,
+    })
+    .collect()
 }
 
 fn bars(title: &str, subtitle: &str, bars: &[Bar]) -> String {

@@ -15,8 +15,14 @@ impl Columns {
     /// Reads a file with a header. Cells that are empty or no number are NaN; rows without any
     /// number are left out.
     pub(super) fn comma_separated(path: &Path) -> Result<Self, EvaluateError> {
+        Self::separated(path, b',')
+    }
+
+    /// The same with another sign between the cells.
+    pub(super) fn separated(path: &Path, delimiter: u8) -> Result<Self, EvaluateError> {
         let text = read(path)?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut form = csv::ReaderBuilder::new();
+        let mut reader = form.delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
         let wrong = |detail: String| EvaluateError::Format { path: path.to_owned(), detail };
         let names: Vec<String> =
             reader.headers().map_err(|error| wrong(error.to_string()))?.iter().map(str::to_owned).collect();

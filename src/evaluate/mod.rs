@@ -5,6 +5,7 @@
 //! run that is there already with the same settings is not computed again. Reads no database.
 //! Deliberately absent: choosing anything by the test part.
 
+mod anomaly;
 mod arx;
 mod chart;
 mod columns;
@@ -184,6 +185,7 @@ fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<(), EvaluateEr
     for set in sets {
         let document = match set.open(config)? {
             Some(task) => series(&task, config, news)?,
+            None if *set == Set::Skab => anomaly::run(config, news)?,
             None => what_if::run(config, news)?,
         };
         finish(&document, config, news)?;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::anomaly::OutlierRun;
 use super::kind::Kind;
 use super::sets::Set;
 use super::tally::Figures;
@@ -55,6 +56,7 @@ pub(super) struct Record<R> {
 pub(super) enum Document {
     Series(Record<Run>),
     Effects(Record<EffectRun>),
+    Outliers(Record<OutlierRun>),
 }
 
 impl Document {
@@ -62,6 +64,7 @@ impl Document {
         match self {
             Self::Series(record) => &record.set,
             Self::Effects(record) => &record.set,
+            Self::Outliers(record) => &record.set,
         }
     }
 }
@@ -89,6 +92,16 @@ impl Kept for EffectRun {
 
     fn record(document: Document) -> Option<Record<Self>> {
         if let Document::Effects(record) = document { Some(record) } else { None }
+    }
+}
+
+impl Kept for OutlierRun {
+    fn document(record: Record<Self>) -> Document {
+        Document::Outliers(record)
+    }
+
+    fn record(document: Document) -> Option<Record<Self>> {
+        if let Document::Outliers(record) = document { Some(record) } else { None }
     }
 }
 

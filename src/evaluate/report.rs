@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::anomaly::{self, OutlierRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
 use super::tally::Figures;
@@ -32,6 +33,7 @@ pub(super) fn section(document: &Document) -> String {
     let (settings, table) = match document {
         Document::Series(record) => (&record.settings, series(record)),
         Document::Effects(record) => (&record.settings, effects(record)),
+        Document::Outliers(record) => (&record.settings, outliers(record)),
     };
     let mut text = format!("## {}\n\n", document.set());
     let say = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -46,8 +48,10 @@ pub(super) fn section(document: &Document) -> String {
             let _ = write!(text, " Ours look back {look_back} steps.");
         }
     }
-    let _ = writeln!(text, " Base model {}, {}.", say("base"), say("base_sha256").get(..12).unwrap_or_default());
-    text.push('\n');
+    if let Some(sha256) = say("base_sha256").get(..12) {
+        let _ = write!(text, " Base model {}, {sha256}.", say("base"));
+    }
+    text.push_str("\n\n");
     text.push_str(&table);
     text
 }
@@ -131,6 +135,29 @@ fn effects(record: &Record<EffectRun>) -> String {
                 of(&|run| run.effect.gain),
                 of(&|run| run.effect.level),
             ]);
+        }
+    }
+    table(&rows)
+}
+
+fn outliers(record: &Record<OutlierRun>) -> String {
+    let mut rows = vec![["files", "method", "rows", "F1", "false alarms", "missed"].map(str::to_owned).to_vec()];
+    let mut groups: Vec<&str> = record.runs.iter().map(|run| run.files.as_str()).collect();
+    let mut known = std::collections::HashSet::new();
+    groups.retain(|group| known.insert(*group));
+    for group in groups {
+        for method in anomaly::Method::all() {
+            let runs = record.runs.iter().filter(|run| run.files == group && run.method == method);
+            rows.extend(runs.map(|run| {
+                vec![
+                    group.to_owned(),
+                    method.label().to_owned(),
+                    run.counts.rows().to_string(),
+                    format!("{:.3}", run.counts.f1()),
+                    format!("{:.1} %", 100.0 * run.counts.false_alarm_rate()),
+                    format!("{:.1} %", 100.0 * run.counts.missed_alarm_rate()),
+                ]
+            }));
         }
     }
     table(&rows)

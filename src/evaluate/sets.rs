@@ -33,6 +33,8 @@ pub enum Set {
     DemoPlant,
     /// Effects of overrides on four simulated plants whose truth is known.
     WhatIf,
+    /// Outliers in a water circulation loop with faults of valves and pump.
+    Skab,
 }
 
 /// Rows of `ETTh1`: 12, 4 and 4 months of 30 days.
@@ -75,6 +77,7 @@ impl Set {
             Self::WienerHammerstein => "wiener_hammerstein",
             Self::DemoPlant => "demo_plant",
             Self::WhatIf => "what_if",
+            Self::Skab => "skab",
         }
     }
 
@@ -83,7 +86,7 @@ impl Set {
         !matches!(self, Self::DemoPlant | Self::WhatIf)
     }
 
-    /// Reads it; `None` for the suites, which are no series.
+    /// Reads it; `None` for what has no forecasts to judge: the suites, and the search for outliers.
     pub(super) fn open(self, config: &Config) -> Result<Option<Task>, EvaluateError> {
         let data = |file: &str| {
             let folder = config.data.as_ref().ok_or_else(|| EvaluateError::NoData(self.name()))?;
@@ -103,7 +106,7 @@ impl Set {
             Self::Cstr => cstr(self.name(), &data("cstr_daisy/cstr.dat")?, config)?,
             Self::WienerHammerstein => circuit(self.name(), &data("wh2009/WienerHammerBenchmark.csv")?, config)?,
             Self::DemoPlant => demo_plant::task(self.name(), config)?,
-            Self::WhatIf => return Ok(None),
+            Self::WhatIf | Self::Skab => return Ok(None),
         };
         if config.look_back.is_some() {
             task.protocol.look_back = config.look_back;

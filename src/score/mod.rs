@@ -4,6 +4,7 @@
 //! infinitely much, so that a broken model can never look good. Everything random takes a seed.
 //! Which model serves is not decided here: `training::verdict` weighs what this room measures.
 
+pub mod anomaly;
 pub mod card;
 pub mod class;
 pub mod interval;

@@ -209,5 +209,7 @@ pub(super) async fn comment(
 
 /// How many alarms are active, by severity.
 pub(super) async fn count_active(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<(Severity, i64)>> {
-    sqlx::query_as("select severity, count(*) from alarm where cleared_at is null group by severity").fetch_all(db).await
+    sqlx::query_as("select severity, count(*) from alarm where cleared_at is null group by severity")
+        .fetch_all(db)
+        .await
 }

@@ -95,6 +95,7 @@ pub(super) async fn find(db: impl PgExecutor<'_>, asset: AssetId, id: &str) -> s
 
 /// Whether it was there.
 pub(super) async fn delete(db: impl PgExecutor<'_>, asset: AssetId, id: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query("delete from event where asset_id = $1 and id = $2").bind(asset).bind(id).execute(db).await?;
+    let done =
+        sqlx::query("delete from event where asset_id = $1 and id = $2").bind(asset).bind(id).execute(db).await?;
     Ok(crate::db::touched_one(&done))
 }

@@ -21,7 +21,8 @@ async fn with_tank() -> Server {
 
 /// A rule on the level above 5 m, with `change` in it.
 async fn rule(server: &Server, change: Value) -> Value {
-    let mut form = json!({"name": "level high", "condition": "above", "signal": "level", "limit": 5.0, "severity": "major"});
+    let mut form =
+        json!({"name": "level high", "condition": "above", "signal": "level", "limit": 5.0, "severity": "major"});
     for (name, value) in change.as_object().unwrap() {
         form[name] = value.clone();
     }
@@ -74,9 +75,15 @@ async fn an_alarm_is_raised_by_telemetry_held_by_hysteresis_and_cleared() {
     assert_eq!(raised.len(), 1, "{raised:?}");
     let alarm = &raised[0];
     assert_eq!((&alarm["raised_at"], &alarm["value"], &alarm["limit"]), (&json!(at(2)), &json!(6.25), &json!(5.0)));
-    assert_eq!((&alarm["severity"], &alarm["source"], &alarm["asset"]), (&json!("major"), &json!("measured"), &json!("tank-1")));
+    assert_eq!(
+        (&alarm["severity"], &alarm["source"], &alarm["asset"]),
+        (&json!("major"), &json!("measured"), &json!("tank-1"))
+    );
     assert_eq!(alarm["text"], "level is 6.25 m, above 5 m");
-    assert_eq!((&alarm["active"], &alarm["acknowledged"], &alarm["cleared_at"]), (&json!(true), &json!(false), &Value::Null));
+    assert_eq!(
+        (&alarm["active"], &alarm["acknowledged"], &alarm["cleared_at"]),
+        (&json!(true), &json!(false), &Value::Null)
+    );
     let metrics = server.get("/metrics").await.text;
     assert!(metrics.contains("counterpart_alarms_active{severity=\"major\"} 1"), "{metrics}");
 
@@ -193,8 +200,12 @@ async fn people_acknowledge_shelve_comment_and_clear() {
     rule(&server, json!({})).await;
     levels(&server, &[(0, 6.0)]).await;
     let alarm = alarms(&server, "").await[0].clone();
-    let seen = server.post(&path(&alarm, "/acknowledge"), json!({"who": "Ada", "comment": "on my way"})).await.success();
-    assert_eq!((&seen["acknowledged"], &seen["acknowledged_by"], &seen["active"]), (&json!(true), &json!("Ada"), &json!(true)));
+    let seen =
+        server.post(&path(&alarm, "/acknowledge"), json!({"who": "Ada", "comment": "on my way"})).await.success();
+    assert_eq!(
+        (&seen["acknowledged"], &seen["acknowledged_by"], &seen["active"]),
+        (&json!(true), &json!("Ada"), &json!(true))
+    );
     server.post(&path(&alarm, "/acknowledge"), json!({"who": "Bob"})).await.success();
     assert!(alarms(&server, "?state=unacknowledged").await.is_empty());
     server.post(&path(&alarm, "/comment"), json!({"who": "Ada", "comment": "valve is stuck"})).await.success();
@@ -215,7 +226,8 @@ async fn people_acknowledge_shelve_comment_and_clear() {
     server.post(&path(&again, "/shelve"), json!({"until": at(7_200)})).await.success();
     assert_eq!(server.post(&path(&again, "/unshelve"), json!({})).await.success()["shelved"], false);
 
-    let cleared = server.post(&path(&again, "/clear"), json!({"who": "Ada", "comment": "sensor fault"})).await.success();
+    let cleared =
+        server.post(&path(&again, "/clear"), json!({"who": "Ada", "comment": "sensor fault"})).await.success();
     assert_eq!((&cleared["active"], &cleared["cleared_at"]), (&json!(false), &json!(at(3_600))));
     server.post(&path(&again, "/clear"), json!({})).await.success();
     watch(&server).await;
@@ -227,8 +239,7 @@ async fn people_acknowledge_shelve_comment_and_clear() {
     let entries: Vec<(&str, Option<&str>)> =
         log["log"].as_array().unwrap().iter().map(|e| (e["action"].as_str().unwrap(), e["who"].as_str())).collect();
     let ada = Some("Ada");
-    let expected =
-        [("raised", None), ("acknowledged", ada), ("commented", ada), ("shelved", ada), ("cleared", None)];
+    let expected = [("raised", None), ("acknowledged", ada), ("commented", ada), ("shelved", ada), ("cleared", None)];
     assert_eq!(entries, expected);
     assert_eq!((&log["log"][2]["comment"], &log["log"][4]["value"]), (&json!("valve is stuck"), &json!(4.0)));
 
@@ -242,7 +253,11 @@ async fn people_acknowledge_shelve_comment_and_clear() {
         ("/shelve", json!({}), "/until"),
         ("/clear", json!({"colour": 1}), "/colour"),
     ] {
-        assert_eq!(server.post(&path(&again, verb), body.clone()).await.problem(422, "invalid"), [pointer], "{verb} {body}");
+        assert_eq!(
+            server.post(&path(&again, verb), body.clone()).await.problem(422, "invalid"),
+            [pointer],
+            "{verb} {body}"
+        );
     }
     server.post(&format!("/v1/alarms/{}/clear", server_id()), json!({})).await.problem(404, "not-found");
     server.get("/v1/alarms/x").await.problem(422, "invalid");
@@ -298,7 +313,9 @@ async fn rules_are_changed_switched_off_and_deleted_and_wrong_ones_named() {
     far["source"] = json!("predicted");
     far["within"] = json!("PT10M");
     assert_eq!(server.post(RULES, far).await.problem(422, "invalid"), ["/within"]);
-    for (query, pointer) in [("state=x", "state"), ("severity=x", "severity"), ("limit=0", "limit"), ("cursor=x", "cursor")] {
+    for (query, pointer) in
+        [("state=x", "state"), ("severity=x", "severity"), ("limit=0", "limit"), ("cursor=x", "cursor")]
+    {
         assert_eq!(server.get(&format!("/v1/alarms?{query}")).await.problem(422, "invalid"), [pointer]);
     }
     server.get("/v1/alarms?asset=none").await.problem(404, "not-found");

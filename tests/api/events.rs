@@ -34,7 +34,10 @@ async fn one_event_is_kept_shown_and_deleted() {
     assert_eq!(counts(&receipt), [1, 1, 0, 0, 0]);
     let path = format!("{EVENTS}/{}", receipt["ids"][0].as_str().unwrap());
     let kept = server.get(&path).await.success();
-    assert_eq!((&kept["kind"], &kept["text"], &kept["start"]), (&json!("note"), &json!("oil changed"), &json!(at(-60))));
+    assert_eq!(
+        (&kept["kind"], &kept["text"], &kept["start"]),
+        (&json!("note"), &json!("oil changed"), &json!(at(-60)))
+    );
     assert_eq!((&kept["end"], &kept["class"], &kept["received_at"]), (&Value::Null, &Value::Null, &json!(at(0))));
     assert_eq!(server.delete(&path).await.status, 204);
     server.get(&path).await.problem(404, "not-found");
@@ -132,9 +135,11 @@ async fn events_are_found_by_what_they_say() {
         }
     }
     assert_eq!(all, ["e", "d", "b", "c", "a"]);
-    for (query, pointer) in [("kind=x", "kind"), ("from=x", "from"), ("severity=x", "severity"), ("colour=x", "colour")] {
+    for (query, pointer) in [("kind=x", "kind"), ("from=x", "from"), ("severity=x", "severity"), ("colour=x", "colour")]
+    {
         assert_eq!(server.get(&format!("{EVENTS}?{query}")).await.problem(422, "invalid"), [pointer]);
     }
-    let turned = server.get(&format!("{EVENTS}?from={}&to={}", at(1).timestamp_millis(), at(0).timestamp_millis())).await;
+    let turned =
+        server.get(&format!("{EVENTS}?from={}&to={}", at(1).timestamp_millis(), at(0).timestamp_millis())).await;
     assert_eq!(turned.problem(422, "invalid"), ["from"]);
 }

@@ -23,7 +23,9 @@ pub(crate) async fn heard_all(response: reqwest::Response, wanted: &[&str]) -> S
             text += std::str::from_utf8(&chunk).unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), read).await.unwrap_or_else(|_| panic!("never heard all of {wanted:?}"));
+    tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .unwrap_or_else(|_| panic!("never heard all of {wanted:?}"));
     text
 }
 

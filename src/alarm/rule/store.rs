@@ -128,11 +128,7 @@ pub(super) async fn update(
     .await
 }
 
-pub(super) async fn find(
-    db: impl PgExecutor<'_>,
-    asset: AssetId,
-    id: AlarmRuleId,
-) -> sqlx::Result<Option<RuleRow>> {
+pub(super) async fn find(db: impl PgExecutor<'_>, asset: AssetId, id: AlarmRuleId) -> sqlx::Result<Option<RuleRow>> {
     sqlx::query_as(
         "select id, name, description, source, condition, signal, unit, limit_value, deadband, hold_us, within_us,
              probability, severity, enabled, revision, created_at, updated_at

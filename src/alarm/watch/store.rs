@@ -164,10 +164,7 @@ fn after_which(rule: &Behind, newest: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The newest forecasts, by the place of the rule that looks at them.
-pub(super) async fn outlooks(
-    db: impl PgExecutor<'_>,
-    rules: &[Behind],
-) -> sqlx::Result<HashMap<usize, Forecast>> {
+pub(super) async fn outlooks(db: impl PgExecutor<'_>, rules: &[Behind]) -> sqlx::Result<HashMap<usize, Forecast>> {
     type Row = (i64, PredictionId, DateTime<Utc>, Json<Vec<DateTime<Utc>>>, Option<Json<BTreeMap<String, Vec<f64>>>>);
     let wanted = rules.iter().enumerate().filter_map(|(place, rule)| {
         Some((place as i64, rule.asset_id.0, rule.newest_prediction?, rule.signal.as_deref()?))

@@ -86,7 +86,7 @@ impl Memory {
         }
         self.seen_at = Some(at);
         match self.phase {
-            Phase::Inactive if breach && hold <= TimeDelta::zero() => self.raise(at, value),
+            Phase::Inactive if breach && hold <= TimeDelta::zero() => Some(self.raise(at, value)),
             Phase::Inactive if breach => {
                 self.phase = Phase::Pending(at);
                 None
@@ -95,7 +95,7 @@ impl Memory {
                 self.phase = Phase::Inactive;
                 None
             }
-            Phase::Pending(since) if at - since >= hold => self.raise(at, value),
+            Phase::Pending(since) if at - since >= hold => Some(self.raise(at, value)),
             Phase::Active if normal => {
                 self.phase = Phase::Inactive;
                 Some(Change::Cleared { at, value })
@@ -142,7 +142,7 @@ impl Memory {
             return None;
         }
         let at = self.seen_at.map_or(due, |seen| seen.max(due));
-        self.raise(at, value)
+        Some(self.raise(at, value))
     }
 
     /// Nothing newer than `newest` has arrived by `now`. The alarm is raised as of the end of the
@@ -162,15 +162,15 @@ impl Memory {
             }
             Phase::Inactive | Phase::Pending(_) if silent && told != Some(newest) => {
                 self.last = Some((newest, 0.0));
-                self.raise(newest + trigger.hold, (now - newest).as_seconds_f64())
+                Some(self.raise(newest + trigger.hold, (now - newest).as_seconds_f64()))
             }
             Phase::Inactive | Phase::Pending(_) => None,
         }
     }
 
-    fn raise(&mut self, at: DateTime<Utc>, value: f64) -> Option<Change> {
+    fn raise(&mut self, at: DateTime<Utc>, value: f64) -> Change {
         self.phase = Phase::Active;
-        Some(Change::Raised { at, value })
+        Change::Raised { at, value }
     }
 }
 
@@ -216,10 +216,13 @@ mod tests {
         }
     }
 
+    /// Its name, the rule, its samples, and what is told.
+    type Case = (&'static str, Trigger, &'static [(i64, f64)], &'static [&'static str]);
+
     #[test]
     fn alarms_come_and_go() {
         use Condition::{Above, Below, RateAbove, RateBelow};
-        let cases: &[(&str, Trigger, &[(i64, f64)], &[&str])] = &[
+        let cases: [Case; 13] = [
             ("at the limit is not above it", trigger(Above, 5.0, 0.0, 0), &[(0, 5.0)], &[]),
             ("above", trigger(Above, 5.0, 0.0, 0), &[(0, 4.0), (1, 6.0), (2, 7.0), (3, 5.0)], &["+1", "-3"]),
             ("below", trigger(Below, 5.0, 0.0, 0), &[(0, 6.0), (1, 4.0), (2, 5.0)], &["+1", "-2"]),
@@ -244,7 +247,7 @@ mod tests {
             ("falling rate", trigger(RateBelow, -1.0, 0.0, 0), &[(0, 0.0), (1, -2.0), (2, -2.5)], &["+1", "-2"]),
             ("one value has no rate", trigger(RateAbove, 1.0, 0.0, 0), &[(0, 99.0)], &[]),
         ];
-        for (name, trigger, samples, expected) in cases {
+        for (name, trigger, samples, expected) in &cases {
             assert_eq!(told(trigger, samples), *expected, "{name}");
         }
     }

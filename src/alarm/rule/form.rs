@@ -89,9 +89,8 @@ impl RuleForm {
     /// The form after a JSON merge patch (RFC 7396).
     pub(super) fn patched(&self, patch: &Value) -> Result<Self, AlarmError> {
         let Value::Object(members) = patch else { return Err(invalid(vec![wrong("", "must be an object")])) };
-        let mut target = match serde_json::to_value(self) {
-            Ok(Value::Object(target)) => target,
-            _ => return Err(invalid(vec![wrong("", "cannot be changed")])),
+        let Ok(Value::Object(mut target)) = serde_json::to_value(self) else {
+            return Err(invalid(vec![wrong("", "cannot be changed")]));
         };
         // No member of a rule is an object, so that merging is setting and removing.
         for (name, value) in members {

@@ -312,3 +312,26 @@ pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) ->
     let values: Vec<f32> = (0..count).map(|_| if draw.next_u32() < threshold { 0.0 } else { kept }).collect();
     Some(Tensor::from_slice(&values).view(shape.as_slice()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shrinking_leaves_biases_alone_and_stops_at_zero() {
+        let base = Base::shipped().unwrap();
+        let head = base.fresh_head();
+        assert_eq!(sparsity(&head), sparsity(&base.head));
+        shrink(&head, 0.01);
+        let mut zeros = 0.0;
+        for (ours, shipped) in paired_variables(&head, &base.head) {
+            let wanted = if ours.dim() < 2 { shipped } else { shipped.sign() * (shipped.abs() - 0.01).clamp_min(0.0) };
+            assert!((&ours - wanted).abs().max().double_value(&[]) < 1e-7);
+            if ours.dim() >= 2 {
+                zeros += ours.eq(0.0).sum(Kind::Double).double_value(&[]);
+            }
+        }
+        let all: f64 = matrices(&head).map(|weight| weight.numel() as f64).sum();
+        assert!(zeros > 0.0 && (sparsity(&head) - zeros / all).abs() < 1e-12);
+    }
+}

@@ -132,10 +132,13 @@ pub struct AnomalyInterval {
 
 /// Watches by asset, each of one version.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watches(Arc<Mutex<HashMap<AssetId, (Option<ModelId>, Arc<Watch>)>>>);
+pub(super) struct Watches(Arc<Mutex<HashMap<AssetId, Watched>>>);
+
+/// A watch, and the version that it was made for.
+type Watched = (Option<ModelId>, Arc<Watch>);
 
 impl Watches {
-    fn of(&self, asset: AssetId) -> Option<(Option<ModelId>, Arc<Watch>)> {
+    fn of(&self, asset: AssetId) -> Option<Watched> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned()
     }
 

@@ -203,7 +203,7 @@ impl Sums {
     fn add(&mut self, features: &[f64], target: f64) {
         let width = features.len();
         for (i, feature) in features.iter().enumerate() {
-            let row = &mut self.products[i * width..i * width + i + 1];
+            let row = &mut self.products[i * width..][..=i];
             row.iter_mut().zip(features).for_each(|(sum, other)| *sum += feature * other);
             self.targets[i] += feature * target;
         }

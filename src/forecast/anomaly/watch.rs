@@ -167,7 +167,7 @@ impl Watch {
         let mut scores = Vec::with_capacity(grid.len());
         let mut parts = Vec::with_capacity(grid.len());
         let mut combined = Vec::with_capacity(grid.len());
-        for step in 0..grid.len() {
+        for (step, sum) in sums.iter().enumerate().take(grid.len()) {
             let (of_step, of_level) = ratios(step);
             let by_step = of_step >= of_level;
             let (detector, of, most) =
@@ -176,7 +176,7 @@ impl Watch {
             let score = of_step.max(of_level);
             scores.push(measured(step).then_some(score));
             // A sum below its threshold says nothing, not even that an interval goes on: it falls slowly.
-            let drift = if sums[step].ratio >= 1.0 { sums[step].ratio } else { 0.0 };
+            let drift = if sum.ratio >= 1.0 { sum.ratio } else { 0.0 };
             combined.push(if measured(step) { score.max(drift) } else { 0.0 });
         }
         let kind_at = |step: usize| {

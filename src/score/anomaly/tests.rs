@@ -13,7 +13,7 @@ const LEVEL: Settings = Settings { window: 10, wanders: true };
 fn residuals(steps: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = move || (0..12).map(|_| rng.random_range(-0.5..0.5)).sum::<f64>();
-    let mut rows = vec![Vec::with_capacity(steps); SIGNALS];
+    let mut rows: Vec<Vec<f64>> = (0..SIGNALS).map(|_| Vec::with_capacity(steps)).collect();
     for _ in 0..steps {
         let shared = normal();
         for (signal, row) in rows.iter_mut().enumerate() {

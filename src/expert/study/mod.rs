@@ -11,6 +11,7 @@ mod basis;
 mod curved;
 mod drive;
 mod joint;
+mod lens;
 mod parts;
 mod physics;
 mod pooled;
@@ -28,6 +29,7 @@ use super::template::{Fitted, Record, State, Template};
 use super::{History, Scale};
 use curved::{Curved, CurvedState};
 use joint::{Joint, JointState};
+use lens::Lens;
 use parts::{Fits, Parts, Span};
 use pooled::Pooled;
 use stack::Shares;
@@ -237,27 +239,6 @@ impl Scaled {
         let history =
             History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts };
         Context::newest(&history, self.target.len())
-    }
-}
-
-/// From one scale to another: `gain x value + offset`.
-#[derive(Clone, Copy, Debug)]
-struct Lens {
-    gain: f64,
-    offset: f64,
-}
-
-impl Lens {
-    fn between(from: Scale, to: Scale) -> Self {
-        Self { gain: from.deviation / to.deviation, offset: (from.mean - to.mean) / to.deviation }
-    }
-
-    fn through(self, value: f64) -> f64 {
-        (self.gain * value + self.offset).clamp(-2.0 * LIMIT, 2.0 * LIMIT)
-    }
-
-    fn back(self, value: f64) -> f64 {
-        ((value - self.offset) / self.gain).clamp(-LIMIT, LIMIT)
     }
 }
 

@@ -66,6 +66,7 @@ struct ListQuery {
     #[param(value_type = Option<String>)]
     asset: Option<Key>,
     /// Only alarms that stand so.
+    #[param(inline)]
     state: Option<Standing>,
     /// Only alarms with this severity.
     severity: Option<Severity>,

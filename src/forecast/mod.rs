@@ -8,7 +8,6 @@
 //! how all of them turned out is summed up in the `ledger`.
 
 mod aftermath;
-pub mod anomaly;
 mod answer;
 pub mod calibration;
 mod copula;
@@ -36,7 +35,6 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use self::aftermath::{Aftermath, Past};
-use self::anomaly::Watches;
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, tidy_all, timestamps, units,
@@ -147,7 +145,6 @@ pub struct Forecasts {
     keeping: Arc<Semaphore>,
     versions: Versions,
     bands: ServedBands,
-    watches: Watches,
     config: Arc<Config>,
 }
 
@@ -183,9 +180,9 @@ impl Forecasts {
     pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, engine: Engine, config: Config) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
         let keeping = Arc::new(Semaphore::new(KEEPING));
-        let (grids, bands, watches) = (Grids::default(), ServedBands::default(), Watches::default());
+        let (grids, bands) = (Grids::default(), ServedBands::default());
         let config = Arc::new(config);
-        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, watches, config }
+        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, config }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

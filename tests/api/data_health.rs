@@ -82,7 +82,8 @@ async fn what_is_wrong_with_readings_is_found() {
     let stuck = stretches.iter().find(|stretch| stretch["test"] == "flat_line" && stretch["flag"] == 4).unwrap();
     assert_eq!(stuck["values"], 99);
     assert!(level["action"].as_str().unwrap().contains("left out of fine-tuning"), "{level}");
-    assert_eq!(signal(&health, "ambient")["worst"], 1, "{health}");
+    // Of noise a few values are suspect, because thresholds come from the data; none fails.
+    assert_eq!(signal(&health, "ambient")["counts"]["fail"], 0, "{health}");
     // The 99 and the 100 frames go; the rest teaches in stretches.
     assert_eq!(health["dropped_frames"], 199);
     assert_eq!(health["readiness"]["learning"]["enough"], true, "{}", health["readiness"]);
@@ -108,7 +109,7 @@ async fn a_range_can_be_chosen() {
     assert_eq!(none["readiness"]["version"]["frames_needed"], 384);
     assert_eq!(get(format!("from={}&to={}", at(10), at(10))).await.problem(422, "invalid"), ["from"]);
     assert_eq!(get("from=yesterday".to_owned()).await.problem(422, "invalid"), ["from"]);
-    assert_eq!(get("to=%00".to_owned()).await.problem(422, "invalid"), ["to"]);
+    assert_eq!(get("to=%00".to_owned()).await.problem(422, "invalid"), ["query"]);
     assert!(get("since=1".to_owned()).await.status.is_client_error());
     server.get("/v1/assets/none/data-health").await.problem(404, "not-found");
 }

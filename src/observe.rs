@@ -5,6 +5,7 @@
 //! *warn*: degraded and recovered; *info*: what the system does.
 
 use std::fmt::Debug;
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 // What rooms count with; where the crate lives is decided here.
@@ -56,7 +57,12 @@ pub enum ObserveError {
 pub fn init(config: &Config) -> Result<(), ObserveError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::try_new(&config.log)?);
     match config.log_format {
-        Format::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?,
+        Format::Text => {
+            // Colours are for a terminal, not for a file.
+            let colours = std::io::stderr().is_terminal();
+            let text = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+            registry.with(text).try_init()?;
+        }
         Format::Json => {
             let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
             registry.with(json).try_init()?;

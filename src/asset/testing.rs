@@ -14,6 +14,7 @@ pub(crate) fn asset_type(interval_s: f64, names: &[&str]) -> AssetType {
         min: None,
         max: None,
         max_rate: None,
+        interval: None,
         description: None,
     };
     AssetType {

@@ -174,6 +174,7 @@ pub(super) fn signal(name: &str, role: Role, range: Option<(f64, f64)>) -> Signa
         min: range.map(|(low, _)| low),
         max: range.map(|(_, high)| high),
         max_rate: None,
+        interval: None,
         description: None,
     }
 }

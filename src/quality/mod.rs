@@ -44,6 +44,9 @@ pub struct Assessment {
     pub step_s: f64,
     /// Of each frame: steps without any frame before it.
     pub silent: Vec<usize>,
+    /// For each signal of the type: whether each frame should have a value of it, which those of a signal
+    /// with an interval of its own need not.
+    pub due: Vec<Vec<bool>>,
     /// Tests of the frames themselves.
     pub frames: Vec<Checked>,
     /// For each signal of the type, its tests.
@@ -54,8 +57,8 @@ impl Assessment {
     /// The flag of each value of a signal: of all tests the one that counts most.
     #[must_use]
     pub fn flags(&self, signal: usize) -> Vec<Flag> {
-        let count = self.silent.len();
-        let mut flags = vec![Flag::Missing; count];
+        let unknown = |due: &bool| if *due { Flag::Missing } else { Flag::NotEvaluated };
+        let mut flags: Vec<Flag> = self.due[signal].iter().map(unknown).collect();
         for checked in &self.signals[signal] {
             flags.iter_mut().zip(&checked.flags).for_each(|(flag, other)| *flag = (*flag).max(*other));
         }
@@ -84,13 +87,18 @@ pub fn assess(asset_type: &AssetType, frames: &[Frame]) -> Assessment {
         };
         check::signal(declared, values, source(frames, place), &around)
     });
+    let due = signals.iter().zip(&columns).map(|(declared, values)| {
+        let interval_s = asset_type.document.interval_of(declared).seconds();
+        timing::due(&seconds, values, interval_s, step_s)
+    });
+    let due = due.collect();
     let signals = checks.collect();
     let fixed = |test, flags| Checked { test, flags, thresholds: BTreeMap::new(), basis: Basis::Fixed };
     let frame_tests = vec![
         fixed(Test::Clock, timing::clock(frames, step_s)),
         fixed(Test::Duplicate, timing::duplicates(frames, &context.restless)),
     ];
-    Assessment { step_s, silent: timing::silent_steps(frames, step_s), frames: frame_tests, signals }
+    Assessment { step_s, silent: timing::silent_steps(frames, step_s), due, frames: frame_tests, signals }
 }
 
 /// What the source said of the values of a signal.

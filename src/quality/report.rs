@@ -60,7 +60,7 @@ pub struct SignalHealth {
     /// The flag that counts most among them, by its number: 4, 3, 1, 2, 9.
     #[schema(value_type = u8)]
     pub worst: Flag,
-    /// Share of the steps between first and last frame that have a value which does not fail.
+    /// Share of the values due between first and last frame that are there and do not fail.
     pub usable: f64,
     /// The tests.
     pub tests: Vec<TestHealth>,
@@ -117,7 +117,7 @@ pub struct Removed {
 /// Sums up an assessment of frames.
 #[must_use]
 pub fn health(asset_type: &AssetType, frames: &[Frame], assessment: &Assessment) -> Health {
-    let Assessment { step_s, silent, frames: frame_tests, signals } = assessment;
+    let Assessment { step_s, silent, due, frames: frame_tests, signals } = assessment;
     let silent_steps: usize = silent.iter().sum();
     let steps = (frames.len() + silent_steps).max(1) as f64;
     let ends = frames.first().zip(frames.last());
@@ -125,22 +125,31 @@ pub fn health(asset_type: &AssetType, frames: &[Frame], assessment: &Assessment)
     let signals = declared.map(|((place, declared), tests)| {
         let flags = assessment.flags(place);
         let counts = Counts::of(&flags);
+        // Of a signal with an interval of its own fewer values are due, in silences too.
+        let interval_s = asset_type.document.interval_of(declared).seconds().max(*step_s);
+        let silent_due = (silent_steps as f64 * step_s / interval_s).round() as usize;
+        let flag = |(frame, due): (&Frame, &bool)| match (frame.values[place].is_nan(), due) {
+            (false, _) => Flag::Pass,
+            (true, true) => Flag::Missing,
+            (true, false) => Flag::NotEvaluated,
+        };
         let gap = Checked {
             test: Test::Gap,
-            flags: frames.iter().map(|f| if f.values[place].is_nan() { Flag::Missing } else { Flag::Pass }).collect(),
-            thresholds: BTreeMap::from([("interval_s", *step_s)]),
+            flags: frames.iter().zip(&due[place]).map(flag).collect(),
+            thresholds: BTreeMap::from([("interval_s", interval_s)]),
             basis: Basis::Declared,
         };
+        let due = due[place].iter().filter(|due| **due).count();
         let stretches = tests.iter().chain([&gap]).flat_map(|checked| stretches(frames, checked));
         let mut all: Vec<TestHealth> = std::iter::once(&gap).chain(tests).map(TestHealth::of).collect();
-        all[0].counts.missing += silent_steps;
+        all[0].counts.missing += silent_due;
         SignalHealth {
             signal: declared.name.clone(),
             unit: declared.unit.clone(),
             role: declared.role,
             counts,
             worst: counts.worst(),
-            usable: (frames.len() - counts.missing - counts.fail) as f64 / steps,
+            usable: (due - counts.missing - counts.fail) as f64 / (due + silent_due).max(1) as f64,
             tests: all,
             stretches: newest(stretches.collect()),
             action: action(counts, &removed(tests)),

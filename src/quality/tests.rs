@@ -72,6 +72,24 @@ fn passes_on(name: &str, record: &[Frame]) {
 }
 
 #[test]
+fn a_slow_signal_is_not_missing_between_its_samples() {
+    let mut kind = kind();
+    kind.document.signals[2].interval = Some("PT10S".parse().unwrap());
+    let mut frames = record(5);
+    for (step, frame) in frames.iter_mut().enumerate() {
+        // Five samples do not come.
+        if !step.is_multiple_of(10) || (500..550).contains(&step) {
+            frame.values[2] = f64::NAN;
+        }
+    }
+    let signals = health(&kind, &frames, &assess(&kind, &frames)).signals;
+    let (fast, slow) = (&signals[1], &signals[2]);
+    assert_eq!((slow.counts.missing, slow.counts.not_evaluated), (5, COUNT - COUNT / 10));
+    assert!((slow.usable - (1.0 - 50.0 / COUNT as f64)).abs() < 1e-9, "{}", slow.usable);
+    assert_eq!((fast.counts.missing, fast.usable), (0, 1.0));
+}
+
+#[test]
 fn clean_records_pass_on_bit_by_bit() {
     let wave = |step: usize| (step as f64 / 17.0).sin();
     passes_on("a plant", &record(1));

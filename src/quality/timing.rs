@@ -29,6 +29,26 @@ pub(super) fn silent_steps(frames: &[Frame], step_s: f64) -> Vec<usize> {
     std::iter::once(0).chain(frames.windows(2).map(silent)).take(frames.len()).collect()
 }
 
+/// Which frames should have a value of a signal: all, unless it comes less often than every step. Then
+/// those that have one, and one for every interval that it is late by more than a half.
+pub(super) fn due(seconds: &[f64], values: &[f64], interval_s: f64, step_s: f64) -> Vec<bool> {
+    if interval_s < 1.5 * step_s {
+        return vec![true; values.len()];
+    }
+    // Nobody knows when the last one before the record came.
+    let mut latest = seconds.first().map_or(0.0, |first| first - 0.5 * interval_s);
+    let due = seconds.iter().zip(values).map(|(at, value)| {
+        let late = *at >= latest + 1.5 * interval_s;
+        if value.is_finite() {
+            latest = *at;
+        } else if late {
+            latest = at - 0.5 * interval_s;
+        }
+        late || value.is_finite()
+    });
+    due.collect()
+}
+
 /// A frame whose time is not after that of the one before fails. It is suspect when it comes within half a
 /// step of it, after so long a silence that the clock may have leapt, or where the interval between frames
 /// changes by more than a quarter and stays so.
@@ -117,6 +137,19 @@ mod tests {
         let slower = frames((0..64).map(|k| k * 1000).chain((1..64).map(|k| 63_000 + k * 2000)));
         assert_eq!(places(&clock(&slower, 1.0), Flag::Suspect).len(), 1);
         assert_eq!(silent_steps(&slower, 1.0).iter().sum::<usize>(), 63);
+    }
+
+    #[test]
+    fn a_slow_signal_is_due_once_an_interval() {
+        let seconds: Vec<f64> = (0..60).map(f64::from).collect();
+        let sample = |missed: usize| {
+            let value = |at: usize| if at.is_multiple_of(10) && at != missed { 1.0 } else { f64::NAN };
+            due(&seconds, &(0..60).map(value).collect::<Vec<_>>(), 10.0, 1.0)
+        };
+        let places = |due: Vec<bool>| (0..60).filter(|at| due[*at]).collect::<Vec<_>>();
+        assert_eq!(places(sample(60)), [0, 10, 20, 30, 40, 50]);
+        assert_eq!(places(sample(30)), [0, 10, 20, 35, 40, 50], "the fourth is late, then missing");
+        assert_eq!(due(&seconds, &[f64::NAN; 60], 1.0, 1.0), [true; 60]);
     }
 
     #[test]

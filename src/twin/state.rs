@@ -6,13 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::asset::{Asset, Kind};
+use crate::asset::{Asset, Interval, Kind};
 use crate::reading::Block;
 use crate::reading::instant::{self, instant};
 use crate::twin::{Desired, Twin};
 
 /// A state is stale when it is older than this many nominal intervals, and than [`STALE_AT_LEAST`].
-const STALE_INTERVALS: f64 = 10.0;
+const STALE_INTERVALS: i32 = 10;
 /// A state younger than this is not stale however fast the asset reports.
 const STALE_AT_LEAST: TimeDelta = TimeDelta::seconds(60);
 
@@ -71,7 +71,7 @@ impl Reported {
     }
 }
 
-/// Whether the state is of now.
+/// Whether a state, or a value of it, is of now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Freshness {
@@ -83,6 +83,14 @@ pub enum Freshness {
     Empty,
 }
 
+impl Freshness {
+    /// Of something so old that comes at this interval.
+    fn of(age: TimeDelta, interval: Interval) -> Self {
+        let patience = interval.delta().checked_mul(STALE_INTERVALS).unwrap_or(TimeDelta::MAX).max(STALE_AT_LEAST);
+        if age > patience { Self::Stale } else { Self::Live }
+    }
+}
+
 /// A value of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ReportedValue {
@@ -90,6 +98,8 @@ pub struct ReportedValue {
     pub value: Value,
     /// When it was so.
     pub observed_at: String,
+    /// Whether it is of now, by the signal's own interval.
+    pub freshness: Freshness,
     /// UCUM unit of the signal.
     pub unit: String,
 }
@@ -138,25 +148,22 @@ impl State {
     fn shown(asset: &Asset, reported: &Reported, seq: i64, now: DateTime<Utc>) -> Self {
         let newest = reported.newest.map(instant);
         let age = newest.map(|newest| now - newest);
-        let interval = asset.asset_type.interval_s();
-        let patience = TimeDelta::milliseconds((interval * STALE_INTERVALS * 1000.0) as i64).max(STALE_AT_LEAST);
-        let signals = asset.asset_type.document.signals.iter().zip(reported.values.iter().zip(&reported.at));
+        let document = &asset.asset_type.document;
+        let signals = document.signals.iter().zip(reported.values.iter().zip(&reported.at));
         Self {
             asset: asset.key.clone(),
             seq,
             observed_at: newest.map(instant::text),
             age_s: age.map(|age| age.num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6),
-            freshness: match age {
-                None => Freshness::Empty,
-                Some(age) if age > patience => Freshness::Stale,
-                Some(_) => Freshness::Live,
-            },
+            freshness: age.map_or(Freshness::Empty, |age| Freshness::of(age, document.interval)),
             reported: signals
                 .filter(|(_, (value, _))| !value.is_nan())
                 .map(|(signal, (value, at))| {
+                    let at = instant(*at);
                     let value = ReportedValue {
                         value: shown_value(&signal.kind, *value),
-                        observed_at: instant::text(instant(*at)),
+                        observed_at: instant::text(at),
+                        freshness: Freshness::of(now - at, document.interval_of(signal)),
                         unit: signal.unit.clone(),
                     };
                     (signal.name.clone(), value)

@@ -128,6 +128,7 @@ fn asset_type() -> AssetType {
         min: None,
         max: None,
         max_rate: None,
+        interval: None,
         description: None,
     };
     let signals = vec![signal("u0", Role::ControlInput), signal("u1", Role::ControlInput), signal("y", Role::Output)];

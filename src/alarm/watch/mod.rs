@@ -21,6 +21,9 @@ const ROUND: i64 = 512;
 const SAMPLES: i64 = 1_000;
 /// Between two looks when nothing was behind.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Looks between two counts for the metrics when nothing happens here: people and other servers clear
+/// alarms too.
+const COUNTED: usize = 20;
 
 impl Alarms {
     /// One round: how many rules were evaluated.
@@ -50,20 +53,26 @@ impl Alarms {
                 "alarms changed"
             );
         }
-        self.count().await?;
+        if unshelved > 0 || !rules.is_empty() {
+            self.count().await?;
+        }
         Ok(rules.len())
     }
 
     /// Rounds until the end is asked for.
     pub async fn keep_watching(self, end: CancellationToken) {
-        while !end.is_cancelled() {
-            let behind = match self.watch().await {
-                Ok(count) => count > 0,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "alarm rules wait");
-                    false
-                }
+        for round in 0_usize.. {
+            if end.is_cancelled() {
+                return;
+            }
+            let looked = match self.watch().await {
+                Ok(0) if round.is_multiple_of(COUNTED) => self.count().await.map(|()| 0),
+                looked => looked,
             };
+            let behind = looked.unwrap_or_else(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "alarm rules wait");
+                0
+            }) > 0;
             if !behind {
                 tokio::select! {
                     () = end.cancelled() => {}

@@ -103,6 +103,10 @@ pub(super) fn document(
     for (index, declared) in form.responses.iter().take(MAX_RESPONSES).enumerate() {
         response(&mut faults, form, &document, declared, index);
     }
+    for (index, interval) in form.signals.iter().map(|signal| signal.interval).enumerate() {
+        let fits = interval.is_none_or(|own| own >= document.interval);
+        faults.unless(fits, format!("/signals/{index}/interval"), "is shorter than the type's");
+    }
     faults.done(document)
 }
 
@@ -270,6 +274,7 @@ mod tests {
             (json!({"/interval": null}), "/interval"),
             (json!({"/interval": "PT0.0005S"}), "/interval"),
             (json!({"/interval": "P1DT1S"}), "/interval"),
+            (json!({"/signals/0/interval": "PT0.5S"}), "/signals/0/interval"),
             (json!({"/signals/1/name": "speed"}), "/signals/1/name"),
             (json!({"/signals/0/name": ""}), "/signals/0/name"),
             (json!({"/signals/0/name": "a,b"}), "/signals/0/name"),

@@ -114,6 +114,10 @@ pub struct SignalForm {
     /// Fastest possible change, in units per second; positive. Numbers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<f64>,
+    /// Nominal time between its values where it comes less often than frames do, such as `PT1H`
+    /// for a sample from the laboratory. By default the type's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2000)]

@@ -57,6 +57,8 @@ pub struct Signal {
     pub max: Option<f64>,
     /// Fastest possible change, in its unit per second.
     pub max_rate: Option<f64>,
+    /// Nominal time between its values where it comes less often than frames do.
+    pub interval: Option<Interval>,
     /// For people.
     pub description: Option<String>,
 }
@@ -127,6 +129,12 @@ impl TypeDocument {
         check::attributes(self, attributes)
     }
 
+    /// Nominal time between the values of a signal: its own, or that of the frames.
+    #[must_use]
+    pub fn interval_of(&self, signal: &Signal) -> Interval {
+        signal.interval.map_or(self.interval, |own| own.max(self.interval))
+    }
+
     /// Where each signal stands in a frame.
     #[must_use]
     pub fn positions(&self) -> HashMap<String, usize> {
@@ -164,6 +172,7 @@ impl From<SignalForm> for Signal {
             min: form.min,
             max: form.max,
             max_rate: form.max_rate,
+            interval: form.interval,
             description: form.description,
         }
     }
@@ -185,6 +194,7 @@ impl From<Signal> for SignalForm {
             min: signal.min,
             max: signal.max,
             max_rate: signal.max_rate,
+            interval: signal.interval,
             description: signal.description,
         }
     }

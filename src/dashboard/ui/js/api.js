@@ -2,7 +2,7 @@
 /** The public API, as the dashboard uses it. Nothing here is private to the dashboard. */
 
 /**
- * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, description?: string}} Signal
+ * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
  * @typedef {{key: string, version: number, interval: string, signals: Signal[], description?: string}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input

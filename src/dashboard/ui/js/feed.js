@@ -54,7 +54,20 @@ export class Feed extends EventTarget {
 
   get freshness() {
     if (this.age === null) return "empty";
-    return this.age > Math.max(60, 10 * this.interval) ? "stale" : "live";
+    return this.isOld(this.age, this.interval) ? "stale" : "live";
+  }
+
+  /** Whether the newest value of a signal is older than its own interval explains. @param {import("./api.js").Signal} signal */
+  isStale(signal) {
+    const reported = this.state?.reported?.[signal.name];
+    if (!reported?.observed_at) return false;
+    const age = (Date.now() - this.skew) / 1000 - instant(reported.observed_at);
+    return this.isOld(age, Math.max(this.interval, seconds(signal.interval) || 0));
+  }
+
+  /** As the server has it: ten intervals, and a minute at least. @param {number} age @param {number} interval */
+  isOld(age, interval) {
+    return age > Math.max(60, 10 * interval);
   }
 
   /** Reads everything, then keeps it live until `end`. @param {number} window seconds */

@@ -11,7 +11,7 @@ export const ROLES = /** @type {Record<string, string>} */ ({ output: "Outputs",
 export function statePanel(feed) {
   const since = h("span", { class: "quiet small push" });
   const predicted = h("th", { class: "number", scope: "col" }, "Predicted");
-  /** @type {Map<string, {reported: HTMLElement, desired: HTMLElement, predicted: HTMLElement}>} */
+  /** @type {Map<string, {signal: import("./api.js").Signal, reported: HTMLElement, desired: HTMLElement, predicted: HTMLElement}>} */
   const cells = new Map();
   const groups = Object.entries(ROLES).map(([role, title]) => {
     const signals = feed.type.signals.filter((signal) => signal.role === role);
@@ -21,7 +21,7 @@ export function statePanel(feed) {
         {},
         h("tr", { class: "group" }, h("th", { colspan: 5, scope: "colgroup" }, title)),
         signals.map((signal) => {
-          const row = { reported: h("td", { class: "number", "data-reported": signal.name }, "–"), desired: h("td", { class: "number" }, "–"), predicted: h("td", { class: "number" }, "–") };
+          const row = { signal, reported: h("td", { class: "number", "data-reported": signal.name }, "–"), desired: h("td", { class: "number" }, "–"), predicted: h("td", { class: "number" }, "–") };
           cells.set(signal.name, row);
           return h("tr", {}, h("th", { scope: "row", title: signal.description }, signal.name), row.reported, row.desired, row.predicted, h("td", { class: "unit" }, unit(signal.unit)));
         }),
@@ -51,6 +51,7 @@ export function statePanel(feed) {
       const labels = feed.labels.get(name);
       const reported = state.reported?.[name];
       say(row.reported, plain(reported?.value, labels));
+      row.reported.dataset.freshness = feed.freshness === "live" && feed.isStale(row.signal) ? "stale" : "live";
       row.reported.title = reported?.observed_at ? `${ago((Date.now() - feed.skew - Date.parse(reported.observed_at)) / 1000)}, ${utc(reported.observed_at)}` : "no reading yet";
       const desired = state.desired?.[name];
       say(row.desired, plain(desired?.value ?? (desired ? "schedule" : null), labels));

@@ -8,6 +8,7 @@
 //! how all of them turned out is summed up in the `ledger`.
 
 mod aftermath;
+pub mod anomaly;
 mod answer;
 pub mod calibration;
 mod copula;
@@ -35,6 +36,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use self::aftermath::{Aftermath, Past};
+use self::anomaly::Watches;
 pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, tidy_all, timestamps, units,
@@ -145,6 +147,7 @@ pub struct Forecasts {
     keeping: Arc<Semaphore>,
     versions: Versions,
     bands: ServedBands,
+    watches: Watches,
     config: Arc<Config>,
 }
 
@@ -180,9 +183,9 @@ impl Forecasts {
     pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, engine: Engine, config: Config) -> Self {
         let (fits, versions) = (Fits::default(), Versions::default());
         let keeping = Arc::new(Semaphore::new(KEEPING));
-        let (grids, bands) = (Grids::default(), ServedBands::default());
+        let (grids, bands, watches) = (Grids::default(), ServedBands::default(), Watches::default());
         let config = Arc::new(config);
-        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, config }
+        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, watches, config }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

@@ -135,6 +135,10 @@ async fn refresh(forecasts: &Forecasts, asset: AssetId, seq: i64) -> Result<(), 
             Ok(_) | Err(ForecastError::NoOutputs | ForecastError::NoReadings) => {}
             Err(error) => return Err(error),
         }
+        // A forecast without a score is better than neither.
+        if let Err(error) = forecasts.note_anomaly(&asset).await {
+            tracing::warn!(asset.key = asset.key, error = &error as &dyn std::error::Error, "twin not judged");
+        }
     }
     twin::store::mark_forecast(&forecasts.db, asset, seq).await?;
     Ok(())

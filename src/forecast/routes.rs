@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ledger::actual::PlanAndActual;
-use super::{Ask, Cause, ForecastError, Forecasts, Prediction, ledger, store};
+use super::{Ask, Cause, ForecastError, Forecasts, Prediction, anomaly, ledger, store};
 use crate::ids::PredictionId;
 use crate::model::{BaseCard, EngineError, shipped_card};
 use crate::reading::instant;
@@ -28,7 +28,8 @@ pub fn router(forecasts: Forecasts) -> OpenApiRouter {
         .routes(routes!(read))
         .routes(routes!(base_models))
         .with_state(forecasts.clone())
-        .merge(ledger::router(forecasts))
+        .merge(ledger::router(forecasts.clone()))
+        .merge(anomaly::routes::router(forecasts))
 }
 
 impl From<ForecastError> for Problem {

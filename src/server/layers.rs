@@ -18,7 +18,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 use tracing::Instrument as _;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Config, Rooms, guard};
+use super::{Config, guard};
 use crate::clock::Clock;
 use crate::observe::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics};
 use crate::web::body::MAX_BODY;
@@ -37,7 +37,7 @@ const CSP_DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 
 
 /// Puts the layers around a router. Each `layer` goes around those before it. Requests of `patient`
 /// are not timed.
-pub(super) fn around(router: Router, patient: Router, rooms: &Rooms, config: &Config) -> Router {
+pub(super) fn around(router: Router, patient: Router, metrics: &Metrics, clock: Clock, config: &Config) -> Router {
     router
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(config.body_timeout_s)))
@@ -50,7 +50,7 @@ pub(super) fn around(router: Router, patient: Router, rooms: &Rooms, config: &Co
         .layer(from_fn(dressed))
         .layer(from_fn(with_headers))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Watch::new(&rooms.metrics, rooms.clock.clone()), watched))
+        .layer(from_fn_with_state(Watch::new(metrics, clock), watched))
 }
 
 /// What is measured of requests.
@@ -199,4 +199,51 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let mut response = Problem::new(problem::INTERNAL, "an unexpected error was logged").into_response();
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response.map(Body::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn panics() -> &'static str {
+        panic!("the secret reason")
+    }
+
+    async fn never() -> &'static str {
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn whatever_goes_wrong_outside_a_room_is_a_problem_too() {
+        let routes = Router::new()
+            .route("/panics", get(panics))
+            .route("/never", get(never))
+            .route("/takes", post(|body: String| async move { body }));
+        // No time at all: what waits for anything is too late.
+        let config = Config { request_timeout_s: 0, ..Config::default() };
+        let app = around(routes, Router::new(), &Metrics::default(), Clock::system(), &config);
+        let long = "x".repeat(MAX_BODY + 1);
+        for (method, path, body, status, slug) in [
+            ("GET", "/panics", "", 500, "internal"),
+            ("GET", "/never", "", 408, "timeout"),
+            ("GET", "/nowhere", "", 404, "not-found"),
+            ("DELETE", "/panics", "", 405, "method-not-allowed"),
+            ("POST", "/takes", long.as_str(), 413, "too-large"),
+        ] {
+            let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+            let request = request.body(Body::from(body.to_owned())).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{method} {path}");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], problem::MEDIA_TYPE, "{method} {path}");
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let said: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!((&said["type"], &said["status"]), (&format!("/problems/{slug}").into(), &status.into()));
+            assert!(!said.to_string().contains("secret"), "{said}");
+        }
+    }
 }

@@ -116,7 +116,7 @@ pub fn router(rooms: &Rooms, config: &Config) -> Router {
         .merge(dashboard::router())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed);
-    layers::around(router, patient, rooms, config)
+    layers::around(router, patient, &rooms.metrics, rooms.clock.clone(), config)
 }
 
 /// The description of the API.

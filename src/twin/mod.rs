@@ -46,6 +46,17 @@ pub struct Twin {
     pub updated_at: DateTime<Utc>,
 }
 
+/// How far the newest step of an asset lies from normal operation, as `forecast/` found it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    /// Instant of the step.
+    pub observed_at: DateTime<Utc>,
+    /// In units of the threshold.
+    pub score: f64,
+    /// What each signal has to do with it: their sum is the score.
+    pub contributions: BTreeMap<String, f64>,
+}
+
 /// A twin that changed, for the stream.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -104,7 +115,8 @@ impl Twins {
     pub async fn state(&self, asset: &Asset, as_of: Option<DateTime<Utc>>) -> Result<State, TwinError> {
         let twin = store::find(&self.pool, asset.id).await?;
         let Some(as_of) = as_of else {
-            return Ok(State::of(asset, twin.as_ref(), self.clock.now()));
+            let anomaly = store::anomaly(&self.pool, asset.id).await?;
+            return Ok(State::of(asset, twin.as_ref(), self.clock.now()).with_anomaly(anomaly));
         };
         let frames = self.readings.until(asset.id, as_of, TAIL_FRAMES).await?;
         let mut past = state::Reported::empty(asset.asset_type.document.signals.len());

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::asset::{Asset, Interval, Kind};
 use crate::reading::Block;
 use crate::reading::instant::{self, instant};
-use crate::twin::{Desired, Twin};
+use crate::twin::{Anomaly, Desired, Twin};
 
 /// A state is stale when it is older than this many nominal intervals, and than [`STALE_AT_LEAST`].
 const STALE_INTERVALS: i32 = 10;
@@ -122,6 +122,17 @@ pub struct State {
     pub reported: BTreeMap<String, ReportedValue>,
     /// What people want, by signal.
     pub desired: BTreeMap<String, Desired>,
+    /// How far the newest judged step lies from normal operation, in units of the threshold: 1 is
+    /// exceeded by normal operation with the false-alarm rate. Absent while there is too little history,
+    /// and for a state in the past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anomaly_score: Option<f64>,
+    /// What each output has to do with the score: their sum is the score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contributions: Option<BTreeMap<String, f64>>,
+    /// Instant of the step that was judged; it follows `observed_at` within seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anomaly_at: Option<String>,
 }
 
 impl State {
@@ -143,6 +154,14 @@ impl State {
     #[must_use]
     pub fn past(asset: &Asset, reported: &Reported, seq: i64, as_of: DateTime<Utc>) -> Self {
         Self::shown(asset, reported, seq, as_of)
+    }
+
+    /// The same with what was found of the newest step.
+    #[must_use]
+    pub fn with_anomaly(self, anomaly: Option<Anomaly>) -> Self {
+        let Some(Anomaly { observed_at, score, contributions }) = anomaly else { return self };
+        let anomaly_at = Some(instant::text(observed_at));
+        Self { anomaly_score: Some(score), contributions: Some(contributions), anomaly_at, ..self }
     }
 
     fn shown(asset: &Asset, reported: &Reported, seq: i64, now: DateTime<Utc>) -> Self {
@@ -170,6 +189,9 @@ impl State {
                 })
                 .collect(),
             desired: BTreeMap::new(),
+            anomaly_score: None,
+            contributions: None,
+            anomaly_at: None,
         }
     }
 }

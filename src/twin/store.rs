@@ -11,7 +11,7 @@ use crate::ids::AssetId;
 use crate::reading::instant::instant;
 use crate::reading::store::Values;
 use crate::twin::state::Reported;
-use crate::twin::{Change, Desired, Twin};
+use crate::twin::{Anomaly, Change, Desired, Twin};
 
 /// The row of one asset.
 pub async fn find(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Twin>, sqlx::Error> {
@@ -207,4 +207,44 @@ pub async fn mark_forecast(db: impl PgExecutor<'_>, asset: AssetId, seq: i64) ->
         .execute(db)
         .await
         .map(drop)
+}
+
+/// The newest anomaly score of an asset.
+pub async fn anomaly(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Anomaly>, sqlx::Error> {
+    let row = sqlx::query("select observed_at, score, contributions from anomaly where asset_id = $1")
+        .bind(asset)
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        let contributions = row.try_get::<Json<BTreeMap<String, f64>>, _>(2)?.0;
+        Ok(Anomaly { observed_at: row.try_get(0)?, score: row.try_get(1)?, contributions })
+    })
+    .transpose()
+}
+
+/// Replaces the anomaly score of an asset unless it is of a newer step. Does not wait for the disk: it
+/// is judged again in seconds.
+pub async fn set_anomaly(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    anomaly: &Anomaly,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into anomaly (asset_id, observed_at, score, contributions, updated_at)
+         select $1, $2, $3, $4, $5 from set_config('synchronous_commit', 'off', true)
+         where exists (select from asset where id = $1)
+         on conflict (asset_id) do update
+         set observed_at = excluded.observed_at, score = excluded.score, contributions = excluded.contributions,
+             updated_at = excluded.updated_at
+         where anomaly.observed_at <= excluded.observed_at",
+    )
+    .bind(asset)
+    .bind(anomaly.observed_at)
+    .bind(anomaly.score)
+    .bind(Json(&anomaly.contributions))
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop)
 }

@@ -31,6 +31,22 @@ const LEAST_ROWS: usize = 200;
 const ORIGINS: usize = 40;
 /// Answers stay within this many deviations.
 const LIMIT: f64 = 12.0;
+/// What may be taken along of what the equations missed.
+const OBSERVERS: [Observer; 8] = {
+    const fn observer(window: usize, share: f64, decay: f64) -> Observer {
+        Observer { window, share, decay }
+    }
+    [
+        observer(16, 0.5, 1.0),
+        observer(16, 1.0, 1.0),
+        observer(16, 0.5, 0.97),
+        observer(16, 1.0, 0.97),
+        observer(48, 0.5, 1.0),
+        observer(48, 1.0, 1.0),
+        observer(48, 0.5, 0.97),
+        observer(48, 1.0, 0.97),
+    ]
+};
 /// Shares of its range that an output may leave it by where products are among the features.
 const BEYOND: f64 = 0.5;
 const MOST_OUTPUT_LAGS: usize = 8;
@@ -48,6 +64,21 @@ pub(super) struct Joint {
     /// Lowest and highest that each output is let run: products run away outside what was seen, and
     /// far from it they are no longer believed.
     reach: Vec<(f64, f64)>,
+    observer: Observer,
+}
+
+/// What a free run takes along of what its equations missed of late: a leak, a fouled exchanger, whatever
+/// is not measured moves a plant for longer than a horizon. The mean of the newest one-step residuals is
+/// added to every step of the run, less and less (a disturbance model as offset-free predictive control
+/// has it, Muske and Badgwell 2002).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Observer {
+    /// Residuals that are averaged; none without.
+    window: usize,
+    /// Share of their mean that is believed.
+    share: f64,
+    /// What is left of it a step later.
+    decay: f64,
 }
 
 /// How far an equation looks back, and how many signals it multiplies.
@@ -139,6 +170,8 @@ fn newest(segment: &[f64], count: usize) -> Vec<f64> {
 pub(super) struct JointState {
     outputs: Vec<Vec<f64>>,
     inputs: Vec<Vec<f64>>,
+    /// What each output's equation misses a step.
+    disturbance: Vec<f64>,
 }
 
 impl Joint {
@@ -169,9 +202,17 @@ impl Joint {
                 }
             }
         }
-        let (_, ridge, chosen) = best?;
-        let order = chosen.order;
-        Some(fits(&sums, LEAST_ROWS, chosen, |gram| Self::fit(gram, layout, order, ridge, &reach)))
+        let (mut least, ridge, mut chosen) = best?;
+        for observer in OBSERVERS {
+            let observed = Self { observer, ..chosen.clone() };
+            let error = observed.error(context, parts, horizon);
+            if error < least {
+                (least, chosen) = (error, observed);
+            }
+        }
+        let (order, observer) = (chosen.order, chosen.observer);
+        let fit = |gram: &Gram| Some(Self { observer, ..Self::fit(gram, layout, order, ridge, &reach)? });
+        Some(fits(&sums, LEAST_ROWS, chosen, fit))
     }
 
     fn fit(gram: &Gram, layout: Layout, order: Order, ridge: f64, reach: &[(f64, f64)]) -> Option<Self> {
@@ -185,6 +226,7 @@ impl Joint {
             weights: weights.map(|w| f64::from(w as f32)).collect(),
             outputs: layout.outputs,
             reach: if order.degree > 1 { reach.to_vec() } else { wide },
+            observer: Observer::default(),
         })
     }
 
@@ -195,7 +237,7 @@ impl Joint {
         let (mut sum, mut count) = (0.0, 0.0);
         for origin in (from..last).step_by(((last - from) / ORIGINS).max(1)) {
             let said = self.answer(
-                &self.stand(&context.within(origin.saturating_sub(2 * MOST_INPUT_LAGS), origin)),
+                &self.stand(&context.within(origin.saturating_sub(3 * MOST_INPUT_LAGS), origin)),
                 &context.inputs_within(origin, origin + horizon),
                 horizon,
             );
@@ -210,11 +252,50 @@ impl Joint {
     /// What a free run from the end of `context` remembers of it.
     pub(super) fn stand(&self, context: &Context<'_>) -> JointState {
         let start = context.last_start();
-        let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
+        let outputs = || std::iter::once(context.target).chain(context.others.iter().copied());
         JointState {
-            outputs: outputs.map(|row| newest(&row[start..], self.order.outputs)).collect(),
+            outputs: outputs().map(|row| newest(&row[start..], self.order.outputs)).collect(),
             inputs: context.inputs.iter().map(|row| newest(&row[start..], self.order.inputs - 1)).collect(),
+            disturbance: self.disturbance(context, start),
         }
+    }
+
+    /// The mean of the newest residuals of each equation, as far as it is believed.
+    fn disturbance(&self, context: &Context<'_>, start: usize) -> Vec<f64> {
+        let lines: Vec<&[f64]> = std::iter::once(context.target).chain(context.others.iter().copied()).collect();
+        let mut sums = vec![0.0; self.outputs];
+        let Observer { window, share, .. } = self.observer;
+        let first = (start + self.order.outputs.max(self.order.inputs)).max(context.len().saturating_sub(window));
+        if window == 0 || first >= context.len() {
+            return sums;
+        }
+        let mut row = Vec::new();
+        for t in first..context.len() {
+            let past: Vec<&[f64]> = lines.iter().map(|line| &line[t - self.order.outputs..t]).collect();
+            let seen: Vec<&[f64]> = context.inputs.iter().map(|line| &line[t + 1 - self.order.inputs..=t]).collect();
+            self.features(&mut row, &past, &seen);
+            let width = row.len();
+            for ((sum, weights), line) in sums.iter_mut().zip(self.weights.chunks_exact(width)).zip(&lines) {
+                *sum += line[t] - dot(weights, &row);
+            }
+        }
+        // As if a window of nothing had come before: few residuals are believed less.
+        sums.iter().map(|sum| share * sum / window as f64).collect()
+    }
+
+    /// One row: `outputs` and `inputs` end with their newest values, oldest first.
+    fn features(&self, row: &mut Vec<f64>, outputs: &[&[f64]], inputs: &[&[f64]]) {
+        row.clear();
+        outputs.iter().for_each(|line| row.extend(line.iter().rev()));
+        inputs.iter().for_each(|line| row.extend(line.iter().rev()));
+        if self.order.degree > 1 {
+            let signals: Vec<f64> = outputs.iter().chain(inputs).filter_map(|line| line.last().copied()).collect();
+            push_pairs(row, &signals);
+            if self.order.degree > 2 {
+                push_triples(row, &signals);
+            }
+        }
+        row.push(1.0);
     }
 
     /// Runs free for `steps` over `future` (one row per input, at least `steps` long).
@@ -223,25 +304,17 @@ impl Joint {
         let inputs: Vec<Vec<f64>> =
             state.inputs.iter().zip(future).map(|(past, row)| [past, &row[..steps]].concat()).collect();
         let width = self.weights.len() / self.outputs;
-        let (mut row, mut signals) = (Vec::with_capacity(width), Vec::new());
+        let mut row = Vec::with_capacity(width);
+        let mut left = 1.0;
         for t in 0..steps {
-            row.clear();
-            outputs.iter().for_each(|line| row.extend(line[t..t + self.order.outputs].iter().rev()));
-            inputs.iter().for_each(|line| row.extend(line[t..t + self.order.inputs].iter().rev()));
-            if self.order.degree > 1 {
-                signals.clear();
-                signals.extend(outputs.iter().filter_map(|line| line.last()));
-                signals.extend(inputs.iter().map(|line| line[t + self.order.inputs - 1]));
-                push_pairs(&mut row, &signals);
-                if self.order.degree > 2 {
-                    push_triples(&mut row, &signals);
-                }
+            let past: Vec<&[f64]> = outputs.iter().map(|line| &line[t..t + self.order.outputs]).collect();
+            let seen: Vec<&[f64]> = inputs.iter().map(|line| &line[t..t + self.order.inputs]).collect();
+            self.features(&mut row, &past, &seen);
+            let equations = self.weights.chunks_exact(width).zip(self.reach.iter().zip(&state.disturbance));
+            for (line, (weights, ((low, high), missed))) in outputs.iter_mut().zip(equations) {
+                line.push((dot(weights, &row) + left * missed).clamp(*low, *high));
             }
-            row.push(1.0);
-            let equations = self.weights.chunks_exact(width).zip(&self.reach);
-            for (line, (weights, (low, high))) in outputs.iter_mut().zip(equations) {
-                line.push(dot(weights, &row).clamp(*low, *high));
-            }
+            left *= self.observer.decay;
         }
         outputs.swap_remove(0).split_off(self.order.outputs)
     }

@@ -195,7 +195,7 @@ impl Studies {
         if self.named {
             believed[TEMPLATE] = NAMED;
         }
-        let (shares, optimism) = (Shares::stack(trials, believed), stack::optimism(trials));
+        let (shares, optimism) = (Shares::stack(trials, believed, self.parts.lacking()), stack::optimism(trials));
         let errors = stack::errors(trials, &shares);
         for study in &mut self.fits {
             let study = Arc::make_mut(study);

@@ -48,6 +48,13 @@ impl Parts {
         }
     }
 
+    /// How much a study that is blind to a stretch lacks of what the one that knows everything has
+    /// learned from: its share of all steps, on average over the stretches that are left out in turn.
+    pub(super) fn lacking(&self) -> f64 {
+        let taught = self.judging as f64 * 2.0 / 3.0;
+        1.0 - taught / self.end.max(1) as f64
+    }
+
     /// What may be learned from of a stretch.
     pub(super) fn taught(&self, span: Span) -> Vec<(usize, usize)> {
         let (start, end) = self.range(span);

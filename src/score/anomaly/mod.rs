@@ -18,7 +18,7 @@ mod whiten;
 pub use self::cusum::{Cusum, CusumStep};
 pub use self::episode::{Episode, Hysteresis, episodes};
 pub use self::spread::Spread;
-pub use self::tail::{Tail, chi_squared_quantile};
+pub use self::tail::{Tail, chi_squared_quantile, prediction_limit};
 pub use self::whiten::Whitening;
 
 /// Steps of normal history that a detector needs at least, for each step of its window.
@@ -28,6 +28,13 @@ pub const FEWEST_WINDOWS: usize = 30;
 const SHORTEST_LEAD: f64 = 0.25;
 /// Windows without overlap from which on the tail of the history decides alone.
 const TAIL_WINDOWS: usize = 1_000;
+
+/// Independent distances beyond a threshold from which on the history has shown its tail there.
+const SHOWN: f64 = 10.0;
+/// Correlation below which neighbours count as independent, and the longest lag that is looked at, as a
+/// share of the history.
+const UNCORRELATED: f64 = 0.05;
+const LONGEST_LAG: usize = 8;
 
 /// What a detector is to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +71,8 @@ pub struct Detector {
     whitening: Whitening,
     tail: Tail,
     steps: usize,
+    /// Window means of the history that are as good as independent.
+    independent: f64,
 }
 
 /// Residuals as a detector sees them.
@@ -105,6 +114,7 @@ impl Detector {
             scale,
             tail: Tail::default(),
             steps,
+            independent: 0.0,
         };
         let means: Vec<Vec<f64>> = (0..detector.moving.len()).map(|place| detector.means(place, residuals)).collect();
         detector.spreads =
@@ -116,6 +126,7 @@ impl Detector {
             .map(|step| means.iter().map(|row| row[step] - row[step - window]).collect())
             .collect();
         detector.whitening = Whitening::fit(&changes);
+        detector.independent = means.iter().map(|row| independent(row)).fold(f64::INFINITY, f64::min);
         let scores = detector.scores(residuals, 0);
         let judged = (window..steps).filter(|step| residuals.iter().any(|row| row[*step].is_finite()));
         detector.tail = Tail::fit(judged.map(|step| scores.distances[step]).collect());
@@ -174,6 +185,21 @@ impl Detector {
         seen.max(chi_squared_quantile(1.0 - rate, self.moving.len() as f64))
     }
 
+    /// The squared distance that a step of normal operation exceeds with the probability `rate`, however
+    /// little the history says of it.
+    ///
+    /// Neighbouring window means say nearly the same: where too few of them are as good as independent to
+    /// have shown the tail, it is not below the limit that allows for what so few leave unknown of mean and
+    /// spread ([`prediction_limit`]).
+    #[must_use]
+    pub fn careful_threshold(&self, rate: f64) -> f64 {
+        let seen = self.tail.threshold(rate);
+        if self.independent * rate >= SHOWN {
+            return seen;
+        }
+        seen.max(prediction_limit(rate, self.moving.len() as f64, self.independent))
+    }
+
     /// Steps of history that it learned from.
     #[must_use]
     pub fn steps(&self) -> usize {
@@ -212,6 +238,22 @@ impl Detector {
             })
             .collect()
     }
+}
+
+/// How many values of a row are as good as independent: their number by the integrated autocorrelation
+/// time (Sokal 1997), which is summed up to where correlation is lost. Missing values count for nothing.
+fn independent(row: &[f64]) -> f64 {
+    let (mean, deviation, count) = moments(row);
+    if !(deviation > 0.0) {
+        return 0.0;
+    }
+    let known: Vec<f64> =
+        row.iter().map(|value| if value.is_finite() { (value - mean) / deviation } else { 0.0 }).collect();
+    let correlation = |lag: usize| {
+        known[lag..].iter().zip(&known).map(|(late, early)| late * early).sum::<f64>() / count.max(1) as f64
+    };
+    let lags = (1..row.len() / LONGEST_LAG).map(correlation).take_while(|correlation| *correlation > UNCORRELATED);
+    count as f64 / (1.0 + 2.0 * lags.sum::<f64>())
 }
 
 /// Mean, deviation and number of the finite values.

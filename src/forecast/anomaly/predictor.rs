@@ -15,6 +15,9 @@ use crate::features::{Grid, Layout};
 const LAGS: usize = 4;
 /// Time constants of the filters on the inputs, in steps.
 const FILTERS: [f64; 5] = [1.0, 4.0, 16.0, 64.0, 256.0];
+/// Steps of a segment after which the filters have forgotten how it began: what came before it still
+/// moves the plant.
+const SETTLED: usize = 128;
 /// Blocks of the history, each of which is said by what the others taught.
 const FOLDS: usize = 4;
 /// Ridge for each row, on features of unit variance.
@@ -114,7 +117,10 @@ impl Predictor {
     /// Whether a step was measured and has what its features need.
     fn sees(&self, grid: &Grid, material: &Material, target: usize, step: usize) -> bool {
         let measured = &grid.measured[target];
-        let before = self.view == View::Level || (material.age[step] >= LAGS && measured[step - 1]);
+        let before = match self.view {
+            View::Step => material.age[step] >= LAGS && measured[step - 1],
+            View::Level => material.age[step] >= SETTLED,
+        };
         measured[step] && before && material.values[target][step].abs() < FARTHEST
     }
 

@@ -58,8 +58,18 @@ impl Sums {
         self.below_for = if self.below > 0.0 { self.below_for + 1 } else { 0 };
     }
 
-    fn cap(&mut self, most: f64) {
-        (self.above, self.below) = (self.above.min(most), self.below.min(most));
+    /// The same with an alarm at `threshold`: a sum that gave one begins anew once it is below it, so that
+    /// a change that is over is not told of until the sum has worn off.
+    fn watch(&mut self, z: f64, threshold: f64) {
+        let (above, below) = (self.above >= threshold, self.below >= threshold);
+        self.add(z);
+        (self.above, self.below) = (self.above.min(CAP * threshold), self.below.min(CAP * threshold));
+        if above && self.above < threshold {
+            (self.above, self.above_for) = (0.0, 0);
+        }
+        if below && self.below < threshold {
+            (self.below, self.below_for) = (0.0, 0);
+        }
     }
 
     fn most(&self) -> f64 {
@@ -123,8 +133,7 @@ impl Cusum {
         (0..channels.first().map_or(0, Vec::len))
             .map(|step| {
                 for (sums, z) in sums.iter_mut().zip(self.standardised(channels, step)) {
-                    sums.add(z);
-                    sums.cap(CAP * self.threshold);
+                    sums.watch(z, self.threshold);
                 }
                 let largest = sums.iter().enumerate().max_by(|one, other| one.1.most().total_cmp(&other.1.most()));
                 let none = CusumStep { ratio: 0.0, channel: 0, above: true, since: 0 };

@@ -8,7 +8,7 @@
 mod form;
 mod receipt;
 pub mod routes;
-mod store;
+pub mod store;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -113,6 +113,19 @@ pub struct Event {
     pub class: Option<String>,
     /// When the server took it in.
     pub received_at: DateTime<Utc>,
+}
+
+/// What an asset was like for a while, as a label says.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Label {
+    /// When it began.
+    #[sqlx(rename = "starts_at")]
+    pub start: DateTime<Utc>,
+    /// When it ended; `None` while it lasts.
+    #[sqlx(rename = "ends_at")]
+    pub end: Option<DateTime<Utc>>,
+    /// The health class.
+    pub class: String,
 }
 
 /// Which events a list shows. Conditions that are not given hold for all.

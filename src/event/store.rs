@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{Event, Filter, Severity};
+use super::{Event, Filter, Label, Severity};
 use crate::ids::AssetId;
 
 /// Writes events, no id twice, over those of the same id: how many are new, and how many said
@@ -45,6 +45,19 @@ pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Ev
     .fetch_one(db)
     .await?;
     Ok((new.cast_unsigned(), changed.cast_unsigned()))
+}
+
+/// Labels of an asset that name a class and reach beyond an instant, in the order of their beginnings.
+pub async fn labels(db: impl PgExecutor<'_>, asset: AssetId, after: DateTime<Utc>) -> sqlx::Result<Vec<Label>> {
+    sqlx::query_as(
+        "select starts_at, ends_at, class from event
+         where asset_id = $1 and kind = 'label' and class is not null and coalesce(ends_at, 'infinity') > $2
+         order by starts_at, id",
+    )
+    .bind(asset)
+    .bind(after)
+    .fetch_all(db)
+    .await
 }
 
 /// Events of an asset, those that began last first, that began before a position.

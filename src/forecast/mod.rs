@@ -15,6 +15,7 @@ mod copula;
 mod frozen;
 mod future;
 mod grids;
+mod health;
 mod hindsight;
 pub mod ledger;
 pub mod naive;

@@ -135,9 +135,12 @@ async fn refresh(forecasts: &Forecasts, asset: AssetId, seq: i64) -> Result<(), 
             Ok(_) | Err(ForecastError::NoOutputs | ForecastError::NoReadings) => {}
             Err(error) => return Err(error),
         }
-        // A forecast without a score is better than neither.
+        // A forecast without a score or a class is better than none.
         if let Err(error) = forecasts.note_anomaly(&asset).await {
             tracing::warn!(asset.key = asset.key, error = &error as &dyn std::error::Error, "twin not judged");
+        }
+        if let Err(error) = forecasts.note_health(&asset).await {
+            tracing::warn!(asset.key = asset.key, error = &error as &dyn std::error::Error, "health not named");
         }
     }
     twin::store::mark_forecast(&forecasts.db, asset, seq).await?;

@@ -11,7 +11,7 @@ use super::calibration::Calibration;
 use super::online::Online;
 use super::store::bands_of;
 use crate::clock::Clock;
-use crate::features::{Seen, Setups};
+use crate::features::{HealthModel, Seen, Setups};
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
@@ -78,6 +78,8 @@ pub(super) struct Version {
     pub(super) seen: Option<Arc<Seen>>,
     /// Why nothing was learned, when its head is the base model's own.
     pub(super) note: Option<String>,
+    /// What names the asset's health class, if the version has it.
+    pub(super) health: Option<Arc<HealthModel>>,
 }
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
@@ -114,6 +116,7 @@ impl Versions {
             setups: Setups::attached_to(&model.weights),
             seen: Seen::attached_to(&model.weights).map(Arc::new),
             note: model.note,
+            health: HealthModel::attached_to(&model.weights).map(Arc::new),
         });
         let mut kept = self.lock();
         if kept.len() >= KEPT {

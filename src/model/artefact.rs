@@ -74,11 +74,12 @@ pub(super) fn note(bytes: &[u8], key: &str) -> Result<Option<String>, ArtefactEr
 }
 
 /// An artefact with other bytes beside the variables, under a name of their own: one document, one
-/// digest.
+/// digest. What was attached under that name before is replaced.
 pub fn attach(artefact: &[u8], name: &str, bytes: &[u8]) -> Result<Vec<u8>, ArtefactError> {
     let document = SafeTensors::deserialize(artefact).map_err(|_| ArtefactError::Format)?;
     let mut views = document.tensors();
     let attached = TensorView::new(Dtype::U8, vec![bytes.len()], bytes).map_err(|_| ArtefactError::Format)?;
+    views.retain(|(other, _)| other != name);
     views.push((name.to_owned(), attached));
     safetensors::serialize(views, None).map_err(|_| ArtefactError::Format)
 }

@@ -15,6 +15,7 @@ use super::artefact::{self, ArtefactError};
 use super::base::{Base, BaseCard};
 use super::dense::Arithmetic;
 use super::forward::forward;
+use super::health::{self, Classifier, Portrait};
 use super::lean::Head;
 use super::network::{self, LEVELS};
 use super::window::Window;
@@ -63,6 +64,20 @@ pub struct HeadArtefact {
 /// Quantiles of one window, in its normalised units: `future` rows of [`LEVELS`] values, sorted.
 pub type Quantiles = Vec<[f64; LEVELS.len()]>;
 
+/// What may wait in the inbox.
+enum Task {
+    Answer(Request),
+    Name(Naming),
+}
+
+/// A question for the class of an asset.
+struct Naming {
+    classifier: Arc<Classifier>,
+    statistics: Vec<f32>,
+    windows: Vec<Window>,
+    reply: oneshot::Sender<Result<Vec<f64>, EngineError>>,
+}
+
 struct Request {
     windows: Vec<Window>,
     head: Option<Arc<HeadArtefact>>,
@@ -74,7 +89,7 @@ struct Request {
 /// A handle on the engine; clones share it.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    inbox: Option<mpsc::Sender<Request>>,
+    inbox: Option<mpsc::Sender<Task>>,
     card: Arc<BaseCard>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -135,12 +150,29 @@ impl Engine {
             return Err(EngineError::NotFinite);
         }
         let (reply, answer) = oneshot::channel();
+        self.send(Task::Answer(Request { windows, head, alone, reply }))?;
+        answer.await.map_err(|_| EngineError::Stopped)?
+    }
+
+    /// Probabilities of a classifier's classes for what is seen of an asset: `statistics` of each signal, and
+    /// a window of each for the backbone to read.
+    pub async fn name(
+        &self,
+        classifier: Arc<Classifier>,
+        statistics: Vec<f32>,
+        windows: Vec<Window>,
+    ) -> Result<Vec<f64>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Task::Name(Naming { classifier, statistics, windows, reply }))?;
+        answer.await.map_err(|_| EngineError::Stopped)?
+    }
+
+    fn send(&self, task: Task) -> Result<(), EngineError> {
         let inbox = self.inbox.as_ref().ok_or(EngineError::Stopped)?;
-        inbox.try_send(Request { windows, head, alone, reply }).map_err(|error| match error {
+        inbox.try_send(task).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EngineError::Busy,
             mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
-        })?;
-        answer.await.map_err(|_| EngineError::Stopped)?
+        })
     }
 }
 
@@ -173,15 +205,27 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut waiting = Vec::new();
-        while let Some(first) = requests.blocking_recv() {
-            waiting.push(first);
-            while let Ok(next) = requests.try_recv() {
-                waiting.push(next);
+    fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
+        let (mut waiting, mut namings) = (Vec::new(), Vec::new());
+        while let Some(first) = tasks.blocking_recv() {
+            for task in std::iter::once(first).chain(std::iter::from_fn(|| tasks.try_recv().ok())) {
+                match task {
+                    Task::Answer(request) => waiting.push(request),
+                    Task::Name(naming) => namings.push(naming),
+                }
             }
             self.serve(&mut waiting);
+            for Naming { classifier, statistics, windows, reply } in namings.drain(..) {
+                if !reply.is_closed() {
+                    let _ = reply.send(self.name(&classifier, statistics, &windows));
+                }
+            }
         }
+    }
+
+    fn name(&self, classifier: &Classifier, statistics: Vec<f32>, windows: &[Window]) -> Result<Vec<f64>, EngineError> {
+        let portrait = Portrait { statistics, states: health::states(&self.base, windows)?.concat() };
+        health::classify(classifier, &[&portrait])?.pop().ok_or(EngineError::NotFinite)
     }
 
     /// Computes everything that waits, requests of one head and shape together.

@@ -9,6 +9,7 @@ mod base;
 mod dense;
 pub mod engine;
 pub mod forward;
+pub mod health;
 #[cfg(test)]
 mod laws;
 mod lean;
@@ -29,7 +30,7 @@ pub use artefact::{ArtefactError, attach, attached, digest};
 pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, hex, shipped_card};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
-pub use recipe::{Invalid, Loss, Optimizer, Recipe};
+pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.
 pub const MODEL_CARD_NAME: &str = "small";

@@ -59,6 +59,8 @@ pub struct Recipe {
     /// Error from which on `huber` counts it by its size and no longer by its square, in the deviation of
     /// the window; more than 0 and at most 100. With `huber` alone; left out it is 1.
     pub huber_delta: Option<f64>,
+    /// How health classes are learned, where the asset has labels.
+    pub classification: Classification,
     /// Decides every random draw: the same data and seed give the same head. At most 2^53 - 1,
     /// the largest that JSON keeps exactly.
     #[schema(default = 0)]
@@ -98,6 +100,65 @@ pub enum Loss {
     Mse,
 }
 
+/// How health classes are learned from labels; optimiser, learning rate, penalties, gradient clip, patience
+/// and seed are those of the recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Classification {
+    /// What a wrong probability costs.
+    pub loss: ClassLoss,
+    /// How much classes count.
+    pub class_weights: ClassWeights,
+    /// Share of the certainty that is given to all classes alike while learning (Szegedy et al. 2016), 0
+    /// to 0.5.
+    #[schema(default = 0.05)]
+    pub label_smoothing: f64,
+    /// Share of the hidden units that a step switches off, 0 to 0.9.
+    #[schema(default = 0.5)]
+    pub dropout: f64,
+    /// Deviation of the noise that blurs what is seen while learning, in deviations of the signals, 0 to 2.
+    #[schema(default = 0.3)]
+    pub noise: f64,
+    /// Optimiser steps at most, 1 to 20,000.
+    #[schema(default = 1500)]
+    pub max_steps: u32,
+}
+
+impl Default for Classification {
+    fn default() -> Self {
+        Self {
+            loss: ClassLoss::CrossEntropy,
+            class_weights: ClassWeights::Balanced,
+            label_smoothing: 0.05,
+            dropout: 0.5,
+            noise: 0.3,
+            max_steps: 1500,
+        }
+    }
+}
+
+/// What a wrong probability costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassLoss {
+    /// Multi-class cross-entropy: the classes exclude each other.
+    #[default]
+    CrossEntropy,
+    /// Binary cross-entropy of each class against all others.
+    BinaryCrossEntropy,
+}
+
+/// How much classes count in the loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// All alike, however rare.
+    #[default]
+    Balanced,
+    /// By their samples.
+    None,
+}
+
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -131,6 +192,7 @@ impl Default for Recipe {
             evaluate_every: 20,
             loss: Loss::Pinball,
             huber_delta: None,
+            classification: Classification::default(),
             seed: 0,
         }
     }
@@ -186,6 +248,11 @@ impl Recipe {
         check("huber_delta", delta.is_none_or(|delta| delta > 0.0 && delta <= 100.0), "more than 0 and at most 100");
         check("patience", (1..=1000).contains(&self.patience), "1 to 1000");
         check("evaluate_every", (1..=20_000).contains(&self.evaluate_every), "1 to 20000");
+        let smooth = self.classification.label_smoothing;
+        check("classification/label_smoothing", (0.0..=0.5).contains(&smooth), "0 to 0.5");
+        check("classification/dropout", (0.0..=0.9).contains(&self.classification.dropout), "0 to 0.9");
+        check("classification/noise", (0.0..=2.0).contains(&self.classification.noise), "0 to 2");
+        check("classification/max_steps", (1..=20_000).contains(&self.classification.max_steps), "1 to 20000");
         check("seed", self.seed <= MAX_SEED, "at most 9007199254740991");
         // A setting without effect is a misunderstanding.
         let mut without = |name: &str, given: bool, used: bool, with: &str| {

@@ -145,7 +145,7 @@ impl Class {
     ) -> Result<(f64, Learned), TraineeError> {
         let head = base.fresh_head();
         let shipped: Vec<(Tensor, Tensor)> = paired_variables(&head, &base.head);
-        let mut optimizer = build_optimizer(recipe, rate, &head)?;
+        let mut optimizer = build_optimizer(recipe, rate, head.store())?;
         let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
 
         let save = |head: &Head| (artefact::save(&[("head", head.store())]), sparsity(head));
@@ -212,7 +212,7 @@ impl Class {
         optimizer.clip_grad_norm(recipe.gradient_clip);
         optimizer.step();
         if recipe.l1 > 0.0 {
-            shrink(head, recipe.l1 * rate);
+            shrink(head.store(), recipe.l1 * rate);
         }
         Ok(Some(value))
     }
@@ -242,8 +242,11 @@ pub(super) fn schedule(step: u32, steps: u32) -> f64 {
     warm * (0.95 * cosine + 0.05)
 }
 
-fn build_optimizer(recipe: &Recipe, rate: f64, head: &Head) -> Result<nn::Optimizer, tch::TchError> {
-    let store = head.store();
+pub(super) fn build_optimizer(
+    recipe: &Recipe,
+    rate: f64,
+    store: &nn::VarStore,
+) -> Result<nn::Optimizer, tch::TchError> {
     match recipe.optimizer {
         Optimizer::Adamw => nn::AdamW { wd: recipe.l2, ..nn::AdamW::default() }.build(store, rate),
         Optimizer::Adam => nn::Adam { wd: recipe.l2, ..nn::Adam::default() }.build(store, rate),
@@ -278,15 +281,15 @@ fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)]) -> Tensor {
     sum
 }
 
-/// The weights of a head: its matrices, without biases.
-fn matrices(head: &Head) -> impl Iterator<Item = Tensor> {
-    head.store().variables().into_values().filter(|variable| variable.dim() >= 2)
+/// The weights in a store: its matrices, without biases.
+fn matrices(store: &nn::VarStore) -> impl Iterator<Item = Tensor> {
+    store.variables().into_values().filter(|variable| variable.dim() >= 2)
 }
 
 /// The proximal step of L1 (Parikh and Boyd 2014): weights go toward zero by `by` and stay there.
-fn shrink(head: &Head, by: f64) {
+pub(super) fn shrink(store: &nn::VarStore, by: f64) {
     tch::no_grad(|| {
-        for mut weight in matrices(head) {
+        for mut weight in matrices(store) {
             let shrunk = weight.sign() * (weight.abs() - by).clamp_min(0.0);
             weight.copy_(&shrunk);
         }
@@ -295,7 +298,7 @@ fn shrink(head: &Head, by: f64) {
 
 /// Share of a head's weights that are exactly 0.
 fn sparsity(head: &Head) -> f64 {
-    let (zeros, all) = matrices(head).fold((0, 0), |(zeros, all), weight| {
+    let (zeros, all) = matrices(head.store()).fold((0, 0), |(zeros, all), weight| {
         let elements = weight.numel() as i64;
         (zeros + elements - weight.count_nonzero(None::<i64>).int64_value(&[]), all + elements)
     });
@@ -322,7 +325,7 @@ mod tests {
         let base = Base::shipped().unwrap();
         let head = base.fresh_head();
         assert_eq!(sparsity(&head), sparsity(&base.head));
-        shrink(&head, 0.01);
+        shrink(head.store(), 0.01);
         let mut zeros = 0.0;
         for (ours, shipped) in paired_variables(&head, &base.head) {
             let wanted = if ours.dim() < 2 { shipped } else { shipped.sign() * (shipped.abs() - 0.01).clamp_min(0.0) };
@@ -331,7 +334,7 @@ mod tests {
                 zeros += ours.eq(0.0).sum(Kind::Double).double_value(&[]);
             }
         }
-        let all: f64 = matrices(&head).map(|weight| weight.numel() as f64).sum();
+        let all: f64 = matrices(head.store()).map(|weight| weight.numel() as f64).sum();
         assert!(zeros > 0.0 && (sparsity(&head) - zeros / all).abs() < 1e-12);
     }
 }

@@ -1,4 +1,96 @@
-//! Scores of class forecasts (health classes), from a confusion matrix.
+//! Scores of class forecasts (health classes), from a confusion matrix and from probabilities.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Bins of confidence that the calibration error is taken over.
+const BINS: usize = 10;
+/// A class that was held impossible and came true is not counted as infinitely wrong.
+const LEAST_PROBABILITY: f64 = 1e-6;
+
+/// How well classes were named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ClassCard {
+    /// Cases.
+    pub cases: usize,
+    /// Share of them that were named rightly.
+    pub accuracy: f64,
+    /// Mean F1 of the classes that occurred or were said, each with equal weight.
+    pub macro_f1: f64,
+    /// Mean of minus the logarithm of the probability of what came true.
+    pub log_loss: f64,
+    /// Expected calibration error over ten bins of confidence (Guo et al. 2017): how far from the truth the
+    /// probability of the named class is on average.
+    pub ece: f64,
+    /// By class.
+    pub classes: BTreeMap<String, ClassScore>,
+    /// `confusion[truth][said]` in cases; rows and columns in the order of `order`.
+    pub confusion: Vec<Vec<u64>>,
+    /// The classes in the order of the confusion matrix.
+    pub order: Vec<String>,
+}
+
+/// How well one class was told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ClassScore {
+    /// Cases that were so.
+    pub support: u64,
+    /// Of the cases said to be so, the share that were; null when it was never said.
+    pub precision: Option<f64>,
+    /// Of the cases that were so, the share that were found; null when it never occurred.
+    pub recall: Option<f64>,
+    /// Harmonic mean of both; null for a class that neither occurred nor was said.
+    pub f1: Option<f64>,
+}
+
+impl ClassCard {
+    /// Scores probabilities (a row a case, in the order of `classes`) against what was so.
+    #[must_use]
+    pub fn of(classes: &[String], truths: &[usize], said: &[Vec<f64>]) -> Self {
+        let mut confusion = Confusion::new(classes.len());
+        let mut bins = [(0.0, 0.0, 0.0); BINS];
+        for (truth, row) in truths.iter().zip(said) {
+            let named = named(row);
+            confusion.record(*truth, named);
+            let confidence = row.get(named).copied().unwrap_or(0.0);
+            let (sum, right, count) = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
+            (*sum, *right, *count) = (*sum + confidence, *right + f64::from(named == *truth), *count + 1.0);
+        }
+        let cases = truths.len().min(said.len());
+        let share = |sum: f64| if cases > 0 { sum / cases as f64 } else { 0.0 };
+        let score = |class: usize| ClassScore {
+            support: confusion.counts[class].iter().sum(),
+            precision: confusion.precision(class),
+            recall: confusion.recall(class),
+            f1: confusion.f1(class),
+        };
+        Self {
+            cases,
+            accuracy: confusion.accuracy().unwrap_or(0.0),
+            macro_f1: confusion.f1_macro().unwrap_or(0.0),
+            log_loss: share(log_losses(truths, said).iter().sum()),
+            ece: share(bins.iter().map(|(sum, right, _)| (sum - right).abs()).sum()),
+            classes: classes.iter().enumerate().map(|(class, name)| (name.clone(), score(class))).collect(),
+            confusion: confusion.counts,
+            order: classes.to_vec(),
+        }
+    }
+}
+
+/// Minus the logarithm of the probability of what came true, case by case.
+#[must_use]
+pub fn log_losses(truths: &[usize], said: &[Vec<f64>]) -> Vec<f64> {
+    let of =
+        |(truth, row): (&usize, &Vec<f64>)| -row.get(*truth).copied().unwrap_or(0.0).clamp(LEAST_PROBABILITY, 1.0).ln();
+    truths.iter().zip(said).map(of).collect()
+}
+
+/// The likeliest class of a row of probabilities.
+#[must_use]
+pub fn named(row: &[f64]) -> usize {
+    (0..row.len()).max_by(|one, other| row[*one].total_cmp(&row[*other])).unwrap_or(0)
+}
 
 /// Counts of what was so against what was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +184,20 @@ mod tests {
         assert!((confusion.f1_macro().unwrap() - f64::midpoint(2.0 / 3.0, 0.5)).abs() < 1e-12);
         assert_eq!(Confusion::new(2).accuracy(), None);
         assert_eq!(confusion.recall(7), None);
+    }
+
+    #[test]
+    fn a_card_of_probabilities() {
+        let classes = ["well".to_owned(), "ill".to_owned()];
+        let said = [vec![0.9, 0.1], vec![0.8, 0.2], vec![0.6, 0.4], vec![0.25, 0.75]];
+        let card = ClassCard::of(&classes, &[0, 0, 1, 1], &said);
+        assert_eq!((card.cases, card.accuracy, &card.confusion), (4, 0.75, &vec![vec![2, 0], vec![1, 1]]));
+        let loss = -(0.9_f64.ln() + 0.8_f64.ln() + 0.4_f64.ln() + 0.75_f64.ln()) / 4.0;
+        assert!((card.log_loss - loss).abs() < 1e-12);
+        // Each case has a bin of its own.
+        assert!((card.ece - (0.1 + 0.2 + 0.6 + 0.25) / 4.0).abs() < 1e-12, "{}", card.ece);
+        assert_eq!(card.classes["ill"].recall, Some(0.5));
+        assert!(log_losses(&[1], &[vec![1.0, 0.0]])[0].is_finite());
     }
 
     proptest! {

@@ -13,7 +13,7 @@ pub mod paired;
 pub mod point;
 
 pub use card::{ScoreCard, Scored, Scorer, TargetScore};
-pub use class::Confusion;
+pub use class::{ClassCard, ClassScore, Confusion};
 pub use lead::LeadCoverage;
 pub use paired::{Paired, paired_block_bootstrap};
 

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::card::DataCard;
+use super::health::HealthResult;
 use crate::asset::Asset;
+use crate::event::Label;
 use crate::ids::ModelId;
 use crate::model::Recipe;
 pub use crate::model::trainee::CurvePoint;
@@ -42,6 +44,8 @@ pub struct Assignment {
     pub recipe: Recipe,
     /// The version that serves now and that the candidate must beat; `None` when the base does.
     pub champion: Option<Champion>,
+    /// What people and machines say that the asset was like, in the order of time.
+    pub labels: Vec<Label>,
 }
 
 /// The version that serves now.
@@ -117,6 +121,8 @@ pub struct Candidate {
     pub objection: Option<String>,
     /// What it learned from, and what was left out.
     pub data: DataCard,
+    /// What came of the labels, where there are any.
+    pub health: Option<HealthResult>,
 }
 
 /// Scores on windows that training never saw.

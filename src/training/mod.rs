@@ -14,7 +14,8 @@ mod contradiction;
 pub mod data_health;
 mod dataset;
 pub mod due;
-pub mod job;
+pub mod health;
+mod job;
 pub mod learner;
 pub mod readiness;
 pub mod routes;
@@ -36,6 +37,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 pub use card::DataCard;
+pub use health::{HealthResult, HealthVerdict};
 pub use job::{Cause, Job, Promotion, Status};
 pub use learner::{
     Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,

@@ -11,9 +11,10 @@ use super::backing::Backing;
 use super::card;
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
+use super::health;
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::{Asset, AssetType};
-use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
+use crate::features::{Banks, Grid, HealthModel, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
@@ -81,6 +82,7 @@ impl Learner for Teacher {
         signs.at(Stage::Preparing, 0.0)?;
         let asset = &assignment.asset;
         let too_little = |have| LearnError::InsufficientData { have, need: NEEDED };
+        let raw = Grid::new(&asset.asset_type, &assignment.frames).ok_or_else(|| too_little(0))?;
         let (frames, mut data) = card::clean(&asset.asset_type, std::mem::take(&mut assignment.frames));
         let grid = Grid::new(&asset.asset_type, &frames).ok_or_else(|| too_little(0))?;
         let layout = Layout::new(&asset.asset_type, &grid);
@@ -124,10 +126,21 @@ impl Learner for Teacher {
             Some(seen) => seen.attach_to(&weights),
             None => Ok(weights),
         });
+        let weights = weights.map_err(|error| LearnError::Other(error.to_string()))?;
         let objection = contradiction(source, &class.base, &taught.learned.weights, &backing.setups)?;
+        let known = champion.and_then(|champion| HealthModel::attached_to(&champion.weights));
+        let school = health::Source {
+            base: &class.base,
+            asset_type: &asset.asset_type,
+            grid: &raw,
+            labels: &assignment.labels,
+            recipe: &assignment.recipe,
+            champion: known.as_ref(),
+        };
+        let (weights, health) = health::attach(school, champion, weights, &mut || signs.at(Stage::Evaluating, 0.99))?;
         Ok(Candidate {
             base: class.base.card.name.clone(),
-            weights: weights.map_err(|error| LearnError::Other(error.to_string()))?,
+            weights,
             recipe: Recipe {
                 learning_rate: taught.learned.learning_rate.or(assignment.recipe.learning_rate),
                 ..assignment.recipe
@@ -137,6 +150,7 @@ impl Learner for Teacher {
             curve: taught.learned.curve,
             objection,
             data,
+            health,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
         })

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::health::HealthVerdict;
 use super::learner::{Evaluation, Holdout};
 use crate::score::{Paired, ScoreCard, paired_block_bootstrap, skill};
 
@@ -66,6 +67,9 @@ pub struct Verdict {
     pub champion: ScoreCard,
     /// The naive forecast, on the same windows.
     pub naive: ScoreCard,
+    /// What came of the asset's labels, where it has any.
+    #[serde(default)]
+    pub health: Option<HealthVerdict>,
 }
 
 impl Verdict {
@@ -107,6 +111,7 @@ pub fn judge(evaluation: &Evaluation, incumbent: &str, gate: &Gate, seed: u64) -
         candidate: candidate.clone(),
         champion: champion.clone(),
         naive: naive.clone(),
+        health: None,
     };
     if let Some(objection) = objection(evaluation, &verdict, incumbent, gate) {
         verdict.reason = objection;

@@ -19,6 +19,7 @@ use super::lease::{self, Claim, Ended, Lease, Renewal, Unspent};
 use super::store::{self, Finish};
 use super::verdict::{Gate, Verdict, judge};
 use super::{Assignment, Candidate, Champion, LearnError, Learner, Progress, Promotion, Training, TrainingError};
+use crate::event::store::labels;
 use crate::ids::{JobId, ModelId};
 use crate::model::Recipe;
 use crate::model::store::{self as models, WeightsError};
@@ -170,7 +171,7 @@ impl Worker {
             }
         };
         let (result, stopped) = self.attend(&lease, running).await;
-        let candidate = match (result, stopped) {
+        let mut candidate = match (result, stopped) {
             (_, Some(Stopped::Lost)) => return Outcome::Finished(Finish::Late),
             (_, Some(Stopped::Cancel)) => return self.end(lease, Ending::Cancel).await,
             (Ok(candidate), _) => candidate,
@@ -190,6 +191,7 @@ impl Worker {
         if let Some(objection) = &candidate.objection {
             verdict.fail(objection);
         }
+        candidate.compose(&mut verdict);
         if verdict.promoted && promotion == Promotion::Manual {
             verdict.withhold("promotion is manual, so it waits for a person");
         }
@@ -251,7 +253,11 @@ impl Worker {
             },
         };
         let frames = readings.newest(asset.id, config.training_frames).await?;
-        Ok(Some((Assignment { asset, frames, recipe, champion }, serving.map(|row| row.model_id))))
+        let labels = match frames.first() {
+            Some(first) => labels(db, asset.id, first.observed_at).await?,
+            None => Vec::new(),
+        };
+        Ok(Some((Assignment { asset, frames, recipe, champion, labels }, serving.map(|row| row.model_id))))
     }
 
     fn start(&self, assignment: Assignment) -> Result<Running, std::io::Error> {

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 pub use desired::{Desired, Setpoint};
-pub use state::{Freshness, State};
+pub use state::{Freshness, Health, State};
 
 use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
@@ -116,7 +116,8 @@ impl Twins {
         let twin = store::find(&self.pool, asset.id).await?;
         let Some(as_of) = as_of else {
             let anomaly = store::anomaly(&self.pool, asset.id).await?;
-            return Ok(State::of(asset, twin.as_ref(), self.clock.now()).with_anomaly(anomaly));
+            let health = store::health(&self.pool, asset.id).await?;
+            return Ok(State::of(asset, twin.as_ref(), self.clock.now()).with_anomaly(anomaly).with_health(health));
         };
         let frames = self.readings.until(asset.id, as_of, TAIL_FRAMES).await?;
         let mut past = state::Reported::empty(asset.asset_type.document.signals.len());

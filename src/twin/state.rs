@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::asset::{Asset, Interval, Kind};
+use crate::ids::ModelId;
 use crate::reading::Block;
 use crate::reading::instant::{self, instant};
 use crate::twin::{Anomaly, Desired, Twin};
@@ -133,6 +134,24 @@ pub struct State {
     /// Instant of the step that was judged; it follows `observed_at` within seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anomaly_at: Option<String>,
+    /// The health class that the asset is in. Absent without a classifier, which a fine-tune job makes where
+    /// there are labels, and for a state in the past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// The health class of an asset.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = AssetHealth)]
+pub struct Health {
+    /// The likeliest class.
+    pub class: String,
+    /// Probability of each class that the classifier knows; they sum to 1.
+    pub probabilities: BTreeMap<String, f64>,
+    /// Instant of the step that was looked at; it follows the state's within seconds.
+    pub at: String,
+    /// The model version whose classifier looked.
+    pub model: ModelId,
 }
 
 impl State {
@@ -156,7 +175,13 @@ impl State {
         Self::shown(asset, reported, seq, as_of)
     }
 
-    /// The same with what was found of the newest step.
+    /// The same with the newest health class.
+    #[must_use]
+    pub fn with_health(self, health: Option<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The same with the newest anomaly score.
     #[must_use]
     pub fn with_anomaly(self, anomaly: Option<Anomaly>) -> Self {
         let Some(Anomaly { observed_at, score, contributions }) = anomaly else { return self };
@@ -192,6 +217,7 @@ impl State {
             anomaly_score: None,
             contributions: None,
             anomaly_at: None,
+            health: None,
         }
     }
 }

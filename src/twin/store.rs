@@ -7,10 +7,10 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, Row as _};
 
-use crate::ids::AssetId;
-use crate::reading::instant::instant;
+use crate::ids::{AssetId, ModelId};
+use crate::reading::instant::{self, instant};
 use crate::reading::store::Values;
-use crate::twin::state::Reported;
+use crate::twin::state::{Health, Reported};
 use crate::twin::{Anomaly, Change, Desired, Twin};
 
 /// The row of one asset.
@@ -243,6 +243,53 @@ pub async fn set_anomaly(
     .bind(anomaly.observed_at)
     .bind(anomaly.score)
     .bind(Json(&anomaly.contributions))
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// The newest health class of an asset, as the version that serves names it.
+pub async fn health(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Health>, sqlx::Error> {
+    let row = sqlx::query(
+        "select h.class, h.probabilities, h.observed_at, h.model_id
+         from health h join champion c on c.asset_id = h.asset_id and c.model_id = h.model_id where h.asset_id = $1",
+    )
+    .bind(asset)
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let probabilities = row.try_get::<Json<BTreeMap<String, f64>>, _>(1)?.0;
+        let at = instant::text(row.try_get(2)?);
+        Ok(Health { class: row.try_get(0)?, probabilities, at, model: row.try_get(3)? })
+    })
+    .transpose()
+}
+
+/// Replaces the health class of an asset unless it is of a newer step. Does not wait for the disk: it is
+/// looked at again in seconds.
+pub async fn set_health(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    observed_at: DateTime<Utc>,
+    (model, class): (ModelId, &str),
+    probabilities: &BTreeMap<String, f64>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into health (asset_id, observed_at, model_id, class, probabilities, updated_at)
+         select $1, $2, $3, $4, $5, $6 from set_config('synchronous_commit', 'off', true)
+         where exists (select from asset where id = $1)
+         on conflict (asset_id) do update
+         set observed_at = excluded.observed_at, model_id = excluded.model_id, class = excluded.class,
+             probabilities = excluded.probabilities, updated_at = excluded.updated_at
+         where health.observed_at <= excluded.observed_at",
+    )
+    .bind(asset)
+    .bind(observed_at)
+    .bind(model)
+    .bind(class)
+    .bind(Json(probabilities))
     .bind(now)
     .execute(db)
     .await

@@ -13,6 +13,7 @@ mod data_health;
 mod end;
 mod events;
 mod group_commit;
+mod health;
 mod hostile;
 mod hostile_readings;
 mod idempotency;

@@ -61,8 +61,9 @@ async fn every_form_of_one_asset_is_taken() {
     assert_eq!(state["reported"]["level"]["value"], 3.1);
     assert_eq!(
         state["reported"]["valve"],
-        json!({"value": "shut", "observed_at": "2026-11-24T10:04:00Z", "unit": "1"})
+        json!({"value": "shut", "observed_at": "2026-11-24T10:04:00Z", "freshness": "stale", "unit": "1"})
     );
+    assert_eq!(state["reported"]["level"]["freshness"], "live");
     assert_eq!(state["freshness"], "live");
     let before = server.get("/v1/assets/tank-1/state?as_of=2026-11-24T10:00:01Z").await.success();
     assert_eq!(before["reported"]["level"]["value"], 2.0);

@@ -190,6 +190,7 @@ pub(super) fn assignment(task: &Task, seed: u64) -> Assignment {
         frames: task.frames_of(&task.protocol.taught),
         recipe: Recipe { seed, ..Recipe::default() },
         champion: None,
+        labels: Vec::new(),
     }
 }
 

@@ -45,9 +45,9 @@ pub(super) struct Watch {
     names: Vec<String>,
     targets: Vec<usize>,
     step: Predictor,
-    level: Predictor,
     point: Detector,
-    held: Detector,
+    /// None where too little of the history lies behind settled filters.
+    level: Option<(Predictor, Detector)>,
     cusum: Cusum,
     /// Of the history.
     pub(super) begin: DateTime<Utc>,
@@ -109,7 +109,8 @@ impl Watch {
             (step, ahead, level, held) = both(&normal);
         }
         let point = Detector::learn(&ahead, Settings { window: 1, wanders: false })?;
-        let held = Detector::learn(&held, Settings { window: WINDOW, wanders: true })?;
+        let held = Detector::learn(&held, Settings { window: WINDOW, wanders: true });
+        let level = held.ok().map(|held| (level, held));
         let distances = point.scores(&ahead, 0).distances;
         let cusum = Cusum::learn(&channels(ahead, &distances), RUN_LENGTH, SEED);
         let names = layout.targets.iter().map(|target| asset_type.document.signals[*target].name.clone()).collect();
@@ -117,9 +118,8 @@ impl Watch {
             names,
             targets: layout.targets.clone(),
             step,
-            level,
             point,
-            held,
+            level,
             cusum,
             begin: grid.instants[0],
             end: grid.end,
@@ -158,21 +158,27 @@ impl Watch {
     pub(super) fn judge(&self, grid: &Grid, rate: f64) -> Judged {
         let offset =
             ((grid.instants[0] - self.begin).num_microseconds().unwrap_or(0) as f64 / 1e6 / self.step_s).round();
-        let (ahead, held) = (self.step.residuals(grid), self.level.residuals(grid));
-        let (point, level) = (self.point.scores(&ahead, offset as i64), self.held.scores(&held, offset as i64));
-        let (most_point, most_level) =
-            (self.point.careful_threshold(rate / 2.0), self.held.careful_threshold(rate / 2.0));
+        let ahead = self.step.residuals(grid);
+        let (point, most_point) = (self.point.scores(&ahead, offset as i64), self.point.careful_threshold(rate / 2.0));
+        let level = self.level.as_ref().map(|(predictor, detector)| {
+            let scores = detector.scores(&predictor.residuals(grid), offset as i64);
+            (detector, scores, detector.careful_threshold(rate / 2.0))
+        });
         let measured = |step: usize| self.targets.iter().any(|target| grid.measured[*target][step]);
         let sums = self.cusum.run(&channels(ahead, &point.distances));
-        let ratios = |step: usize| (point.distances[step] / most_point, level.distances[step] / most_level);
+        let ratios = |step: usize| {
+            let of_level = level.as_ref().map_or(0.0, |(_, scores, most)| scores.distances[step] / most);
+            (point.distances[step] / most_point, of_level)
+        };
         let mut scores = Vec::with_capacity(grid.len());
         let mut parts = Vec::with_capacity(grid.len());
         let mut combined = Vec::with_capacity(grid.len());
         for (step, sum) in sums.iter().enumerate().take(grid.len()) {
             let (of_step, of_level) = ratios(step);
-            let by_step = of_step >= of_level;
-            let (detector, of, most) =
-                if by_step { (&self.point, &point, most_point) } else { (&self.held, &level, most_level) };
+            let (detector, of, most) = match &level {
+                Some((detector, scores, most)) if of_level > of_step => (*detector, scores, *most),
+                _ => (&self.point, &point, most_point),
+            };
             parts.push(detector.contributions(of, step).into_iter().map(|part| part / most).collect::<Vec<f64>>());
             let score = of_step.max(of_level);
             scores.push(measured(step).then_some(score));

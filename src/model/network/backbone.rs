@@ -64,8 +64,8 @@ impl Backbone {
         &mut self.store
     }
 
-    /// The head's view of a batch.
-    pub(in super::super) fn features(&self, batch: &Batch) -> Features {
+    /// The states that speak for the future patches of a batch: `[batch, future patches, width]`.
+    pub(in super::super) fn states(&self, batch: &Batch) -> Tensor {
         let size = batch.target.size();
         let (b, t) = (size[0], size[1]);
         let n = t / P;
@@ -93,8 +93,13 @@ impl Backbone {
         }
         // The state after patch i - 1 speaks for patch i: nothing of patch i itself is in it.
         let (first, count) = (batch.context / P, batch.future / P);
-        let state = rms_norm(&x, &self.norm).narrow(1, first - 1, count);
+        rms_norm(&x, &self.norm).narrow(1, first - 1, count)
+    }
 
+    /// The head's view of a batch.
+    pub(in super::super) fn features(&self, batch: &Batch) -> Features {
+        let state = self.states(batch);
+        let bank = &batch.bank * batch.spread.ge(0.0).to_kind(Kind::Float);
         let reach = batch.future + TAPS - 1;
         let from = batch.context - (TAPS - 1);
         let tail = |values: &Tensor| values.narrow(-1, from, reach).unsqueeze(1);

@@ -39,7 +39,7 @@ fn assignment(steps: usize, recipe: Recipe) -> Assignment {
             }
         })
         .collect();
-    Assignment { asset: Arc::new(asset), frames, recipe, champion: None }
+    Assignment { asset: Arc::new(asset), frames, recipe, champion: None, labels: Vec::new() }
 }
 
 fn learn(assignment: Assignment) -> Candidate {

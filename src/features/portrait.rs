@@ -1,0 +1,266 @@
+//! What a classifier sees of an asset: every signal's newest steps as a few statistics, and as a window
+//! for the backbone.
+//!
+//! Training and serving draw portraits here, so that no skew between them can exist. Scales are those of
+//! the history that the classifier learned from: a level that is wrong must look wrong.
+
+use serde::{Deserialize, Serialize};
+
+use super::Grid;
+use crate::asset::AssetType;
+use crate::expert::Scale;
+use crate::model::health::{self, Classifier, Portrait};
+use crate::model::window::{PATCH, Window};
+use crate::model::{ArtefactError, Base, EngineError, attach, attached};
+
+/// Steps that a portrait looks back on.
+pub const LOOK: usize = 24;
+/// Statistics of a signal.
+const STATISTICS: usize = 8;
+/// Steps that the backbone reads; those beyond the look are unknown to it.
+const CONTEXT: usize = 2 * PATCH;
+/// Statistics stay within this.
+const LIMIT: f64 = 8.0;
+/// Keeps logarithms of spreads from minus infinity, in deviations.
+const LEAST_SPREAD: f64 = 0.05;
+/// Name of the classifier beside a head's variables.
+const NAME: &str = "health";
+/// First byte of a stored classifier: how the rest is to be read.
+const FORMAT: u8 = 1;
+
+/// Which signals are looked at, and in which scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Eye {
+    signals: Vec<(String, Scale)>,
+}
+
+/// A portrait that the backbone has not read yet.
+#[derive(Clone, Debug)]
+pub struct Sketch {
+    /// Signal by signal.
+    pub statistics: Vec<f32>,
+    /// One a signal.
+    pub windows: Vec<Window>,
+}
+
+/// A classifier with all that is needed to ask it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthModel {
+    /// How it sees.
+    pub eye: Eye,
+    /// What it tells apart.
+    pub classes: Vec<String>,
+    /// Its layers.
+    pub classifier: Classifier,
+}
+
+impl Eye {
+    /// Looks at all signals that have values in a grid. `classes` says what each step is known to have been:
+    /// mean and deviation are the medians of those of the classes, so that a class in which a signal goes far
+    /// astray does not make all others look alike.
+    #[must_use]
+    pub fn of(asset_type: &AssetType, grid: &Grid, classes: &[Option<usize>]) -> Self {
+        let count = classes.iter().flatten().max().map_or(0, |most| most + 1);
+        let signals = asset_type.document.signals.iter().zip(&grid.values);
+        let seen = signals.filter(|(_, row)| row.last().is_some_and(|value| value.is_finite()));
+        let signals = seen.map(|(signal, row)| {
+            let of = |class: Option<usize>| -> Option<Scale> {
+                let known = row.iter().zip(classes).filter(|(_, of)| class.is_none() || **of == class);
+                let values: Vec<f64> = known.map(|(value, _)| *value).collect();
+                (values.len() >= LOOK).then(|| Scale::of(&values, signal.min.zip(signal.max)))
+            };
+            let scales: Vec<Scale> = (0..count).filter_map(|class| of(Some(class))).collect();
+            let scale = if scales.is_empty() {
+                of(None).unwrap_or(Scale { mean: 0.0, deviation: 1.0 })
+            } else {
+                let middle = |pick: fn(&Scale) -> f64| median(scales.iter().map(pick).collect());
+                Scale { mean: middle(|scale| scale.mean), deviation: middle(|scale| scale.deviation) }
+            };
+            (signal.name.clone(), scale)
+        });
+        Self { signals: signals.collect() }
+    }
+
+    /// How many signals it looks at.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.signals.len()
+    }
+
+    /// Whether it looks at none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.signals.is_empty()
+    }
+
+    /// The asset as it was at a step of a grid; `None` where too little came before it in its segment, or
+    /// a signal is not there.
+    #[must_use]
+    pub fn sketch(&self, asset_type: &AssetType, grid: &Grid, step: usize) -> Option<Sketch> {
+        let start = grid.starts.iter().copied().rfind(|start| *start <= step)?;
+        if step + 1 - start < LOOK {
+            return None;
+        }
+        let rows = self.signals.iter().map(|(name, _)| {
+            let place = asset_type.document.signals.iter().position(|signal| signal.name == *name)?;
+            let row = &grid.values[place][step + 1 - LOOK..=step];
+            row.iter().all(|value| value.is_finite()).then_some(row)
+        });
+        Some(self.sketch_of(&rows.collect::<Option<Vec<_>>>()?))
+    }
+
+    /// The asset as its signals' newest [`LOOK`] values show it, in the order of the eye.
+    #[must_use]
+    pub fn sketch_of(&self, rows: &[&[f64]]) -> Sketch {
+        let mut sketch = Sketch { statistics: Vec::new(), windows: Vec::new() };
+        for (row, (_, scale)) in rows.iter().zip(&self.signals) {
+            // What lies far out is told apart less and less.
+            let normal: Vec<f64> = row.iter().map(|value| ((value - scale.mean) / scale.deviation).asinh()).collect();
+            sketch.statistics.extend(statistics(&normal));
+            sketch.windows.push(window(&normal));
+        }
+        sketch
+    }
+
+    /// Sketches as portraits, read by the base model.
+    pub fn portraits(base: &Base, sketches: &[Sketch]) -> Result<Vec<Portrait>, EngineError> {
+        let mut portraits = Vec::with_capacity(sketches.len());
+        for sketch in sketches {
+            let states = health::states(base, &sketch.windows)?.concat();
+            portraits.push(Portrait { statistics: sketch.statistics.clone(), states });
+        }
+        Ok(portraits)
+    }
+}
+
+/// Newest value, mean, spread, extremes, unrest, mean of the newest quarter, and slope.
+fn statistics(newest: &[f64]) -> [f32; STATISTICS] {
+    let count = newest.len() as f64;
+    let mean = newest.iter().sum::<f64>() / count;
+    let deviation = (newest.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let (low, high) =
+        newest.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
+    let unrest = newest.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum::<f64>() / (count - 1.0);
+    let quarter = &newest[newest.len() - LOOK / 4..];
+    let late = quarter.iter().sum::<f64>() / quarter.len() as f64;
+    let lever = |step: usize| step as f64 - (count - 1.0) / 2.0;
+    let slope = newest.iter().enumerate().map(|(step, value)| lever(step) * value).sum::<f64>()
+        / (0..newest.len()).map(|step| lever(step).powi(2)).sum::<f64>();
+    let last = newest[newest.len() - 1];
+    let (spread, unrest) = ((deviation + LEAST_SPREAD).ln(), (unrest + LEAST_SPREAD).ln());
+    [last, mean, spread, low, high, unrest, late, slope * count].map(|value| value.clamp(-LIMIT, LIMIT) as f32)
+}
+
+/// A signal alone, with persistence for an answer of the bank: what the backbone makes of it.
+fn window(newest: &[f64]) -> Window {
+    let pad = CONTEXT - newest.len();
+    let mut target = vec![0.0; pad];
+    target.extend(newest.iter().map(|value| value.clamp(-LIMIT, LIMIT) as f32));
+    let mut known = vec![0.0; pad];
+    known.resize(CONTEXT, 1.0);
+    let mut bank = vec![0.0; CONTEXT];
+    bank.resize(CONTEXT + PATCH, target[CONTEXT - 1]);
+    let mut spread = vec![-1.0; CONTEXT];
+    spread.resize(CONTEXT + PATCH, 0.0);
+    Window {
+        context: CONTEXT,
+        future: PATCH,
+        target,
+        known,
+        bank,
+        spread,
+        inputs: Vec::new(),
+        restart: None,
+        scale: 1.0,
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    let half = values.len() / 2;
+    *values.select_nth_unstable_by(half, f64::total_cmp).1
+}
+
+impl HealthModel {
+    /// A version's artefact with the classifier attached, in place of any other.
+    pub fn attach_to(&self, artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
+        let bytes = postcard::to_extend(self, vec![FORMAT]);
+        attach(artefact, NAME, &bytes.expect("numbers, names and bytes can always be written"))
+    }
+
+    /// The classifier attached to a version's artefact, if there is one that this build can read.
+    #[must_use]
+    pub fn attached_to(artefact: &[u8]) -> Option<Self> {
+        let (format, rest) = attached(artefact, NAME)?.split_first()?;
+        let model: Self = (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten()?;
+        let shape = model.classifier.shape;
+        let whole = shape.signals == model.eye.len()
+            && shape.statistics == STATISTICS
+            && shape.classes == model.classes.len()
+            && model.classifier.temperature > 0.0;
+        whole.then_some(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::asset::testing::asset_type;
+    use crate::reading::Frame;
+
+    fn grid(rows: impl Iterator<Item = [f64; 2]>) -> Grid {
+        let frames: Vec<Frame> = rows
+            .enumerate()
+            .map(|(step, row)| Frame {
+                observed_at: DateTime::from_timestamp(1_000_000 + step as i64, 0).unwrap(),
+                values: row.to_vec(),
+                quality: None,
+            })
+            .collect();
+        Grid::new(&asset_type(1.0, &["pump", "level"]), &frames).unwrap()
+    }
+
+    #[test]
+    fn a_ramp_has_its_slope_and_a_still_signal_none() {
+        let kind = asset_type(1.0, &["pump", "level"]);
+        let grid = grid((0..400).map(|step| [5.0, 0.01 * f64::from(step)]));
+        let eye = Eye::of(&kind, &grid, &[None; 400]);
+        assert_eq!(eye.len(), 2);
+        let sketch = eye.sketch(&kind, &grid, 399).unwrap();
+        let (pump, level) = sketch.statistics.split_at(STATISTICS);
+        assert_eq!((pump[0], pump[1], pump[7]), (0.0, 0.0, 0.0));
+        assert!(level[7] > 0.1 && level[0] > level[6] && level[6] > level[1] && level[1] > level[3], "{level:?}");
+        assert_eq!(level[4], level[0], "its newest value is its greatest");
+        let window = &sketch.windows[1];
+        assert_eq!((window.shape(), window.target.len()), ((CONTEXT, PATCH), CONTEXT));
+        assert!((window.target[CONTEXT - 1] - level[0]).abs() < 1e-6 && window.is_finite());
+        assert!(eye.sketch(&kind, &grid, LOOK - 2).is_none(), "too little came before");
+        assert!(eye.sketch(&kind, &grid, LOOK - 1).is_some());
+    }
+
+    #[test]
+    fn a_class_far_astray_does_not_widen_the_scale() {
+        let kind = asset_type(1.0, &["pump", "level"]);
+        let noise = |step: i32| (1.7 * f64::from(step)).sin();
+        let grid = grid((0..400).map(|step| [5.0, noise(step) + if step >= 300 { 200.0 } else { 0.0 }]));
+        let classes: Vec<Option<usize>> = (0..400).map(|step| Some(step / 100)).collect();
+        let eye = Eye::of(&kind, &grid, &classes);
+        let of = |step: usize| eye.sketch(&kind, &grid, step).unwrap().statistics[STATISTICS + 1];
+        assert!(of(99).abs() < 0.5 && (3.0..8.0).contains(&of(399)), "{} {}", of(99), of(399));
+    }
+
+    #[test]
+    fn the_state_of_the_backbone_tells_shapes_apart() {
+        let base = Base::shipped().unwrap();
+        let kind = asset_type(1.0, &["pump", "level"]);
+        let grid = grid((0..400).map(|step| [5.0, (0.3 * f64::from(step)).sin()]));
+        let eye = Eye::of(&kind, &grid, &[None; 400]);
+        let sketches: Vec<Sketch> =
+            [300, 320, 300].iter().map(|step| eye.sketch(&kind, &grid, *step).unwrap()).collect();
+        let portraits = Eye::portraits(&base, &sketches).unwrap();
+        assert_eq!(portraits[0], portraits[2]);
+        assert_ne!(portraits[0].states, portraits[1].states);
+        assert_eq!(portraits[0].states.len(), 2 * base.card.size.width as usize);
+    }
+}

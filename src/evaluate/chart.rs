@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::anomaly::{self, OutlierRun};
+use super::health::{self, ClassRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
 use super::report::mean_and_deviation;
@@ -38,6 +39,7 @@ pub(super) fn draw(document: &Document) -> String {
         Document::Outliers(record) => {
             bars(&record.set, "F1 over all rows, more is better; the report has the false alarms", &outliers(record))
         }
+        Document::Classes(record) => bars(&record.set, "macro F1, more is better", &classes(record)),
     }
 }
 
@@ -66,6 +68,16 @@ fn effects(record: &Record<EffectRun>) -> Vec<Bar> {
         }
     }
     bars
+}
+
+fn classes(record: &Record<ClassRun>) -> Vec<Bar> {
+    let bar = |method: health::Method| {
+        let runs = record.runs.iter().filter(|run| run.method == method);
+        let values: Vec<f64> = runs.map(|run| run.card.macro_f1).collect();
+        let (value, deviation) = mean_and_deviation(&values);
+        Bar { label: method.label().to_owned(), value, deviation, ours: method != health::Method::Commonest }
+    };
+    health::Method::all().into_iter().map(bar).collect()
 }
 
 fn outliers(record: &Record<OutlierRun>) -> Vec<Bar> {

@@ -12,6 +12,7 @@ mod columns;
 mod cpu;
 mod demo_plant;
 mod forecaster;
+mod health;
 mod kind;
 mod naive;
 mod ours;
@@ -186,6 +187,7 @@ fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<(), EvaluateEr
         let document = match set.open(config)? {
             Some(task) => series(&task, config, news)?,
             None if *set == Set::Skab => anomaly::run(config, news)?,
+            None if *set == Set::Tep => health::run(config, news)?,
             None => what_if::run(config, news)?,
         };
         finish(&document, config, news)?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::anomaly::OutlierRun;
+use super::health::ClassRun;
 use super::kind::Kind;
 use super::sets::Set;
 use super::tally::Figures;
@@ -57,6 +58,7 @@ pub(super) enum Document {
     Series(Record<Run>),
     Effects(Record<EffectRun>),
     Outliers(Record<OutlierRun>),
+    Classes(Record<ClassRun>),
 }
 
 impl Document {
@@ -65,6 +67,7 @@ impl Document {
             Self::Series(record) => &record.set,
             Self::Effects(record) => &record.set,
             Self::Outliers(record) => &record.set,
+            Self::Classes(record) => &record.set,
         }
     }
 }
@@ -102,6 +105,16 @@ impl Kept for OutlierRun {
 
     fn record(document: Document) -> Option<Record<Self>> {
         if let Document::Outliers(record) = document { Some(record) } else { None }
+    }
+}
+
+impl Kept for ClassRun {
+    fn document(record: Record<Self>) -> Document {
+        Document::Classes(record)
+    }
+
+    fn record(document: Document) -> Option<Record<Self>> {
+        if let Document::Classes(record) = document { Some(record) } else { None }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::anomaly::{self, OutlierRun};
+use super::health::{self, ClassRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
 use super::tally::Figures;
@@ -34,6 +35,7 @@ pub(super) fn section(document: &Document) -> String {
         Document::Series(record) => (&record.settings, series(record)),
         Document::Effects(record) => (&record.settings, effects(record)),
         Document::Outliers(record) => (&record.settings, outliers(record)),
+        Document::Classes(record) => (&record.settings, classes(record)),
     };
     let mut text = format!("## {}\n\n", document.set());
     let say = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -159,6 +161,29 @@ fn outliers(record: &Record<OutlierRun>) -> String {
                 ]
             }));
         }
+    }
+    table(&rows)
+}
+
+fn classes(record: &Record<ClassRun>) -> String {
+    let head = ["classifier", "windows", "seeds", "accuracy", "macro F1", "log loss", "ECE", "fit CPU-s"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for method in health::Method::all() {
+        let runs: Vec<&ClassRun> = record.runs.iter().filter(|run| run.method == method).collect();
+        let Some(first) = runs.first() else { continue };
+        let of = |digits: usize, pick: &dyn Fn(&ClassRun) -> f64| {
+            spread(&runs.iter().map(|run| pick(run)).collect::<Vec<_>>(), digits)
+        };
+        rows.push(vec![
+            method.label().to_owned(),
+            first.card.cases.to_string(),
+            runs.len().to_string(),
+            of(4, &|run| run.card.accuracy),
+            of(4, &|run| run.card.macro_f1),
+            of(3, &|run| run.card.log_loss),
+            of(3, &|run| run.card.ece),
+            of(1, &|run| run.fit_cpu_s),
+        ]);
     }
     table(&rows)
 }

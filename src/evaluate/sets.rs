@@ -35,6 +35,8 @@ pub enum Set {
     WhatIf,
     /// Outliers in a water circulation loop with faults of valves and pump.
     Skab,
+    /// Fault classes of the Tennessee Eastman process from windows of 24 samples.
+    Tep,
 }
 
 /// Rows of `ETTh1`: 12, 4 and 4 months of 30 days.
@@ -78,6 +80,7 @@ impl Set {
             Self::DemoPlant => "demo_plant",
             Self::WhatIf => "what_if",
             Self::Skab => "skab",
+            Self::Tep => "tep",
         }
     }
 
@@ -86,7 +89,7 @@ impl Set {
         !matches!(self, Self::DemoPlant | Self::WhatIf)
     }
 
-    /// Reads it; `None` for what has no forecasts to judge: the suites, and the search for outliers.
+    /// Reads it; `None` for what has no forecasts to judge: the suites, the search for outliers, and classes.
     pub(super) fn open(self, config: &Config) -> Result<Option<Task>, EvaluateError> {
         let data = |file: &str| {
             let folder = config.data.as_ref().ok_or_else(|| EvaluateError::NoData(self.name()))?;
@@ -106,7 +109,7 @@ impl Set {
             Self::Cstr => cstr(self.name(), &data("cstr_daisy/cstr.dat")?, config)?,
             Self::WienerHammerstein => circuit(self.name(), &data("wh2009/WienerHammerBenchmark.csv")?, config)?,
             Self::DemoPlant => demo_plant::task(self.name(), config)?,
-            Self::WhatIf | Self::Skab => return Ok(None),
+            Self::WhatIf | Self::Skab | Self::Tep => return Ok(None),
         };
         if config.look_back.is_some() {
             task.protocol.look_back = config.look_back;

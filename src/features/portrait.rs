@@ -111,11 +111,12 @@ impl Eye {
 
     /// The asset as its signals' newest [`LOOK`] values show it, in the order of the eye.
     #[must_use]
-    pub fn sketch_of(&self, rows: &[&[f64]]) -> Sketch {
+    pub fn sketch_of(&self, rows: &[impl AsRef<[f64]>]) -> Sketch {
         let mut sketch = Sketch { statistics: Vec::new(), windows: Vec::new() };
         for (row, (_, scale)) in rows.iter().zip(&self.signals) {
             // What lies far out is told apart less and less.
-            let normal: Vec<f64> = row.iter().map(|value| ((value - scale.mean) / scale.deviation).asinh()).collect();
+            let normal: Vec<f64> =
+                row.as_ref().iter().map(|value| ((value - scale.mean) / scale.deviation).asinh()).collect();
             sketch.statistics.extend(statistics(&normal));
             sketch.windows.push(window(&normal));
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::asset::{Asset, AssetError, Assets, Key, NewAsset, TypeForm};
 use crate::clock::Clock;
+use crate::event::{Events, EventsError};
 use crate::ingest::{Form, Ingest, IngestError, Options};
 use crate::prior::{Controls, Operator, Plant, Sample};
 use crate::twin::{TwinError, Twins};
@@ -52,6 +53,9 @@ pub enum DemoError {
     /// Readings were not taken.
     #[error("the demo's readings were not taken")]
     Ingest(#[from] IngestError),
+    /// Labels were not taken.
+    #[error("the demo's labels were not taken")]
+    Events(#[from] EventsError),
     /// The demo's own documents are wrong.
     #[error("the demo's documents are wrong")]
     Document(#[from] serde_json::Error),
@@ -64,21 +68,24 @@ pub enum DemoError {
 pub struct Demo {
     assets: Assets,
     twins: Twins,
+    events: Events,
     ingest: Ingest,
     clock: Clock,
     plant: Plant,
     operator: Operator,
     last: Option<Sample>,
+    /// Since when the plant has been as it is: whether the second tank leaks.
+    spell: Option<(DateTime<Utc>, bool)>,
     history: TimeDelta,
 }
 
 impl Demo {
     /// A settled plant.
     #[must_use]
-    pub fn new(assets: Assets, twins: Twins, ingest: Ingest, clock: Clock, config: &Config) -> Self {
+    pub fn new(assets: Assets, twins: Twins, events: Events, ingest: Ingest, clock: Clock, config: &Config) -> Self {
         let history = TimeDelta::minutes(i64::from(config.demo_history_minutes));
         let (plant, operator) = (Plant::new(config.demo_seed), Operator::new(config.demo_seed));
-        let mut demo = Self { assets, twins, ingest, clock, plant, operator, last: None, history };
+        let mut demo = Self { assets, twins, events, ingest, clock, plant, operator, last: None, spell: None, history };
         for _ in 0..SETTLING {
             demo.step();
         }
@@ -98,12 +105,8 @@ impl Demo {
             }
             let now = self.clock.now();
             // A second that was missed is told late rather than never.
-            let mut frames = Vec::new();
-            while told + INTERVAL <= now && frames.len() < CHUNK {
-                told += INTERVAL;
-                frames.push(frame(told, &self.step()));
-            }
-            if let Err(error) = self.send(&asset, &frames).await {
+            let (frames, labels) = self.until(&mut told, now);
+            if let Err(error) = self.send(&asset, &frames, &labels).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the demo plant could not be heard");
             }
         }
@@ -134,14 +137,26 @@ impl Demo {
         let known = self.twins.get(asset.id).await?.and_then(|twin| twin.observed_at);
         let mut told = known.map_or(now - self.history, |known| known.max(now - self.history).min(now));
         while told + INTERVAL <= self.clock.now() {
-            let mut frames = Vec::with_capacity(CHUNK);
-            while told + INTERVAL <= self.clock.now() && frames.len() < CHUNK {
-                told += INTERVAL;
-                frames.push(frame(told, &self.step()));
-            }
-            self.send(asset, &frames).await?;
+            let (frames, labels) = self.until(&mut told, self.clock.now());
+            self.send(asset, &frames, &labels).await?;
         }
         Ok(told)
+    }
+
+    /// Frames from `told` up to `now`, and labels of what changed; moves `told`.
+    fn until(&mut self, told: &mut DateTime<Utc>, now: DateTime<Utc>) -> (Vec<Value>, Vec<Value>) {
+        let (mut frames, mut labels) = (Vec::new(), Vec::new());
+        while *told + INTERVAL <= now && frames.len() < CHUNK {
+            *told += INTERVAL;
+            let sample = self.step();
+            frames.push(frame(*told, &sample));
+            if self.spell.is_none_or(|(_, leak)| leak != sample.leak) {
+                labels.extend(self.spell.map(|(since, leak)| label(since, Some(*told), leak)));
+                labels.push(label(*told, None, sample.leak));
+                self.spell = Some((*told, sample.leak));
+            }
+        }
+        (frames, labels)
     }
 
     /// One plant minute.
@@ -153,7 +168,7 @@ impl Demo {
         sample
     }
 
-    async fn send(&self, asset: &Arc<Asset>, frames: &[Value]) -> Result<(), DemoError> {
+    async fn send(&self, asset: &Arc<Asset>, frames: &[Value], labels: &[Value]) -> Result<(), DemoError> {
         if frames.is_empty() {
             return Ok(());
         }
@@ -162,6 +177,9 @@ impl Demo {
         let receipt = self.ingest.take(Some(asset.clone()), Form::Json, &body, &Options::default(), &mut hold).await?;
         if receipt.rejected > 0 {
             tracing::warn!(readings = receipt.rejected, "readings of the demo plant were refused");
+        }
+        if !labels.is_empty() {
+            self.events.take(ASSET, &serde_json::to_vec(labels)?).await?;
         }
         Ok(())
     }
@@ -180,6 +198,13 @@ fn frame(at: DateTime<Utc>, sample: &Sample) -> Value {
     json!({ "ts": at.timestamp_millis(), "values": values })
 }
 
+/// What a shift foreman would write into the log: the same id again says when it ended.
+fn label(since: DateTime<Utc>, until: Option<DateTime<Utc>>, leak: bool) -> Value {
+    let class = if leak { "leaking" } else { "sound" };
+    let id = format!("demo-{}", since.timestamp_millis());
+    json!({ "id": id, "kind": "label", "class": class, "start": since.timestamp_millis(), "end": until.map(|end| end.timestamp_millis()) })
+}
+
 /// Sensors do not send sixteen digits.
 fn rounded(value: f64) -> Value {
     json!((value * 1e4).round() / 1e4)
@@ -190,6 +215,7 @@ pub(crate) fn document() -> Value {
     json!({
         "description": "A pump fills two tanks in series; a valve drains the second, a heater warms it.",
         "interval": "PT1S",
+        "health_classes": ["sound", "leaking"],
         "signals": [
             { "name": "pump", "unit": "1", "role": "control_input", "min": 0, "max": 1, "description": "Speed of the pump" },
             { "name": "valve", "unit": "1", "role": "control_input", "min": 0, "max": 1, "description": "Opening of the outlet valve" },
@@ -211,6 +237,14 @@ mod tests {
     fn the_document_is_a_type() {
         let form: TypeForm = serde_json::from_value(document()).unwrap();
         assert_eq!(form.signals.len(), 7);
+    }
+
+    #[test]
+    fn a_label_that_ends_keeps_its_name() {
+        let since = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+        let (open, closed) = (label(since, None, true), label(since, Some(since + TimeDelta::seconds(9)), true));
+        assert_eq!((&open["id"], &open["class"], &open["end"]), (&closed["id"], &json!("leaking"), &Value::Null));
+        assert!(closed["end"].is_number() && label(since, None, false)["class"] == "sound");
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub async fn demo(
 ) -> anyhow::Result<()> {
     let built = build(config, db, rooms).await?;
     drop(writeln!(std::io::stdout(), "DEMO DATA: a simulated plant streams into the asset demo-plant"));
-    let Rooms { assets, twins, ingest, clock, end, .. } = built.rooms.clone();
-    let plant = tokio::spawn(Demo::new(assets, twins, ingest, clock, demo).run(end));
+    let Rooms { assets, twins, events, ingest, clock, end, .. } = built.rooms.clone();
+    let plant = tokio::spawn(Demo::new(assets, twins, events, ingest, clock, demo).run(end));
     built.serve().await?;
     plant.await.context("the demo plant broke")?.context("the demo plant stopped")
 }

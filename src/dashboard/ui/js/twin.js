@@ -56,7 +56,11 @@ function head(feed) {
   const { asset } = feed;
   const badge = h("span", { class: "badge", "data-dot": "" });
   const age = h("span", {});
+  const health = h("span", { class: "badge", hidden: true });
+  const anomaly = h("span", { class: "badge", hidden: true });
   const draw = () => {
+    drawHealth(health, feed);
+    drawAnomaly(anomaly, feed);
     const { tone, text } = FRESHNESS[feed.freshness];
     badge.dataset.tone = tone;
     say(badge, feed.state ? text : "…");
@@ -85,6 +89,8 @@ function head(feed) {
           "p",
           { class: "facts" },
           badge,
+          health,
+          anomaly,
           age,
           h("span", {}, `type ${asset.type}${asset.version ? `, version ${asset.version}` : ""}`),
           h("span", {}, `a step is ${span(feed.interval)}`),
@@ -94,6 +100,29 @@ function head(feed) {
     ),
   );
   return element;
+}
+
+/** The class that the asset is in, as its classifier names it. @param {HTMLElement} badge @param {Feed} feed */
+function drawHealth(badge, feed) {
+  const health = feed.state?.health;
+  badge.hidden = !health;
+  if (!health) return;
+  badge.dataset.tone = health.class === feed.type.health_classes?.[0] ? "good" : "bad";
+  badge.dataset.health = health.class;
+  say(badge, `${health.class}, ${Math.round(100 * (health.probabilities[health.class] ?? 0))} %`);
+  badge.title = Object.entries(health.probabilities).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
+}
+
+/** How far the newest step lies from normal operation. @param {HTMLElement} badge @param {Feed} feed */
+function drawAnomaly(badge, feed) {
+  const score = feed.state?.anomaly_score;
+  badge.hidden = score === undefined || score === null;
+  if (badge.hidden) return;
+  badge.dataset.tone = score >= 1 ? "warn" : "";
+  badge.dataset.anomaly = String(score);
+  say(badge, score >= 1 ? `unusual: ${score.toFixed(1)} times the threshold` : "as expected");
+  const parts = Object.entries(feed.state.contributions ?? {}).sort(([, a], [, b]) => b - a);
+  badge.title = `anomaly score ${score.toFixed(2)}; 1 is the threshold. ${parts.map(([name, part]) => `${name} ${part.toFixed(2)}`).join(", ")}`;
 }
 
 /** A way down the page; the address after # is the page's own. @param {string} text @param {string} id */

@@ -6,6 +6,9 @@
 //! Billings 2013). What one tank sends to the next is in it, which an equation for the next one alone
 //! does not see. Orders and ridge are those whose free runs err least on the part that chooses.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
@@ -347,39 +350,4 @@ fn sums(context: &Context<'_>, parts: &Parts) -> [Gram; 4] {
         }
     }
     rows.into_sums()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A mass on a spring that hardens, pushed by steps: the cube of its place pulls it back.
-    fn spring(steps: usize) -> (Vec<f64>, Vec<f64>) {
-        let mut word = 3_u32;
-        let (mut push, mut place, mut speed) = (0.0, 0.0, 0.0);
-        (0..steps)
-            .map(|t| {
-                if t % 9 == 0 {
-                    word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    push = f64::from(word >> 8) / f64::from(1 << 23) - 1.0;
-                }
-                speed += 0.2 * (push - speed - 0.3 * place - 1.5 * place * place * place);
-                place += 0.2 * speed;
-                (push, place)
-            })
-            .unzip()
-    }
-
-    #[test]
-    fn a_spring_that_hardens_is_a_product_of_three() {
-        let (push, place) = spring(3_000);
-        let context = Context { target: &place, inputs: vec![&push], others: Vec::new(), segments: vec![(0, 3_000)] };
-        let parts = Parts { aside: Vec::new(), half: 900, validation: 1_800, judging: 2_400, end: 3_000 };
-        let known = context.within(0, 2_400);
-        let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[Span::Judging as usize];
-        assert_eq!(joint.order.degree, 3);
-        let said = joint.answer(&joint.stand(&known), &context.inputs_within(2_400, 2_464), 64);
-        let worst = said.iter().zip(&place[2_400..]).map(|(said, truth)| (said - truth).abs()).fold(0.0, f64::max);
-        assert!(worst < 0.02, "{worst} where the place moves by about one");
-    }
 }

@@ -71,8 +71,7 @@ pub fn learn(classes: usize, room: &Classroom, recipe: &Recipe) -> Result<Taught
     let (Some(first), false) = (room.train.first(), room.validation.is_empty()) else {
         return Err(TraineeError::Empty);
     };
-    let portrait = &first.portrait;
-    let shape = room.shape(classes, portrait);
+    let shape = shape(classes, &first.portrait);
     let portraits = |samples: &'_ [Sample]| -> Rows {
         Rows::of(shape, &samples.iter().map(|sample| &sample.portrait).collect::<Vec<_>>())
     };
@@ -92,12 +91,11 @@ pub fn learn(classes: usize, room: &Classroom, recipe: &Recipe) -> Result<Taught
     best.map(|(_, taught)| taught).ok_or(TraineeError::Empty)
 }
 
-impl Classroom {
-    fn shape(&self, classes: usize, portrait: &Portrait) -> Shape {
-        let width = crate::model::shipped_card().size.width as usize;
-        let signals = portrait.states.len() / width;
-        Shape { signals, statistics: portrait.statistics.len() / signals.max(1), width, classes }
-    }
+/// The dimensions that a portrait calls for.
+fn shape(classes: usize, portrait: &Portrait) -> Shape {
+    let width = crate::model::shipped_card().size.width as usize;
+    let signals = portrait.states.len() / width;
+    Shape { signals, statistics: portrait.statistics.len() / signals.max(1), width, classes }
 }
 
 fn attempt(

@@ -244,7 +244,7 @@ impl Detector {
 /// time (Sokal 1997), which is summed up to where correlation is lost. Missing values count for nothing.
 fn independent(row: &[f64]) -> f64 {
     let (mean, deviation, count) = moments(row);
-    if !(deviation > 0.0) {
+    if deviation <= 0.0 || deviation.is_nan() {
         return 0.0;
     }
     let known: Vec<f64> =

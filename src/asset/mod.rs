@@ -182,11 +182,17 @@ pub enum AssetError {
         signal: String,
     },
     /// Values that are wrong.
-    #[error("something in the request is not valid")]
+    #[error("{}", in_words(.0))]
     Invalid(Vec<FieldError>),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+}
+
+/// Faults for who has no answer with pointers, such as a command line.
+fn in_words(faults: &[FieldError]) -> String {
+    let words = faults.iter().map(|fault| format!("{}: {}", fault.pointer.trim_start_matches('/'), fault.detail));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 impl AssetType {

@@ -118,7 +118,7 @@ impl Learner for Teacher {
         let recent = judge(&exam.holdout, &rival.holdout)?;
         signs.at(Stage::Evaluating, 0.96)?;
         let older = if count(&exam.older) > 0 { Some(judge(&exam.older, &rival.older)?) } else { None };
-        signs.at(Stage::Evaluating, 1.0)?;
+        signs.at(Stage::Evaluating, 0.98)?;
         // The judgement stands; what judged is the newest that bands can be made honest on.
         let calibration = class.calibrate(&taught.learned.weights, &exam.holdout)?;
         let weights = backing.setups.attach_to(&taught.learned.weights);
@@ -137,7 +137,7 @@ impl Learner for Teacher {
             recipe: &assignment.recipe,
             champion: known.as_ref(),
         };
-        let (weights, health) = health::attach(school, champion, weights, &mut || signs.at(Stage::Evaluating, 0.99))?;
+        let (weights, health) = health::attach(school, champion, weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights,

@@ -18,6 +18,6 @@ mod template;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
-pub use portrait::{Eye, HealthModel, LOOK, Sketch};
+pub use portrait::{Eye, Gaze, HealthModel, LOOK, Sketch};
 pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};
 pub use setup::{Banks, Known, Lessons, Setup, Setups, study};

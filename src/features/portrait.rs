@@ -43,6 +43,33 @@ pub struct Sketch {
     pub windows: Vec<Window>,
 }
 
+/// An eye upon a grid.
+#[derive(Clone, Debug)]
+pub struct Gaze<'a> {
+    eye: &'a Eye,
+    starts: &'a [usize],
+    /// Of the eye's signals.
+    rows: Vec<&'a [f64]>,
+}
+
+impl Gaze<'_> {
+    /// Whether a whole look lies in the segment of a step, and every signal has been seen.
+    #[must_use]
+    pub fn sees(&self, step: usize) -> bool {
+        let segment = self.starts.partition_point(|start| *start <= step);
+        let start = segment.checked_sub(1).map_or(0, |segment| self.starts[segment]);
+        // A grid fills gaps: a signal has a value at every step, or at none.
+        step + 1 >= start + LOOK && self.rows.iter().all(|row| row[step].is_finite())
+    }
+
+    /// The asset as it was at a step; `None` where it cannot be seen.
+    #[must_use]
+    pub fn sketch(&self, step: usize) -> Option<Sketch> {
+        let newest = |row: &&'_ [f64]| row[step + 1 - LOOK..=step].to_vec();
+        self.sees(step).then(|| self.eye.sketch_of(&self.rows.iter().map(newest).collect::<Vec<_>>()))
+    }
+}
+
 /// A classifier with all that is needed to ask it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HealthModel {
@@ -93,20 +120,12 @@ impl Eye {
         self.signals.is_empty()
     }
 
-    /// The asset as it was at a step of a grid; `None` where too little came before it in its segment, or
-    /// a signal is not there.
+    /// The eye upon a grid of the type; `None` where a signal that it looks at is not there any more.
     #[must_use]
-    pub fn sketch(&self, asset_type: &AssetType, grid: &Grid, step: usize) -> Option<Sketch> {
-        let start = grid.starts.iter().copied().rfind(|start| *start <= step)?;
-        if step + 1 - start < LOOK {
-            return None;
-        }
-        let rows = self.signals.iter().map(|(name, _)| {
-            let place = asset_type.document.signals.iter().position(|signal| signal.name == *name)?;
-            let row = &grid.values[place][step + 1 - LOOK..=step];
-            row.iter().all(|value| value.is_finite()).then_some(row)
-        });
-        Some(self.sketch_of(&rows.collect::<Option<Vec<_>>>()?))
+    pub fn upon<'a>(&'a self, asset_type: &AssetType, grid: &'a Grid) -> Option<Gaze<'a>> {
+        let positions = asset_type.document.positions();
+        let rows = self.signals.iter().map(|(name, _)| grid.values.get(*positions.get(name)?).map(Vec::as_slice));
+        Some(Gaze { eye: self, starts: &grid.starts, rows: rows.collect::<Option<_>>()? })
     }
 
     /// The asset as its signals' newest [`LOOK`] values show it, in the order of the eye.
@@ -228,7 +247,8 @@ mod tests {
         let grid = grid((0..400).map(|step| [5.0, 0.01 * f64::from(step)]));
         let eye = Eye::of(&kind, &grid, &[None; 400]);
         assert_eq!(eye.len(), 2);
-        let sketch = eye.sketch(&kind, &grid, 399).unwrap();
+        let gaze = eye.upon(&kind, &grid).unwrap();
+        let sketch = gaze.sketch(399).unwrap();
         let (pump, level) = sketch.statistics.split_at(STATISTICS);
         assert_eq!((pump[0], pump[1], pump[7]), (0.0, 0.0, 0.0));
         assert!(level[7] > 0.1 && level[0] > level[6] && level[6] > level[1] && level[1] > level[3], "{level:?}");
@@ -236,8 +256,9 @@ mod tests {
         let window = &sketch.windows[1];
         assert_eq!((window.shape(), window.target.len()), ((CONTEXT, PATCH), CONTEXT));
         assert!((window.target[CONTEXT - 1] - level[0]).abs() < 1e-6 && window.is_finite());
-        assert!(eye.sketch(&kind, &grid, LOOK - 2).is_none(), "too little came before");
-        assert!(eye.sketch(&kind, &grid, LOOK - 1).is_some());
+        assert!(gaze.sketch(LOOK - 2).is_none() && !gaze.sees(LOOK - 2), "too little came before");
+        assert!(gaze.sketch(LOOK - 1).is_some());
+        assert!(eye.upon(&asset_type(1.0, &["pump"]), &grid).is_none(), "a signal is gone");
     }
 
     #[test]
@@ -247,7 +268,8 @@ mod tests {
         let grid = grid((0..400).map(|step| [5.0, noise(step) + if step >= 300 { 200.0 } else { 0.0 }]));
         let classes: Vec<Option<usize>> = (0..400).map(|step| Some(step / 100)).collect();
         let eye = Eye::of(&kind, &grid, &classes);
-        let of = |step: usize| eye.sketch(&kind, &grid, step).unwrap().statistics[STATISTICS + 1];
+        let gaze = eye.upon(&kind, &grid).unwrap();
+        let of = |step: usize| gaze.sketch(step).unwrap().statistics[STATISTICS + 1];
         assert!(of(99).abs() < 0.5 && (3.0..8.0).contains(&of(399)), "{} {}", of(99), of(399));
     }
 
@@ -258,7 +280,7 @@ mod tests {
         let grid = grid((0..400).map(|step| [5.0, (0.3 * f64::from(step)).sin()]));
         let eye = Eye::of(&kind, &grid, &[None; 400]);
         let sketches: Vec<Sketch> =
-            [300, 320, 300].iter().map(|step| eye.sketch(&kind, &grid, *step).unwrap()).collect();
+            [300, 320, 300].iter().map(|step| eye.upon(&kind, &grid).unwrap().sketch(*step).unwrap()).collect();
         let portraits = Eye::portraits(&base, &sketches).unwrap();
         assert_eq!(portraits[0], portraits[2]);
         assert_ne!(portraits[0].states, portraits[1].states);

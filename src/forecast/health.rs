@@ -35,7 +35,7 @@ impl Forecasts {
         let seen = tokio::task::spawn_blocking(move || {
             let grid = Grid::new(&of.asset_type, &recent)?;
             let last = grid.len() - 1;
-            Some((grid.instants[last], eye.eye.sketch(&of.asset_type, &grid, last)?))
+            Some((grid.instants[last], eye.eye.upon(&of.asset_type, &grid)?.sketch(last)?))
         });
         let Some((at, sketch)) = seen.await.map_err(|_| ForecastError::Ending)? else { return Ok(()) };
         let classifier = Arc::new(model.classifier.clone());

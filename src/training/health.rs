@@ -168,11 +168,12 @@ impl Source<'_> {
     }
 
     fn cut(&self, eye: &Eye, labelled: &[Option<&str>]) -> Cut {
+        let gaze = eye.upon(self.asset_type, self.grid);
         let mut cut = Cut { classes: Vec::new(), left_out: Vec::new(), parts: Default::default() };
         for class in &self.asset_type.document.health_classes {
             let steps: Vec<usize> = (0..labelled.len())
                 .filter(|step| labelled[*step] == Some(class.as_str()))
-                .filter(|step| eye.sketch(self.asset_type, self.grid, *step).is_some())
+                .filter(|step| gaze.as_ref().is_some_and(|gaze| gaze.sees(*step)))
                 .collect();
             let parts = in_time(&steps);
             if parts.iter().zip(LEAST).all(|(part, least)| part.len() >= least) {
@@ -194,13 +195,14 @@ impl Source<'_> {
         steps: &[(usize, usize)],
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
     ) -> Result<Vec<Portrait>, LearnError> {
+        let blind = || LearnError::Other("a labelled step cannot be looked at".to_owned());
+        let gaze = eye.upon(self.asset_type, self.grid).ok_or_else(blind)?;
         let mut portraits = Vec::with_capacity(steps.len());
         for chunk in steps.chunks(CHUNK) {
             alive()?;
-            let sketch = |(step, _): &(usize, usize)| eye.sketch(self.asset_type, self.grid, *step);
-            let sketches: Vec<Sketch> = chunk.iter().filter_map(sketch).collect();
+            let sketches: Vec<Sketch> = chunk.iter().filter_map(|(step, _)| gaze.sketch(*step)).collect();
             if sketches.len() < chunk.len() {
-                return Err(LearnError::Other("a labelled step cannot be looked at".to_owned()));
+                return Err(blind());
             }
             let drawn = Eye::portraits(self.base, &sketches);
             portraits.extend(drawn.map_err(|error| LearnError::NonFinite(error.to_string()))?);
@@ -227,8 +229,8 @@ impl Source<'_> {
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
     ) -> Result<Vec<Vec<f64>>, LearnError> {
         // What an older classifier looks at may be gone: then it says nothing of use.
-        let seen = steps.first().is_none_or(|(step, _)| model.eye.sketch(self.asset_type, self.grid, *step).is_some());
-        if !seen {
+        let gaze = model.eye.upon(self.asset_type, self.grid);
+        if !gaze.is_some_and(|gaze| steps.iter().all(|(step, _)| gaze.sees(*step))) {
             return Ok(vec![vec![0.0; classes.len()]; steps.len()]);
         }
         let portraits = self.portraits(&model.eye, steps, alive)?;

@@ -5,6 +5,8 @@
 //! classifier. Each class is cut in time, its newest labelled steps judge. Readings are taken as they came,
 //! not cleaned: a sensor that is stuck may be what a class is about.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use crate::asset::AssetType;
 use crate::event::Label;
 use crate::features::{Eye, Grid, HealthModel, LOOK, Sketch};
 use crate::model::health::{Classroom, Portrait, Sample, classify, learn};
-use crate::model::trainee::untaught;
+use crate::model::trainee::{TraineeError, untaught};
 use crate::model::{ArtefactError, Base, Recipe};
 use crate::score::class::log_losses;
 use crate::score::{ClassCard, Paired, paired_block_bootstrap};
@@ -107,6 +109,18 @@ struct Cut {
     parts: [Vec<(usize, usize)>; 3],
 }
 
+impl Cut {
+    /// The class of each step that teaches, by its place in the type.
+    fn taught(&self, asset_type: &AssetType, steps: usize) -> Vec<Option<usize>> {
+        let place = |class: usize| asset_type.document.health_classes.iter().position(|c| *c == self.classes[class]);
+        let mut classes = vec![None; steps];
+        for (step, class) in &self.parts[0] {
+            classes[*step] = place(*class);
+        }
+        classes
+    }
+}
+
 impl Source<'_> {
     /// Learns and judges a classifier; `None` without labels. Besides the verdict, the classifier that is to
     /// travel with the next version: the better one.
@@ -118,10 +132,8 @@ impl Source<'_> {
             return Ok(None);
         }
         let labelled = self.classes();
-        let number = |class: &str| self.asset_type.document.health_classes.iter().position(|known| known == class);
-        let numbers: Vec<Option<usize>> = labelled.iter().map(|class| class.and_then(number)).collect();
-        let eye = Eye::of(self.asset_type, self.grid, &numbers);
-        let cut = self.cut(&eye, &labelled);
+        // Which steps can be seen does not depend on scales.
+        let cut = self.cut(&Eye::of(self.asset_type, self.grid, &vec![None; self.grid.len()]), &labelled);
         if cut.classes.len() < 2 {
             let reason = format!(
                 "labels of {} classes have enough steps and 2 are needed: a class needs about {} labelled steps{}",
@@ -139,11 +151,17 @@ impl Source<'_> {
             };
             return Ok(Some((verdict, self.champion.cloned())));
         }
+        // Scales are of what teaches: what judges must not move how it is seen.
+        let taught = cut.taught(self.asset_type, self.grid.len());
+        let eye = Eye::of(self.asset_type, self.grid, &taught);
         let [train, validation, holdout] = &cut.parts;
         let room =
             Classroom { train: self.samples(&eye, train, alive)?, validation: self.samples(&eye, validation, alive)? };
-        let taught = learn(cut.classes.len(), &room, self.recipe);
-        let taught = taught.map_err(|error| LearnError::NonFinite(error.to_string()))?;
+        let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let taught = learn(cut.classes.len(), &room, self.recipe, &mut go_on).map_err(|error| match error {
+            TraineeError::Cancelled => LearnError::Cancelled,
+            error => LearnError::NonFinite(error.to_string()),
+        })?;
         let model = HealthModel { eye, classes: cut.classes.clone(), classifier: taught.classifier };
         let truths: Vec<usize> = holdout.iter().map(|(_, class)| *class).collect();
         let said = self.said(&model, holdout, &cut.classes, alive)?;

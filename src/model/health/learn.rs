@@ -1,6 +1,8 @@
 //! How a classifier learns: cross-entropy, class weights, smoothed labels, noise, dropout, early stopping,
 //! and a temperature at the end.
 
+use std::ops::ControlFlow;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
@@ -67,7 +69,14 @@ impl Targets {
 }
 
 /// Teaches a classifier; the weights with the best validation loss are kept.
-pub fn learn(classes: usize, room: &Classroom, recipe: &Recipe) -> Result<Taught, TraineeError> {
+///
+/// `alive` hears of every evaluation and may stop the learning.
+pub fn learn(
+    classes: usize,
+    room: &Classroom,
+    recipe: &Recipe,
+    alive: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Taught, TraineeError> {
     let (Some(first), false) = (room.train.first(), room.validation.is_empty()) else {
         return Err(TraineeError::Empty);
     };
@@ -83,7 +92,7 @@ pub fn learn(classes: usize, room: &Classroom, recipe: &Recipe) -> Result<Taught
     let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
     let mut best: Option<(f64, Taught)> = None;
     for rate in rates {
-        let (loss, taught) = attempt(shape, recipe, rate, &train, &validation)?;
+        let (loss, taught) = attempt(shape, recipe, rate, &train, &validation, alive)?;
         if best.as_ref().is_none_or(|(least, _)| loss < *least) {
             best = Some((loss, taught));
         }
@@ -104,6 +113,7 @@ fn attempt(
     rate: f64,
     train: &(Rows, Targets),
     validation: &(Rows, Targets),
+    alive: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<(f64, Taught), TraineeError> {
     let loss = recipe.classification.loss;
     let network = Network::new(shape);
@@ -146,6 +156,9 @@ fn attempt(
         (sum, counted) = (sum + value, counted + 1);
         if step % EVALUATE_EVERY != 0 && step != how.max_steps {
             continue;
+        }
+        if alive().is_break() {
+            return Err(TraineeError::Cancelled);
         }
         let score = judge();
         if !score.is_finite() {

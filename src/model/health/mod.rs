@@ -28,6 +28,7 @@ const SHORT: i64 = 4;
 const HIDDEN: i64 = 64;
 /// Windows that the backbone reads at a time.
 const CHUNK: usize = 64;
+
 /// What a classifier sees of an asset at one instant: rows of one length, signal by signal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Portrait {

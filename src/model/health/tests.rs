@@ -1,5 +1,7 @@
 //! Classes are learned, whatever the loss, and nothing but probabilities comes out.
 
+use std::ops::ControlFlow;
+
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::learn::Targets;
@@ -32,17 +34,28 @@ fn accuracy(classifier: &Classifier, samples: &[Sample]) -> f64 {
     right as f64 / samples.len() as f64
 }
 
+fn go_on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn learning_stops_when_it_is_asked_to() {
+    let room = Classroom { train: samples(60, 1), validation: samples(30, 2) };
+    let stopped = learn(3, &room, &Recipe::default(), &mut || ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(TraineeError::Cancelled)));
+}
+
 #[test]
 fn classes_are_learned_by_both_losses_and_the_same_seed_gives_the_same_bytes() {
     let room = Classroom { train: samples(300, 1), validation: samples(90, 2) };
     for loss in [ClassLoss::CrossEntropy, ClassLoss::BinaryCrossEntropy] {
         let classification = Classification { loss, ..Classification::default() };
         let recipe = Recipe { classification, seed: 5, ..Recipe::default() };
-        let taught = learn(3, &room, &recipe).unwrap();
+        let taught = learn(3, &room, &recipe, &mut go_on).unwrap();
         assert!(taught.best_step > 0 && taught.curve.len() > 1);
         let reached = accuracy(&taught.classifier, &samples(300, 3));
         assert!(reached > 0.9, "{reached} with {loss:?}");
-        assert_eq!(learn(3, &room, &recipe).unwrap().classifier, taught.classifier, "the same bytes");
+        assert_eq!(learn(3, &room, &recipe, &mut go_on).unwrap().classifier, taught.classifier, "the same bytes");
     }
 }
 
@@ -72,6 +85,7 @@ fn probabilities_are_whole_and_what_is_no_number_is_refused() {
         3,
         &room,
         &Recipe { classification: Classification { max_steps: 20, ..Classification::default() }, ..Recipe::default() },
+        &mut go_on,
     )
     .unwrap();
     let mut portrait = room.train[0].portrait.clone();
@@ -82,5 +96,5 @@ fn probabilities_are_whole_and_what_is_no_number_is_refused() {
     let mut broken = taught.classifier.clone();
     broken.weights.truncate(40);
     assert!(classify(&broken, &[&room.train[0].portrait]).is_err());
-    assert!(matches!(learn(3, &Classroom::default(), &Recipe::default()), Err(TraineeError::Empty)));
+    assert!(matches!(learn(3, &Classroom::default(), &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
 }

@@ -245,7 +245,10 @@ fn studied(study: &Seen, trials: &[Trial], own: &Weights, horizon: usize) -> Vec
     (0..horizon)
         .map(|step| {
             let shares = study.shares(step);
-            std::array::from_fn(|k| shares[k] * guards[k])
+            let kept: [f64; MEMBERS] = std::array::from_fn(|k| shares[k] * guards[k]);
+            // Those that are still trusted take what the others lose as far as they are, the bank the rest.
+            let lost = shares.iter().sum::<f64>() - kept.iter().sum::<f64>();
+            kept.map(|share| share * (1.0 + lost))
         })
         .collect()
 }

@@ -6,7 +6,7 @@
 //! a truncated fit here uses the full fit's rows that were known by then.
 
 use super::algebra::{Gram, dot};
-use super::filters::{Coefficients, HELD_EACH, InputMemory, Memory, PER_INPUT};
+use super::filters::{Coefficients, HELD_EACH, InputMemory, Memory, PER_INPUT, TargetMemory};
 use super::history::Context;
 
 /// How fast the origin fades, in steps (prototype `TJ`).
@@ -82,9 +82,10 @@ impl Direct {
     pub(super) fn stand(&self, context: &Context<'_>) -> Option<DirectState> {
         let start = context.last_start();
         let (&first, rest) = context.target.get(start..)?.split_first()?;
-        let mut memory = Memory::begin(first, &context.inputs, start);
+        let others = others(context);
+        let mut memory = Memory::begin(first, &context.inputs, others, start);
         for (k, &target) in rest.iter().enumerate() {
-            memory.step(&self.coefficients, target, &context.inputs, start + 1 + k);
+            memory.step(&self.coefficients, target, &context.inputs, others, start + 1 + k);
         }
         let weights = &self.weights[memory.inputs.len() * PER_INPUT..];
         let mut fading = [0.0; FADES.len()];
@@ -120,10 +121,16 @@ impl Direct {
     }
 }
 
-/// The features held at an origin: target first, then input by input.
+/// The other outputs that are looked at: those of a plant that is driven, whose states they show.
+fn others<'c, 'a>(context: &'c Context<'a>) -> &'c [&'a [f64]] {
+    if context.inputs.is_empty() { &[] } else { &context.others }
+}
+
+/// The features held at an origin: target first, then input by input, then the other outputs.
 fn held(memory: &Memory) -> impl Iterator<Item = f64> {
     let inputs = memory.inputs.iter().flat_map(InputMemory::held);
-    memory.target.held().into_iter().chain(inputs)
+    let others = memory.others.iter().flat_map(TargetMemory::held);
+    memory.target.held().into_iter().chain(inputs).chain(others)
 }
 
 /// The horizons that are fitted: geometric from 1, rounded, without repeats.
@@ -153,11 +160,11 @@ struct Rows {
 
 impl Rows {
     fn of(context: &Context<'_>, horizon: usize, by: &Coefficients) -> Self {
-        let inputs = context.inputs.len();
+        let (inputs, others) = (context.inputs.len(), others(context));
         let steps = horizons(horizon);
         let fades: Vec<[f64; FADES.len()]> =
             steps.iter().map(|&h| FADES.map(|fade| (-(h as f64) / fade).exp())).collect();
-        let kept = HELD_EACH * (1 + inputs);
+        let kept = HELD_EACH * (1 + inputs + others.len());
         let width = inputs * PER_INPUT + kept * FADES.len() + 2;
         let expected = context.segments.len() * 2 * ORIGINS * steps.len();
         let mut rows = Self {
@@ -169,12 +176,12 @@ impl Rows {
         for &(start, end) in &context.segments {
             let stride = ((end - start) / ORIGINS).max(1);
             let first = start + WARM_UP;
-            let mut memory = Memory::begin(context.target[start], &context.inputs, start);
+            let mut memory = Memory::begin(context.target[start], &context.inputs, others, start);
             // Held features of the origins met so far, `kept` for each.
             let mut past: Vec<f64> = Vec::with_capacity((end - start) / stride * kept + kept);
             for t in start..end {
                 if t > start {
-                    memory.step(by, context.target[t], &context.inputs, t);
+                    memory.step(by, context.target[t], &context.inputs, others, t);
                 }
                 for (&h, fade) in steps.iter().zip(&fades) {
                     if t < first + h {

@@ -115,20 +115,25 @@ impl TargetMemory {
 pub(super) struct Memory {
     pub(super) target: TargetMemory,
     pub(super) inputs: Vec<InputMemory>,
+    pub(super) others: Vec<TargetMemory>,
 }
 
 impl Memory {
     /// The memory at the first sample of a segment.
-    pub(super) fn begin(target: f64, inputs: &[&[f64]], at: usize) -> Self {
+    pub(super) fn begin(target: f64, inputs: &[&[f64]], others: &[&[f64]], at: usize) -> Self {
         Self {
             target: TargetMemory::still(target),
             inputs: inputs.iter().map(|row| InputMemory::still(row[at])).collect(),
+            others: others.iter().map(|row| TargetMemory::still(row[at])).collect(),
         }
     }
 
     /// Takes the sample at index `at`.
-    pub(super) fn step(&mut self, by: &Coefficients, target: f64, inputs: &[&[f64]], at: usize) {
+    pub(super) fn step(&mut self, by: &Coefficients, target: f64, inputs: &[&[f64]], others: &[&[f64]], at: usize) {
         self.target.step(by, target);
+        for (memory, row) in self.others.iter_mut().zip(others) {
+            memory.step(by, row[at]);
+        }
         for (memory, row) in self.inputs.iter_mut().zip(inputs) {
             memory.step(by, row[at]);
         }

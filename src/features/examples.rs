@@ -158,9 +158,9 @@ pub fn weigh(
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
         let ahead = inputs_after(grid, layout, origin, steps);
-        let trial = fit.trial(grid, origin, &ahead, truth, Some(blind.judged()));
+        let trial = fit.trial(grid, origin, &ahead, truth, Some(blind.learned_from(origin)));
         // Each fit has units of its own, in which an error in a calm stretch would count for more.
-        trials.push(trial.times(fit.scale().undo_difference(1.0)));
+        trials.push((origin, trial.times(fit.scale().undo_difference(1.0))));
     });
     drop(banks);
     let mut studies = Arc::unwrap_or_clone(blind);

@@ -15,7 +15,9 @@ use crate::features::{Banks, Known, Lessons, Setup, Setups, Split, bank_error, s
 const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
 /// Windows over all targets that choose among contexts, and that studies are weighed on.
 const CHOOSING: usize = 48;
-const WEIGHING: usize = 160;
+const WEIGHING: usize = 320;
+/// Windows of each target that its study is weighed on at least: from fewer the season that they fall into decides.
+const LEAST_WEIGHING: usize = 96;
 /// Steps ahead that a map from lags answers: as far as a day of quarter hours, and more.
 const REACH: usize = 128;
 /// A study with a smaller share of the answer than this is not worth keeping.
@@ -65,9 +67,10 @@ impl Backing {
             let context = context.unwrap_or(crate::expert::CONTEXT);
             let weighed = studies
                 .map(|studies| {
-                    // Later than the first half every window has a study that is blind to it and has
-                    // learned from something: the more windows, the less does one odd stretch decide.
-                    let split = Split { from: parts.stopping.start / 2, ..validation(WEIGHING) };
+                    // From where the bank has a context as it will have. Every window has a study that is
+                    // blind to it: the more windows, the less does one odd stretch decide.
+                    let from = CONTEXTS[0].min(parts.stopping.start / 2);
+                    let split = Split { from, to: grid.len(), windows: source.budget(WEIGHING).max(LEAST_WEIGHING) };
                     weigh(studies, asset_type, grid, layout, target, split, STEPS, Some(context))
                 })
                 .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);

@@ -12,7 +12,7 @@ use super::super::algebra::Gram;
 use super::super::history::Context;
 use super::basis::{Basis, Uses};
 use super::drive::{Drive, Held, Known};
-use super::parts::{Fits, Parts, Rows, fits, merged};
+use super::parts::{Fits, Parts, Rows, Sums, choosing, fits};
 
 /// The groups that compete beside the linear features.
 const VARIANTS: [Uses; 4] = [
@@ -67,7 +67,7 @@ impl Curved {
         }
         let basis = Arc::new(Basis::of(&context.until(parts.validation), horizon));
         let grams = sums(&basis, context, parts, horizon);
-        let (taught, newest) = (merged(&grams[0], &grams[1]), &grams[2]);
+        let (taught, newest) = choosing(&grams);
         if taught.rows() < LEAST_ROWS.0 || newest.rows() < LEAST_ROWS.1 {
             return None;
         }
@@ -128,7 +128,7 @@ fn horizons(horizon: usize) -> Vec<usize> {
 
 /// The sums over the regression rows of each part. A row belongs to the part that holds its instant,
 /// and counts only if its origin does not lie in an earlier part.
-fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> [Gram; 4] {
+fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> Sums {
     let width = basis.groups().width + 1;
     let steps = horizons(horizon);
     let stride = (context.len() * steps.len()).div_ceil(ROWS).max(1);
@@ -145,10 +145,10 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
             }
             for &h in steps.iter().take_while(|&&h| t >= first + h) {
                 let origin = t - h;
-                let Some(span) = parts.learning(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
+                let Some(place) = parts.place(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
                     continue;
                 };
-                rows.add(span, |row| {
+                rows.add(place, |row| {
                     basis.features(&drive, &origins[(origin - first) / stride], h, row);
                     row.push(context.target[t]);
                 });

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
 use super::super::history::Context;
-use super::parts::{Fits, Parts, Rows, Span, fits, merged};
+use super::parts::{Fits, Parts, Rows, Span, Sums, choosing, fits};
 
 /// Degrees that compete: products of up to so many of the newest outputs and inputs are among the
 /// features. A valve that opens a flow which the level drives is a product of two, a bilinear heat
@@ -184,7 +184,7 @@ impl Joint {
             return None;
         }
         let sums = sums(context, parts);
-        let taught = merged(&sums[0], &sums[1]);
+        let (taught, _) = choosing(&sums);
         if taught.rows() < LEAST_ROWS {
             return None;
         }
@@ -324,7 +324,7 @@ impl Joint {
 }
 
 /// The sums over the regression rows `[output lags, input lags, 1, outputs]` of each part.
-fn sums(context: &Context<'_>, parts: &Parts) -> [Gram; 4] {
+fn sums(context: &Context<'_>, parts: &Parts) -> Sums {
     let outputs: Vec<&[f64]> = std::iter::once(context.target).chain(context.others.iter().copied()).collect();
     let layout = Layout { outputs: outputs.len(), inputs: context.inputs.len() };
     let width = layout.intercept() + 1 + outputs.len();
@@ -332,8 +332,8 @@ fn sums(context: &Context<'_>, parts: &Parts) -> [Gram; 4] {
     let mut rows = Rows::new(width);
     for &(start, end) in &context.segments {
         for t in (start + MOST_OUTPUT_LAGS..end).step_by(stride) {
-            let Some(span) = parts.learning(t - MOST_OUTPUT_LAGS, t) else { continue };
-            rows.add(span, |row| {
+            let Some(place) = parts.place(t - MOST_OUTPUT_LAGS, t) else { continue };
+            rows.add(place, |row| {
                 outputs.iter().for_each(|line| row.extend(line[t - MOST_OUTPUT_LAGS..t].iter().rev()));
                 for line in &context.inputs {
                     row.extend((0..MOST_INPUT_LAGS).map(|lag| line[t.saturating_sub(lag).max(start)]));

@@ -32,8 +32,8 @@ use joint::{Joint, JointState};
 use lens::Lens;
 use parts::{Fits, Parts, Span};
 use pooled::Pooled;
-use stack::Shares;
 pub use stack::Trial;
+use stack::{Shares, Tried};
 use stepwise::{Stepwise, StepwiseState};
 
 /// The members of a study in their order.
@@ -187,22 +187,42 @@ impl Studies {
         &self.fits[EVERYTHING]
     }
 
-    /// Decides how far each member is trusted beside the bank, and how much it flatters itself where it
-    /// has learned: `trials` are answered by the studies that are blind to their stretch, and again by
-    /// the one that is judged.
-    pub fn weigh(&mut self, trials: &[Trial]) {
+    /// Decides how far each member is trusted beside the bank, and how much it flatters itself where it has
+    /// learned. The trials, each with the step that it begins at, in order, are answered by the studies that
+    /// are blind to their stretch, and again by one that has learned from it. Those of the part that judges
+    /// count for what serves alone; one that reaches over the edge of a stretch counts for nothing.
+    pub fn weigh(&mut self, trials: &[(usize, Trial)]) {
         let mut believed = [1.0; MEMBERS];
         if self.named {
             believed[TEMPLATE] = NAMED;
         }
-        let (shares, optimism) = (Shares::stack(trials, believed, self.parts.lacking()), stack::optimism(trials));
-        let errors = stack::errors(trials, &shares);
-        for study in &mut self.fits {
+        let tried = |end: usize| -> Vec<Tried<'_>> {
+            let held = trials.iter().filter_map(|(origin, trial)| {
+                let span = self.parts.holding(*origin, origin + trial.truth.len().max(1) - 1)?;
+                let (_, to) = self.parts.range(span);
+                (to <= end).then(|| Tried { trial, origin: *origin, lacking: self.parts.lacking(span, end) })
+            });
+            held.collect()
+        };
+        let weighed = |tried: &[Tried<'_>]| {
+            let shares = Shares::stack(tried, believed);
+            let errors = stack::errors(tried, &shares);
+            (shares, stack::optimism(tried), errors)
+        };
+        let (judged, whole) = (weighed(&tried(self.parts.judging)), weighed(&tried(self.parts.end)));
+        for (place, study) in self.fits.iter_mut().enumerate() {
             let study = Arc::make_mut(study);
-            study.shares = shares.clone();
-            study.optimism = optimism;
-            study.errors.clone_from(&errors);
+            let (shares, optimism, errors) = if place == EVERYTHING { &whole } else { &judged };
+            study.shares.clone_from(shares);
+            study.optimism = *optimism;
+            study.errors.clone_from(errors);
         }
+    }
+
+    /// The study that has learned from a step, to tell how much that flatters it.
+    #[must_use]
+    pub fn learned_from(&self, step: usize) -> &Arc<Study> {
+        if step < self.parts.judging { self.judged() } else { self.whole() }
     }
 }
 

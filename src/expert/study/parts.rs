@@ -48,11 +48,12 @@ impl Parts {
         }
     }
 
-    /// How much a study that is blind to a stretch lacks of what the one that knows everything has
-    /// learned from: its share of all steps, on average over the stretches that are left out in turn.
-    pub(super) fn lacking(&self) -> f64 {
-        let taught = self.judging as f64 * 2.0 / 3.0;
-        1.0 - taught / self.end.max(1) as f64
+    /// How much the study that is blind to a stretch lacks of what one that knows everything before `end` has
+    /// learned from: a share of its steps.
+    pub(super) fn lacking(&self, span: Span, end: usize) -> f64 {
+        let (from, to) = self.range(span);
+        let missed = if span == Span::Judging { 0 } else { to - from };
+        1.0 - (self.judging - missed) as f64 / end.max(1) as f64
     }
 
     /// What may be learned from of a stretch.
@@ -67,10 +68,18 @@ impl Parts {
         taught
     }
 
-    /// The stretch that all of `from..=to` may be learned of.
-    pub(super) fn learning(&self, from: usize, to: usize) -> Option<Span> {
-        let kept_aside = self.aside.iter().any(|aside| aside.start <= to && from < aside.end);
-        if kept_aside { None } else { self.holding(from, to) }
+    /// Which of the [`Sums`] a row counts in that is about `from..=to`: that of the stretch that holds it, or
+    /// that of the edge between two neighbours; `None` where it touches what is kept aside.
+    pub(super) fn place(&self, from: usize, to: usize) -> Option<usize> {
+        if self.aside.iter().any(|aside| aside.start <= to && from < aside.end) {
+            return None;
+        }
+        let (first, last) = (self.holding(from, from)? as usize, self.holding(to, to)? as usize);
+        match last - first {
+            0 => Some(first),
+            1 => Some(Span::ALL.len() + first),
+            _ => None,
+        }
     }
 
     /// The stretch that holds all of `from..=to`.
@@ -85,33 +94,41 @@ impl Parts {
 /// Rows collected before they are added to the sums in one product.
 const BLOCK: usize = 256;
 
+/// Sums over the rows of each stretch, then over those that reach from each stretch into the next: who learns
+/// from both neighbours learns from these too.
+pub(super) type Sums = [Gram; 7];
+
+/// Of which [`Sums`] each of the [`Fits`] is made.
+const MADE_OF: Fits<&[usize]> = [&[1, 2, 5], &[0, 2], &TAUGHT, &[0, 1, 2, 4, 5], &[0, 1, 2, 3, 4, 5, 6]];
+/// Of which the one that chooses.
+const TAUGHT: [usize; 3] = [0, 1, 4];
+
 /// Regression rows, summed up by stretch.
 pub(super) struct Rows {
     width: usize,
-    sums: [Gram; 4],
-    waiting: [Vec<f64>; 4],
+    sums: Sums,
+    waiting: [Vec<f64>; 7],
 }
 
 impl Rows {
     /// None yet; `width` counts features and targets.
     pub(super) fn new(width: usize) -> Self {
-        let waiting = Span::ALL.map(|_| Vec::with_capacity(BLOCK * width));
-        Self { width, sums: Span::ALL.map(|_| Gram::new(width)), waiting }
+        Self { width, sums: std::array::from_fn(|_| Gram::new(width)), waiting: Default::default() }
     }
 
     /// Adds the row that `write` appends.
-    pub(super) fn add(&mut self, span: Span, write: impl FnOnce(&mut Vec<f64>)) {
-        let waiting = &mut self.waiting[span as usize];
+    pub(super) fn add(&mut self, place: usize, write: impl FnOnce(&mut Vec<f64>)) {
+        let waiting = &mut self.waiting[place];
         write(waiting);
         debug_assert!(waiting.len().is_multiple_of(self.width), "whole rows");
         if waiting.len() >= BLOCK * self.width {
-            self.sums[span as usize].add(waiting);
+            self.sums[place].add(waiting);
             waiting.clear();
         }
     }
 
-    /// The sums of each stretch.
-    pub(super) fn into_sums(mut self) -> [Gram; 4] {
+    /// The sums of each place.
+    pub(super) fn into_sums(mut self) -> Sums {
         for (sums, rest) in self.sums.iter_mut().zip(&self.waiting) {
             sums.add(rest);
         }
@@ -124,24 +141,29 @@ impl Rows {
 /// and to everything.
 pub(super) type Fits<T> = [T; 5];
 
-/// Two sums as one.
-pub(super) fn merged(one: &Gram, other: &Gram) -> Gram {
-    let mut both = one.clone();
-    both.merge(other);
-    both
+/// Some of the sums as one.
+fn merged(sums: &Sums, places: &[usize]) -> Gram {
+    let (first, rest) = places.split_first().expect("a place");
+    let mut all = sums[*first].clone();
+    rest.iter().for_each(|place| all.merge(&sums[*place]));
+    all
+}
+
+/// The sums of what teaches while something is chosen, and of what chooses.
+pub(super) fn choosing(sums: &Sums) -> (Gram, &Gram) {
+    (merged(sums, &TAUGHT), &sums[Span::Newest as usize])
 }
 
 /// The fits of one choice: `chosen` does without the part that chooses, and stands in where the other
 /// stretches have fewer than `least` rows. Each that is blind to a stretch knows both others, as later
 /// what serves knows all: taught by one alone it would be trusted less than what serves deserves.
-pub(super) fn fits<T: Clone>(sums: &[Gram; 4], least: usize, chosen: T, fit: impl Fn(&Gram) -> Option<T>) -> Fits<T> {
-    let [early, late, newest, judging] = sums;
-    let or_chosen = |gram: &Gram| {
-        let fitted = (gram.rows() >= least).then(|| fit(gram)).flatten();
+pub(super) fn fits<T: Clone>(sums: &Sums, least: usize, chosen: T, fit: impl Fn(&Gram) -> Option<T>) -> Fits<T> {
+    MADE_OF.map(|places| {
+        if places == TAUGHT {
+            return chosen.clone();
+        }
+        let gram = merged(sums, places);
+        let fitted = (gram.rows() >= least).then(|| fit(&gram)).flatten();
         fitted.unwrap_or_else(|| chosen.clone())
-    };
-    let judged = merged(&merged(early, late), newest);
-    let all = merged(&judged, judging);
-    let [but_early, but_late] = [merged(late, newest), merged(early, newest)];
-    [or_chosen(&but_early), or_chosen(&but_late), chosen.clone(), or_chosen(&judged), or_chosen(&all)]
+    })
 }

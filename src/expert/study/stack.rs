@@ -4,6 +4,10 @@
 //! from, none negative, all together 1 with the bank's (Breiman 1996). One set of shares for each
 //! block of 16 steps: near the origin the bank knows more, further out the study does.
 //!
+//! How the errors of two experts go together is known from few windows, and some hold a rare event that
+//! decides everything: the correlations are shrunk towards none by as much as they vary from window to
+//! window (Schaefer and Strimmer 2005).
+//!
 //! What serves has learned from more than any of the experts that can be tried. What an expert errs more
 //! where it is blind than where it has learned is twice what its weights lack (in linear regression the
 //! errors are `s2 (1 + p/n)` and `s2 (1 - p/n)`, Akaike 1970), and that goes down with the samples: so the
@@ -16,6 +20,8 @@ use super::super::algebra::{factorise, substitute};
 use super::super::backtest::BLOCK;
 use super::MEMBERS;
 
+/// Correlations are shrunk by no less: tomorrow is not drawn from the same urn as the windows.
+const LEAST_SHRINKAGE: f64 = 0.1;
 /// More than this is not believed of the measure itself.
 const MOST_OPTIMISM: f64 = 25.0;
 
@@ -24,7 +30,7 @@ const CANDIDATES: usize = 1 + MEMBERS;
 /// Share of the errors over all steps that joins those of each block, so that neighbours agree.
 const COMMON: f64 = 0.25;
 /// Added to each candidate's squared error, as a share of the mean one: equals share.
-const EQUAL: f64 = 1e-2;
+const EQUAL: f64 = 1e-3;
 
 /// What candidates said over one window beside the truth, in one unit for all windows that are stacked.
 #[derive(Clone, Debug)]
@@ -39,6 +45,17 @@ pub struct Trial {
     pub truth: Vec<f64>,
 }
 
+/// A trial as it counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried<'t> {
+    /// The trial.
+    pub(super) trial: &'t Trial,
+    /// Step of the history that it begins at; trials come in this order.
+    pub(super) origin: usize,
+    /// Share of what the study that the shares are for has learned from that the tried one had not.
+    pub(super) lacking: f64,
+}
+
 impl Trial {
     /// The same in another unit, of which one of this is `factor`.
     #[must_use]
@@ -51,10 +68,10 @@ impl Trial {
 
 /// Root mean squared error of the blend for each block of the horizon, in the unit of the trials; NaN
 /// for a block in which nothing was measured.
-pub(super) fn errors(trials: &[Trial], shares: &Shares) -> Vec<f64> {
-    let steps = trials.first().map_or(0, |trial| trial.bank.len());
+pub(super) fn errors(tried: &[Tried<'_>], shares: &Shares) -> Vec<f64> {
+    let steps = tried.first().map_or(0, |tried| tried.trial.bank.len());
     let mut sums = vec![(0.0, 0.0); steps.div_ceil(BLOCK)];
-    for trial in trials {
+    for Tried { trial, .. } in tried {
         for (step, truth) in trial.truth.iter().enumerate().filter(|(_, truth)| truth.is_finite()) {
             let held = shares.at(step);
             let said =
@@ -71,10 +88,10 @@ pub(super) fn errors(trials: &[Trial], shares: &Shares) -> Vec<f64> {
 
 /// How many times larger each member's squared error is on steps that it did not learn from, over all
 /// trials; 1 for a member that no trial shows.
-pub(super) fn optimism(trials: &[Trial]) -> [f64; MEMBERS] {
+pub(super) fn optimism(tried: &[Tried<'_>]) -> [f64; MEMBERS] {
     std::array::from_fn(|k| {
         let (mut unseen, mut seen) = (0.0, 0.0);
-        for trial in trials {
+        for Tried { trial, .. } in tried {
             let (Some(blind), Some(learned)) = (&trial.members[k], &trial.learned[k]) else { continue };
             let measured = trial.truth.iter().zip(blind.iter().zip(learned)).filter(|(truth, _)| truth.is_finite());
             for (truth, (blind, learned)) in measured {
@@ -93,26 +110,31 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Stacks on trials of one length; members that are absent in any trial get nothing. `believed`
-    /// divides each member's errors: what is known of it beside the trials. `lacking` is the share of its
-    /// samples that what serves has more than what was tried.
-    pub(super) fn stack(trials: &[Trial], believed: [f64; MEMBERS], lacking: f64) -> Self {
-        let steps = trials.first().map_or(0, |trial| trial.bank.len());
-        let present: Vec<usize> = std::iter::once(0)
-            .chain((1..CANDIDATES).filter(|k| trials.iter().all(|trial| trial.members[k - 1].is_some())))
-            .collect();
+    /// Stacks on trials of one length. Members that are absent in the newest one get nothing; a trial in
+    /// which another one is absent, for want of a past to look back on, counts for nothing. `believed`
+    /// divides each member's errors: what is known of it beside the trials.
+    pub(super) fn stack(tried: &[Tried<'_>], believed: [f64; MEMBERS]) -> Self {
+        let Some(newest) = tried.last() else { return Self::default() };
+        let (steps, members) = (newest.trial.bank.len(), |k: &usize| newest.trial.members[k - 1].is_some());
+        let present: Vec<usize> = std::iter::once(0).chain((1..CANDIDATES).filter(members)).collect();
+        let whole = |tried: &&Tried<'_>| present[1..].iter().all(|k| tried.trial.members[k - 1].is_some());
+        let tried: &[Tried<'_>] = &tried.iter().filter(whole).copied().collect::<Vec<_>>();
         if present.len() == 1 {
             return Self::default();
         }
+        let products = |span: std::ops::Range<usize>, tried: &Tried<'_>| {
+            let (mut products, lacking) = (Products::default(), tried.lacking);
+            products.add(tried.trial, &tried.trial.members, span.clone(), &present, believed, 1.0 - 0.5 * lacking);
+            products.add(tried.trial, &tried.trial.learned, span, &present, believed, 0.5 * lacking);
+            products
+        };
+        let shrinkage = shrinkage(tried, &present, |tried| products(0..steps, tried));
         let by_block: Vec<Products> = (0..steps.div_ceil(BLOCK))
             .map(|block| {
                 let span = block * BLOCK..((block + 1) * BLOCK).min(steps);
-                let mut products = Products::default();
-                for trial in trials {
-                    products.add(trial, &trial.members, span.clone(), &present, believed, 1.0 - 0.5 * lacking);
-                    products.add(trial, &trial.learned, span.clone(), &present, believed, 0.5 * lacking);
-                }
-                products
+                let mut all = Products::default();
+                tried.iter().for_each(|tried| all.merge(&products(span.clone(), tried), 1.0));
+                all
             })
             .collect();
         let mut common = Products::default();
@@ -122,6 +144,7 @@ impl Shares {
             .map(|mut products| {
                 let share = COMMON * products.count / f64::max(common.count, 1.0);
                 products.merge(&common, share);
+                products.shrink(shrinkage.max(LEAST_SHRINKAGE));
                 products.best(&present)
             })
             .collect();
@@ -148,6 +171,31 @@ impl Shares {
         let count = self.blocks.len().max(1) as f64;
         std::array::from_fn(|k| self.blocks.iter().map(|block| block[k]).sum::<f64>() / count)
     }
+}
+
+/// How far correlations of the candidates' errors are shrunk, in `0..=1`: their variance over their square,
+/// over all pairs (equation 10 of Schaefer and Strimmer 2005). Windows that overlap count for less.
+fn shrinkage(tried: &[Tried<'_>], present: &[usize], products: impl Fn(&Tried<'_>) -> Products) -> f64 {
+    let windows: Vec<Products> = tried.iter().map(products).filter(|products| products.count > 0.0).collect();
+    let steps = tried.first().map_or(1, |tried| tried.trial.bank.len()).max(1) as f64;
+    let apart = tried.windows(2).map(|pair| ((pair[1].origin - pair[0].origin) as f64 / steps).min(1.0));
+    let independent = 1.0 + apart.sum::<f64>();
+    if windows.len() < 2 || independent <= 2.0 {
+        return 1.0;
+    }
+    let count = windows.len() as f64;
+    let mean = |a: usize, b: usize| windows.iter().map(|window| window.mean(a, b)).sum::<f64>() / count;
+    let (mut varies, mut squares) = (0.0, 0.0);
+    for (place, &a) in present.iter().enumerate() {
+        for &b in &present[..place] {
+            let unit = (mean(a, a) * mean(b, b)).max(f64::MIN_POSITIVE);
+            let product = mean(a, b);
+            let spread = windows.iter().map(|window| (window.mean(a, b) - product).powi(2)).sum::<f64>() / count;
+            varies += spread / (independent - 1.0) / unit;
+            squares += product * product / unit;
+        }
+    }
+    if squares > 0.0 { (varies / squares).min(1.0) } else { 1.0 }
 }
 
 /// Mean products of the candidates' errors.
@@ -191,6 +239,19 @@ impl Products {
                 }
             }
             self.count += share;
+        }
+    }
+
+    /// Mean product of two candidates' errors.
+    fn mean(&self, one: usize, other: usize) -> f64 {
+        self.sums[one][other] / self.count
+    }
+
+    /// Shrinks the correlations.
+    fn shrink(&mut self, shrinkage: f64) {
+        for (one, row) in self.sums.iter_mut().enumerate() {
+            let others = row.iter_mut().enumerate().filter(|(other, _)| *other != one);
+            others.for_each(|(_, sum)| *sum *= 1.0 - shrinkage);
         }
     }
 
@@ -254,28 +315,80 @@ mod tests {
         Trial { bank: wrong(bank, 0.9), members, learned, truth }
     }
 
+    /// Trials that follow each other, as what is judged alike.
+    fn tried(trials: &[Trial], lacking: f64) -> Vec<Tried<'_>> {
+        trials.iter().enumerate().map(|(place, trial)| Tried { trial, origin: 32 * place, lacking }).collect()
+    }
+
+    fn stacked(trials: &[Trial], lacking: f64) -> Shares {
+        Shares::stack(&tried(trials, lacking), EQUALLY)
+    }
+
     #[test]
     fn the_better_one_is_trusted_and_equals_share() {
-        let clear = Shares::stack(&[trial(1.0, 0.1)], EQUALLY, 0.0);
+        let clear = stacked(&[trial(1.0, 0.1)], 0.0);
         assert!(clear.at(4)[0] > 0.9, "{clear:?}");
-        let equal = Shares::stack(&[trial(0.5, 0.5)], EQUALLY, 0.0);
+        let equal = stacked(&[trial(0.5, 0.5)], 0.0);
         assert!((equal.at(20)[0] - 0.5).abs() < 0.1, "{equal:?}");
-        let hopeless = Shares::stack(&[trial(0.05, 2.0)], EQUALLY, 0.0);
+        let hopeless = stacked(&[trial(0.05, 2.0)], 0.0);
         assert!(hopeless.at(0)[0] < 0.05, "{hopeless:?}");
     }
 
     #[test]
     fn who_gains_by_more_samples_is_trusted_more() {
         let trials = [trial(0.5, 0.5)];
-        let share = |lacking: f64| Shares::stack(&trials, EQUALLY, lacking).at(20)[0];
+        let share = |lacking: f64| stacked(&trials, lacking).at(20)[0];
         assert!(share(0.0) < share(0.4) && share(0.4) < share(0.8), "{} {} {}", share(0.0), share(0.4), share(0.8));
+    }
+
+    /// Two candidates that err alike, the member a little less, but for one window in which it errs far more.
+    fn alike(windows: usize, odd: Option<usize>) -> Vec<Trial> {
+        let one = |window: usize| {
+            let truth = vec![0.0; 32];
+            let common: Vec<f64> = (0..32).map(|t| ((window * 32 + t) as f64 * 0.7).sin()).collect();
+            let times = if odd == Some(window) { 4.0 } else { 0.8 };
+            let member: Vec<f64> = common.iter().map(|v| times * v).collect();
+            let members: [_; MEMBERS] = std::array::from_fn(|k| (k == 0).then(|| member.clone()));
+            Trial { bank: common, learned: members.clone(), members, truth }
+        };
+        (0..windows).map(one).collect()
+    }
+
+    #[test]
+    fn what_few_windows_say_of_correlations_is_believed_less() {
+        let of = |trials: &[Trial]| {
+            let tried = tried(trials, 0.0);
+            shrinkage(&tried, &[0, 1], |tried| {
+                let mut products = Products::default();
+                products.add(tried.trial, &tried.trial.members, 0..32, &[0, 1], EQUALLY, 1.0);
+                products
+            })
+        };
+        let (few, many, odd) = (of(&alike(4, None)), of(&alike(200, None)), of(&alike(200, Some(9))));
+        assert!(many < few && many < odd && odd < 1.0, "{few} {many} {odd}");
+        assert_eq!(of(&alike(2, None)), 1.0, "of two windows nothing is known");
+    }
+
+    #[test]
+    fn windows_that_overlap_are_no_more_windows() {
+        let trials = alike(16, Some(3));
+        let of = |apart: usize| {
+            let tried: Vec<Tried<'_>> = trials
+                .iter()
+                .enumerate()
+                .map(|(place, trial)| Tried { trial, origin: apart * place, lacking: 0.0 })
+                .collect();
+            Shares::stack(&tried, EQUALLY).at(8)[0]
+        };
+        assert_eq!(of(32), of(64));
+        assert!(of(8) != of(32), "{} {}", of(8), of(32));
     }
 
     #[test]
     fn optimism_is_what_knowing_the_answers_saves() {
         let mut twice = trial(1.0, 0.4);
         twice.truth[3] = f64::NAN;
-        let measured = optimism(&[twice]);
+        let measured = optimism(&tried(&[twice], 0.0));
         assert!((measured[0] - 4.0).abs() < 1e-9 && measured[1..].iter().all(|times| *times == 1.0), "{measured:?}");
     }
 
@@ -283,8 +396,16 @@ mod tests {
     fn absent_members_and_gaps_count_for_nothing() {
         let mut gap = trial(1.0, 0.1);
         gap.truth[3] = f64::NAN;
-        let shares = Shares::stack(&[gap], EQUALLY, 0.0).at(0);
+        let shares = stacked(&[gap], 0.0).at(0);
         assert!(shares[0] > 0.8 && shares[1..].iter().all(|share| *share == 0.0), "{shares:?}");
-        assert_eq!(Shares::stack(&[], EQUALLY, 0.0).at(5), [0.0; MEMBERS]);
+        assert_eq!(stacked(&[], 0.0).at(5), [0.0; MEMBERS]);
+    }
+
+    #[test]
+    fn a_trial_without_a_member_that_later_ones_have_is_left_out() {
+        let mut early = trial(1.0, 0.1);
+        early.members[0] = None;
+        let trials = [early, trial(0.1, 1.0), trial(0.1, 1.0)];
+        assert_eq!(stacked(&trials, 0.0).at(0), stacked(&trials[1..], 0.0).at(0));
     }
 }

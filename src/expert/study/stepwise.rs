@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
 use super::super::history::Context;
-use super::parts::{Fits, Parts, Rows, fits, merged};
+use super::parts::{Fits, Parts, Rows, Sums, choosing, fits};
 
 /// Lags of outputs and inputs that compete.
 const LAGS: [usize; 2] = [32, 8];
@@ -18,7 +18,7 @@ const RIDGES: [f64; 5] = [1e-1, 1.0, 10.0, 100.0, 1e3];
 /// Windows at most, over all parts.
 const WINDOWS: usize = 8_000;
 /// Fewer windows in the part that teaches, and in the part that chooses, say too little.
-const LEAST: (usize, usize) = (200, 40);
+const LEAST: (usize, usize) = (80, 16);
 /// With more columns than this the sums cost more than they can bring.
 const MOST_COLUMNS: usize = 900;
 /// Answers stay within this many deviations.
@@ -66,11 +66,14 @@ impl Shape {
     /// Writes the features that need no future, as known before step `end`.
     fn push_known(&self, row: &mut Vec<f64>, context: &Context<'_>, start: usize, end: usize) {
         // before its segment the first value stands
-        let lagged = |line: &[f64], row: &mut Vec<f64>, centre: f64| {
-            row.extend((1..=self.lags).map(|lag| line[end.saturating_sub(lag).max(start)] - centre));
-        };
-        lagged(context.target, row, context.target[end - 1]);
-        context.others.iter().chain(&context.inputs).for_each(|line| lagged(line, row, 0.0));
+        let lagged = |line: &[f64], lag: usize| line[end.saturating_sub(lag).max(start)];
+        // The first difference is 0: in its place stands the level itself, towards whose usual one a plant goes back.
+        let last = context.target[end - 1];
+        row.push(last);
+        row.extend((2..=self.lags).map(|lag| lagged(context.target, lag) - last));
+        for line in context.others.iter().chain(&context.inputs) {
+            row.extend((1..=self.lags).map(|lag| lagged(line, lag)));
+        }
         row.push(1.0);
     }
 }
@@ -88,15 +91,15 @@ impl Stepwise {
         if context.inputs.is_empty() || steps == 0 {
             return None;
         }
-        let mut best: Option<(f64, f64, Shape, [Gram; 4])> = None;
+        let mut best: Option<(f64, f64, Shape, Sums)> = None;
         for lags in LAGS {
             let shape = Shape { outputs: 1 + context.others.len(), inputs: context.inputs.len(), lags, steps };
             if shape.width() > MOST_COLUMNS {
                 continue;
             }
             let grams = sums(context, parts, shape);
-            let taught = merged(&grams[0], &grams[1]);
-            if taught.rows() < LEAST.0 || grams[2].rows() < LEAST.1 {
+            let (taught, newest) = choosing(&grams);
+            if taught.rows() < LEAST.0 || newest.rows() < LEAST.1 {
                 continue;
             }
             let leading = shape.leading();
@@ -106,7 +109,7 @@ impl Stepwise {
                 let error: f64 = steps
                     .map(|((count, target), weights)| {
                         let columns: Vec<usize> = (0..*count).collect();
-                        grams[2].error_of(&columns, *target, weights)
+                        newest.error_of(&columns, *target, weights)
                     })
                     .sum();
                 if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
@@ -120,7 +123,7 @@ impl Stepwise {
             let weights = fitted.into_iter().flatten().map(|w| f64::from(w as f32)).collect();
             Some(Self { shape, weights })
         };
-        let chosen = fit(&merged(&sums[0], &sums[1]))?;
+        let chosen = fit(&choosing(&sums).0)?;
         Some(fits(&sums, LEAST.0, chosen, fit))
     }
 
@@ -150,15 +153,15 @@ impl Stepwise {
 }
 
 /// The sums over the windows of each part: features, and what followed from the last value on.
-fn sums(context: &Context<'_>, parts: &Parts, shape: Shape) -> [Gram; 4] {
+fn sums(context: &Context<'_>, parts: &Parts, shape: Shape) -> Sums {
     let stride = context.len().div_ceil(WINDOWS);
     let mut rows = Rows::new(shape.width());
     for &(start, end) in &context.segments {
         let Some(last) = end.checked_sub(shape.steps) else { continue };
         for origin in (start + shape.lags..=last).step_by(stride) {
             let ahead = origin..origin + shape.steps;
-            let Some(span) = parts.learning(origin, ahead.end - 1) else { continue };
-            rows.add(span, |row| {
+            let Some(place) = parts.place(origin, ahead.end - 1) else { continue };
+            rows.add(place, |row| {
                 shape.push_known(row, context, start, origin);
                 for step in ahead.clone() {
                     row.extend(context.inputs.iter().map(|input| input[step]));

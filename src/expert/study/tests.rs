@@ -77,7 +77,7 @@ fn error(plant: &Plant, study: Option<&Arc<Study>>, until: usize) -> f64 {
 
 fn weighed(plant: &Plant, until: usize) -> Studies {
     let mut studies = learned(plant, until);
-    let trials: Vec<Trial> = (until * 3 / 4..until - 32)
+    let trials: Vec<(usize, Trial)> = (until * 3 / 4..until - 32)
         .step_by(50)
         .map(|origin| {
             let study = studies.blind_to(origin);
@@ -86,7 +86,7 @@ fn weighed(plant: &Plant, until: usize) -> Studies {
             trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
             let (curved, _) = answer(plant, Some(&Arc::new(trusted)), origin, 32, None);
             let members: [_; MEMBERS] = std::array::from_fn(|k| (k == 0).then(|| curved.clone()));
-            Trial { bank, learned: members.clone(), members, truth }
+            (origin, Trial { bank, learned: members.clone(), members, truth })
         })
         .collect();
     studies.weigh(&trials);

@@ -17,7 +17,7 @@ const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
 const CHOOSING: usize = 48;
 const WEIGHING: usize = 320;
 /// Windows of each target that its study is weighed on at least: from fewer the season that they fall into decides.
-const LEAST_WEIGHING: usize = 96;
+const LEAST_WEIGHING: usize = 160;
 /// Steps ahead that a map from lags answers: as far as a day of quarter hours, and more.
 const REACH: usize = 128;
 /// A study with a smaller share of the answer than this is not worth keeping.

@@ -49,6 +49,10 @@ async fn a_fault_of_a_sensor_is_found_in_the_history_and_in_the_state() {
     assert!(state["anomaly_score"].as_f64().unwrap() < 1.0, "{state}");
     assert_eq!(state["anomaly_at"], START);
 
+    let rule = json!({"name": "odd", "source": "anomaly", "condition": "above", "limit": 1.0, "severity": "warning"});
+    assert_eq!(server.post("/v1/assets/tank-1/alarm-rules", rule).await.status, 201);
+    assert!(server.alarms().await.is_empty(), "all is well");
+
     go_on(&server, 60, 1.0).await;
     server.forecast_once().await;
     let state = server.get("/v1/assets/tank-1/state").await.success();
@@ -56,6 +60,14 @@ async fn a_fault_of_a_sensor_is_found_in_the_history_and_in_the_state() {
     assert!(score > 1.0, "{state}");
     assert!((state["contributions"]["level"].as_f64().unwrap() - score).abs() < 1e-9 * score);
     assert_eq!(state["anomaly_at"], state["observed_at"]);
+    let alarms = server.alarms().await;
+    let alarm = &alarms[0];
+    assert_eq!(
+        (&alarm["source"], &alarm["value"], &alarm["raised_at"]),
+        (&json!("anomaly"), &json!(score), &state["anomaly_at"])
+    );
+    assert!(alarm["text"].as_str().unwrap().starts_with("the anomaly score is "), "{alarm}");
+    assert_eq!(server.alarms().await.len(), 1, "the same score is not told twice");
 
     let found = server.get(&format!("/v1/assets/tank-1/anomalies?from={START}&max_points=500")).await.success();
     assert_eq!(found["steps"], 61);

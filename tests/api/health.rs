@@ -68,6 +68,12 @@ async fn labels_teach_classes_that_the_state_shows_for_as_long_as_their_version_
         label(&server, class, from, to).await;
     }
     assert_eq!(state(&server).await.get("health"), None);
+    for (class, condition) in [("leaking", "above"), ("healthy", "below")] {
+        let rule = json!({"name": class, "source": "health", "class": class, "condition": condition, "limit": 0.5,
+            "severity": "major"});
+        assert_eq!(server.post("/v1/assets/tank-1/alarm-rules", rule).await.status, 201);
+    }
+    assert!(server.alarms().await.is_empty(), "nobody names classes yet");
     let verdict = learn(&server).await;
     let health = &verdict["health"];
     assert_eq!((&health["improved"], &verdict["promoted"]), (&json!(true), &json!(true)), "{verdict}");
@@ -85,6 +91,12 @@ async fn labels_teach_classes_that_the_state_shows_for_as_long_as_their_version_
     assert_eq!((&shown["class"], &shown["at"]), (&json!("leaking"), &json!(START)), "{shown}");
     let sum: f64 = shown["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-9 && shown["probabilities"]["leaking"].as_f64().unwrap() > 0.5, "{shown}");
+    let alarms = server.alarms().await;
+    let texts: Vec<&str> = alarms.iter().map(|alarm| alarm["text"].as_str().unwrap()).collect();
+    assert!(texts.iter().any(|text| text.starts_with("the probability of leaking is 0.")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.ends_with(", below 0.5")), "{texts:?}");
+    let leaking = alarms.iter().find(|alarm| alarm["name"] == "leaking").unwrap();
+    assert_eq!((&leaking["value"], &leaking["raised_at"]), (&shown["probabilities"]["leaking"], &shown["at"]));
     let past = server.get(&format!("/v1/assets/tank-1/state?as_of={}", at(COUNT - 5).timestamp_millis())).await;
     assert_eq!(past.success().get("health"), None, "what is shown is of now");
 

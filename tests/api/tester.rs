@@ -114,6 +114,12 @@ impl Server {
         Refresher::new(self.rooms.forecasts.clone()).step().await.unwrap()
     }
 
+    /// All alarms, once every rule has been evaluated on what is there.
+    pub(crate) async fn alarms(&self) -> Vec<Value> {
+        while self.rooms.alarms.watch().await.unwrap() > 0 {}
+        self.get("/v1/alarms").await.success()["items"].as_array().unwrap().clone()
+    }
+
     /// One unit of a training worker's work.
     pub(crate) async fn learn_once(&self) -> Step {
         Worker::new(self.rooms.training.clone(), Arc::new(Teacher::default()), self.end.clone()).step().await.unwrap()

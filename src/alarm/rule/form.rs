@@ -39,10 +39,14 @@ pub struct RuleForm {
     /// What is watched for.
     pub condition: Condition,
     /// The signal that is watched: an output where it is predicted. Missing readings can be those of any
-    /// signal: then it is left out.
+    /// signal: then it is left out. Anomaly score and health are of the whole asset and have none.
     #[serde(default)]
     pub signal: Option<String>,
-    /// In the unit of the signal, for rates per second. Not for missing readings.
+    /// Of health: the class of the asset's type whose probability is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// In the unit of the signal, for rates per second; of an anomaly score in units of the threshold, of health
+    /// a probability. Not for missing readings.
     #[serde(default)]
     pub limit: Option<f64>,
     /// How far inside the limit the value must be before the alarm clears; 0 by default.
@@ -106,6 +110,7 @@ impl RuleForm {
             ("/source", form.source == self.source),
             ("/condition", form.condition == self.condition),
             ("/signal", form.signal == self.signal),
+            ("/class", form.class == self.class),
         ];
         match fixed.into_iter().find(|(_, same)| !same) {
             Some((pointer, _)) => Err(invalid(vec![wrong(pointer, "cannot be changed: make another rule")])),
@@ -125,11 +130,13 @@ impl RuleForm {
         }
         let found = self.signal.as_ref().map(|name| asset_type.signal(name));
         match found {
-            None if self.condition != Condition::Missing => refuse("/signal", "is missing"),
+            Some(_) if self.is_of_the_whole() => refuse("/signal", "what is watched is of the whole asset"),
+            None if !self.is_of_the_whole() && self.condition != Condition::Missing => refuse("/signal", "is missing"),
             Some(None) => refuse("/signal", "is no signal of the asset's type"),
             _ => {}
         }
         let signal = found.flatten();
+        self.check_class(asset_type, &mut refuse);
         self.check_limit(signal.map(|(_, signal)| signal), &mut refuse);
         self.check_times(asset_type, horizon, &mut refuse);
         if self.source == Source::Predicted {
@@ -148,6 +155,38 @@ impl RuleForm {
             Ok(place.unwrap_or_default())
         } else {
             Err(invalid(errors))
+        }
+    }
+
+    /// Whether a judgement about the asset is watched, and no signal of it.
+    fn is_of_the_whole(&self) -> bool {
+        matches!(self.source, Source::Anomaly | Source::Health)
+    }
+
+    fn check_class(&self, asset_type: &AssetType, refuse: &mut impl FnMut(&str, &str)) {
+        match (&self.class, self.source) {
+            (None, Source::Health) => refuse("/class", "is missing"),
+            (Some(class), Source::Health) if !asset_type.document.health_classes.contains(class) => {
+                refuse("/class", "is no health class of the asset's type");
+            }
+            (Some(_), source) if source != Source::Health => refuse("/class", "only health has classes"),
+            _ => {}
+        }
+        let fits = match self.source {
+            Source::Measured | Source::Predicted => true,
+            Source::Anomaly => self.condition == Condition::Above,
+            Source::Health => matches!(self.condition, Condition::Above | Condition::Below),
+        };
+        if !fits {
+            let must = if self.source == Source::Health { "above or below" } else { "above" };
+            refuse("/condition", &format!("must be {must} where the source is {}", self.source.name()));
+        }
+        match (self.source, self.limit) {
+            (Source::Anomaly, Some(limit)) if limit <= 0.0 => refuse("/limit", "must be above 0: 1 is the threshold"),
+            (Source::Health, Some(limit)) if !(0.0..=1.0).contains(&limit) => {
+                refuse("/limit", "must lie between 0 and 1: it is a probability");
+            }
+            _ => {}
         }
     }
 
@@ -181,7 +220,7 @@ impl RuleForm {
             Some(hold) if hold.delta().num_days() > MAX_HOLD_DAYS => refuse("/for", "must be at most P366D"),
             _ => {}
         }
-        if self.source == Source::Measured {
+        if self.source != Source::Predicted {
             if self.within.is_some() {
                 refuse("/within", "only a predicted rule looks ahead");
             }
@@ -223,7 +262,8 @@ mod tests {
     use crate::asset::testing::asset_type;
 
     fn refused(change: &Value) -> Vec<String> {
-        let of = asset_type(1.0, &["pump", "level"]);
+        let mut of = asset_type(1.0, &["pump", "level"]);
+        of.document.health_classes = vec!["sound".into(), "worn".into()];
         let form: RuleForm = serde_json::from_value(json!({
             "name": "high", "condition": "above", "signal": "level", "limit": 5.0, "severity": "major"
         }))
@@ -252,6 +292,7 @@ mod tests {
             (json!({"signal": "pump"}), "/signal"),
             (json!({"condition": "below"}), "/condition"),
             (json!({"source": "predicted"}), "/source"),
+            (json!({"class": "worn"}), "/class"),
             (json!({"colour": 1}), "/colour"),
             (json!({"severity": null}), "/severity"),
             (json!([]), ""),
@@ -286,6 +327,21 @@ mod tests {
             (json!({"source": "predicted", "within": "PT9S", "signal": "pump"}), &["/signal"]),
             (json!({"source": "predicted", "within": "PT9S", "condition": "rate_above"}), &["/condition"]),
             (json!({"limit": null, "deadband": -1.0, "name": ""}), &["/name", "/limit", "/deadband"]),
+            (json!({"source": "anomaly", "signal": null, "limit": 1.0}), none),
+            (json!({"source": "anomaly", "limit": 1.0}), &["/signal"]),
+            (json!({"source": "anomaly", "signal": null, "limit": 0.0}), &["/limit"]),
+            (json!({"source": "anomaly", "signal": null, "condition": "below"}), &["/condition"]),
+            (json!({"source": "anomaly", "signal": null, "class": "worn"}), &["/class"]),
+            (json!({"source": "anomaly", "signal": null, "within": "PT5S"}), &["/within"]),
+            (json!({"source": "health", "signal": null, "limit": 0.8, "class": "worn"}), none),
+            (json!({"source": "health", "signal": null, "limit": 0.8, "class": "odd"}), &["/class"]),
+            (json!({"source": "health", "signal": null, "limit": 0.8}), &["/class"]),
+            (json!({"source": "health", "signal": null, "limit": 1.5, "class": "worn"}), &["/limit"]),
+            (
+                json!({"source": "health", "signal": null, "limit": 0.5, "class": "worn", "condition": "missing"}),
+                &["/condition", "/limit", "/for"],
+            ),
+            (json!({"class": "worn"}), &["/class"]),
         ] {
             assert_eq!(refused(&change), expected, "{change}");
         }

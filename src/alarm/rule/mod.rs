@@ -1,6 +1,6 @@
 //! Rules: which limits are watched. A rule belongs to one asset.
 //!
-//! Source, condition and signal never change, so that a rule's memory and its alarms always speak of
+//! Source, condition, signal and class never change, so that a rule's memory and its alarms always speak of
 //! the same thing; everything else can. Whoever changes a rule has the newest value looked at again.
 
 mod form;
@@ -33,6 +33,10 @@ pub enum Source {
     Measured,
     /// The twin's own newest forecast.
     Predicted,
+    /// The asset's anomaly score, in units of the threshold.
+    Anomaly,
+    /// The probability of a health class, as the version that serves names it.
+    Health,
 }
 
 /// What is watched for.
@@ -93,6 +97,19 @@ impl Rule {
     #[must_use]
     pub fn tag(&self) -> String {
         format!("{}-{}", self.id, self.revision)
+    }
+}
+
+impl Source {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Predicted => "predicted",
+            Self::Anomaly => "anomaly",
+            Self::Health => "health",
+        }
     }
 }
 

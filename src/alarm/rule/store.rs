@@ -16,6 +16,7 @@ pub(super) struct RuleRow {
     source: Source,
     condition: Condition,
     signal: Option<String>,
+    class: Option<String>,
     unit: Option<String>,
     limit_value: Option<f64>,
     deadband: f64,
@@ -40,6 +41,7 @@ impl RuleRow {
                 source: self.source,
                 condition: self.condition,
                 signal: self.signal,
+                class: self.class,
                 limit: self.limit_value,
                 deadband: (self.deadband != 0.0).then_some(self.deadband),
                 r#for: interval(self.hold_us),
@@ -68,8 +70,8 @@ pub(super) async fn insert(
     let done = sqlx::query(
         "with made as (
              insert into alarm_rule (id, asset_id, name, description, source, condition, signal, position, unit, limit_value,
-                 deadband, hold_us, within_us, probability, severity, enabled, created_at, updated_at)
-             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17
+                 deadband, hold_us, within_us, probability, severity, enabled, created_at, updated_at, class)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $19
              where (select count(*) from alarm_rule where asset_id = $2) < $18
              returning id
          )
@@ -93,6 +95,7 @@ pub(super) async fn insert(
     .bind(form.enabled)
     .bind(rule.created_at)
     .bind(most)
+    .bind(&form.class)
     .execute(db)
     .await?;
     Ok(crate::db::touched_one(&done))
@@ -109,7 +112,7 @@ pub(super) async fn update(
         "update alarm_rule set name = $3, description = $4, limit_value = $5, deadband = $6, hold_us = $7, within_us = $8,
              probability = $9, severity = $10, enabled = $11, revision = revision + 1, updated_at = $12
          where id = $1 and revision = $2
-         returning id, name, description, source, condition, signal, unit, limit_value, deadband, hold_us, within_us,
+         returning id, name, description, source, condition, signal, class, unit, limit_value, deadband, hold_us, within_us,
              probability, severity, enabled, revision, created_at, updated_at",
     )
     .bind(read.id)
@@ -130,7 +133,7 @@ pub(super) async fn update(
 
 pub(super) async fn find(db: impl PgExecutor<'_>, asset: AssetId, id: AlarmRuleId) -> sqlx::Result<Option<RuleRow>> {
     sqlx::query_as(
-        "select id, name, description, source, condition, signal, unit, limit_value, deadband, hold_us, within_us,
+        "select id, name, description, source, condition, signal, class, unit, limit_value, deadband, hold_us, within_us,
              probability, severity, enabled, revision, created_at, updated_at
          from alarm_rule where asset_id = $1 and id = $2",
     )
@@ -147,7 +150,7 @@ pub(super) async fn list(
     rows: i64,
 ) -> sqlx::Result<Vec<RuleRow>> {
     sqlx::query_as(
-        "select id, name, description, source, condition, signal, unit, limit_value, deadband, hold_us, within_us,
+        "select id, name, description, source, condition, signal, class, unit, limit_value, deadband, hold_us, within_us,
              probability, severity, enabled, revision, created_at, updated_at
          from alarm_rule where asset_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
     )

@@ -101,7 +101,8 @@ pub(super) fn evaluate(
         }
     } else {
         let trigger = rule.trigger();
-        for sample in samples {
+        let judged = rule.judgement();
+        for sample in judged.iter().chain(samples) {
             if let Some(change) = memory.measure(&trigger, sample.at, sample.value, sample.good) {
                 outcome.note(change, |at, value| raised(at, value, measured(rule, value), clock));
             }
@@ -181,8 +182,19 @@ fn with_unit(rule: &Behind, value: f64, per: &str) -> String {
 }
 
 impl Behind {
-    fn signal(&self) -> &str {
-        self.signal.as_deref().unwrap_or("the asset")
+    fn signal(&self) -> String {
+        match (self.source, &self.class) {
+            (Source::Anomaly, _) => "the anomaly score".to_owned(),
+            (Source::Health, Some(class)) => format!("the probability of {class}"),
+            _ => self.signal.clone().unwrap_or_else(|| "the asset".to_owned()),
+        }
+    }
+
+    /// The newest judgement about the asset, if one is watched and has not been seen.
+    fn judgement(&self) -> Option<Sample> {
+        let new = self.is_new() || self.newest_at > self.seen_at;
+        let judged = self.newest_at.zip(self.judged).filter(|_| new);
+        judged.map(|(at, value)| Sample { at, value, good: true })
     }
 
     fn trigger(&self) -> Trigger {

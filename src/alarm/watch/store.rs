@@ -22,6 +22,7 @@ pub(super) struct Behind {
     pub(super) source: Source,
     pub(super) condition: Condition,
     pub(super) signal: Option<String>,
+    pub(super) class: Option<String>,
     pub(super) position: Option<i32>,
     pub(super) unit: Option<String>,
     pub(super) limit_value: Option<f64>,
@@ -48,6 +49,8 @@ pub(super) struct Behind {
     pub(super) newest_at: Option<DateTime<Utc>>,
     /// Event time of the asset's newest frame.
     pub(super) asset_at: Option<DateTime<Utc>>,
+    /// Of an anomaly score or a health class: what was last judged, at `newest_at`.
+    pub(super) judged: Option<f64>,
     /// The twin's own newest forecast, for predicted rules.
     pub(super) newest_prediction: Option<PredictionId>,
 }
@@ -65,17 +68,25 @@ pub(super) struct Sample {
 /// would lock them later, so that a deletion waits for us instead of each for the other.
 pub(super) async fn claim(db: impl PgExecutor<'_>, now: DateTime<Utc>, rows: i64) -> sqlx::Result<Vec<Behind>> {
     sqlx::query_as(
-        "select r.id, r.asset_id, r.name, r.source, r.condition, r.signal, r.position, r.unit, r.limit_value, r.deadband,
+        "select r.id, r.asset_id, r.name, r.source, r.condition, r.signal, r.class, r.position, r.unit, r.limit_value, r.deadband,
              r.hold_us, r.within_us, r.probability, r.severity, r.enabled, r.revision, r.created_at, r.updated_at,
              s.revision as seen_revision, s.phase, s.since, s.seen_at, s.last_at, s.last_value, s.prediction_id,
-             s.shelved_until, l.id as alarm_id, n.newest_at, t.observed_at as asset_at, p.id as newest_prediction
+             s.shelved_until, l.id as alarm_id, n.newest_at, n.judged, t.observed_at as asset_at, p.id as newest_prediction
          from alarm_rule r
          join alarm_state s on s.rule_id = r.id
          join asset a on a.id = r.asset_id
          left join twin t on t.asset_id = r.asset_id
          left join alarm l on l.rule_id = r.id and l.cleared_at is null
+         left join anomaly o on r.source = 'anomaly' and o.asset_id = r.asset_id
+         left join health h on r.source = 'health' and h.asset_id = r.asset_id
          cross join lateral (
-             select case when r.position is null then t.observed_at else t.reported_at[r.position] end as newest_at
+             select case
+                     when r.source = 'anomaly' then o.observed_at
+                     when r.source = 'health' then h.observed_at
+                     when r.position is null then t.observed_at
+                     else t.reported_at[r.position]
+                 end as newest_at,
+                 coalesce(o.score, (h.probabilities ->> r.class)::float8) as judged
          ) n
          left join lateral (
              select p.id from prediction p

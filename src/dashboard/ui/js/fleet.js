@@ -4,11 +4,10 @@
 import { instant, numeric, quantileColumns } from "./align.js";
 import { api, kindOf } from "./api.js";
 import { fill, h, problemBox, put, say } from "./dom.js";
-import { ago, quantity, seconds, utc } from "./format.js";
+import { ago, FRESHNESS, quantity, seconds, utc } from "./format.js";
 import { assetLink } from "./router.js";
 import { sparkline } from "./spark.js";
 import { stream } from "./stream.js";
-import { FRESHNESS } from "./twin.js";
 import { welcome } from "./welcome.js";
 
 const PAGE = 200;

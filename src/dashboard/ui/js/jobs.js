@@ -5,7 +5,7 @@ import { api } from "./api.js";
 import { fill, h, problemBox } from "./dom.js";
 import { percent, span, time, utc } from "./format.js";
 import { assetLink } from "./router.js";
-import { scoresTable } from "./scores.js";
+import { scoresTable } from "./model/scores.js";
 import { stream } from "./stream.js";
 
 const TONES = /** @type {Record<string, string>} */ ({ pending: "", running: "", succeeded: "good", failed: "bad", cancelled: "warn" });

@@ -37,14 +37,19 @@ export function welcome() {
         "ol",
         { class: "steps" },
         lines(location.origin).map(({ title, text }, i) => {
-          const copy = h("button", { type: "button", class: "small", "aria-label": `Copy step ${i + 1}` }, "Copy");
-          copy.addEventListener("click", async () => {
-            await navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select and copy"; });
-            setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-          });
-          return h("li", {}, h("h3", {}, `${i + 1}. ${title}`), h("div", { class: "command" }, h("pre", { tabindex: 0, "aria-label": `Step ${i + 1}` }, text), copy));
+          return h("li", {}, h("h3", {}, `${i + 1}. ${title}`), command(text, `step ${i + 1}`));
         }),
       ),
     ),
   );
+}
+
+/** A command to copy. @param {string} text @param {string} name */
+export function command(text, name) {
+  const copy = h("button", { type: "button", class: "small", "aria-label": `Copy ${name}` }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select and copy"; });
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  });
+  return h("div", { class: "command" }, h("pre", { tabindex: 0, role: "region", "aria-label": name }, text), copy);
 }

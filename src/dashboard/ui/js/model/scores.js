@@ -1,8 +1,8 @@
 // @ts-check
 /** The score cards of candidate, champion and naive forecast, side by side. */
 
-import { h } from "./dom.js";
-import { number, percent } from "./format.js";
+import { h } from "../dom.js";
+import { number, percent } from "../format.js";
 
 const WHO = [["candidate", "Candidate"], ["champion", "Served then"], ["naive", "Naive"]];
 const ROWS = /** @type {[string, string, string, boolean][]} */ ([

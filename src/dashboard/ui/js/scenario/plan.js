@@ -43,7 +43,7 @@ export function request(changes, horizon, clamp) {
 
 /**
  * Where a slider may go: the signal's limits, or what was seen with room around it.
- * @param {import("./api.js").Signal} signal
+ * @param {import("../api.js").Signal} signal
  * @param {"number" | "boolean" | "enum"} kind
  * @param {number} labels
  * @param {(number | null | undefined)[]} seen
@@ -76,7 +76,7 @@ export function niceStep(size) {
 /**
  * A first change that is worth looking at: a quarter of the reach towards its farther end, no
  * faster than the input may move.
- * @param {import("./api.js").Signal} signal
+ * @param {import("../api.js").Signal} signal
  * @param {{min: number, max: number, step: number}} span
  * @param {number} present
  * @param {number} interval seconds of a step
@@ -92,7 +92,7 @@ export function suggestion(signal, span, present, interval, horizon) {
 
 /**
  * `set` where the input may jump, else a ramp that is just slow enough.
- * @param {import("./api.js").Signal} signal @param {number} present @param {number} value @param {number} interval @param {number} horizon
+ * @param {import("../api.js").Signal} signal @param {number} present @param {number} value @param {number} interval @param {number} horizon
  * @returns {{op: "set" | "ramp", to: number}}
  */
 function speed(signal, present, value, interval, horizon) {
@@ -102,7 +102,7 @@ function speed(signal, present, value, interval, horizon) {
 
 /**
  * Steps that a change needs at the input's rate limit.
- * @param {import("./api.js").Signal} signal @param {number} present @param {number} value @param {number} interval
+ * @param {import("../api.js").Signal} signal @param {number} present @param {number} value @param {number} interval
  */
 export function slowest(signal, present, value, interval) {
   if (!signal.max_rate) return 1;

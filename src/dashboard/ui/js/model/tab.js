@@ -1,15 +1,15 @@
 // @ts-check
 /** What was learned on an asset: the running job, the versions, why each serves or does not. */
 
-import { api } from "./api.js";
-import { confirmed, fill, h, problemBox } from "./dom.js";
-import { time, utc } from "./format.js";
-import { jobCard, unfinished } from "./jobs.js";
+import { api } from "../api.js";
+import { confirmed, fill, h, problemBox } from "../dom.js";
+import { time, utc } from "../format.js";
+import { jobCard, unfinished } from "../jobs.js";
 import { scoresTable } from "./scores.js";
 
 /**
  * Two panels over the same data: the newest job, and the versions.
- * @param {import("./feed.js").Feed} feed
+ * @param {import("../feed.js").Feed} feed
  */
 export function modelsPanels(feed) {
   const key = feed.asset.key;
@@ -74,6 +74,12 @@ export function modelsPanels(feed) {
   readJobs();
   readModels();
   return { job: learning, versions: all };
+}
+
+/** @param {import("../feed.js").Feed} feed */
+export function modelsTab(feed) {
+  const { job, versions } = modelsPanels(feed);
+  return h("div", { class: "stack" }, job, versions);
 }
 
 /** @param {any} models @param {(version: number) => void} promote */

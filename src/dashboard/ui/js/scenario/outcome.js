@@ -1,16 +1,16 @@
 // @ts-check
 /** The answer of a what-if as charts: both futures, their difference, and the inputs behind them. */
 
-import { instant, numeric, quantileColumns, sideBySide } from "./align.js";
-import { Chart, keys } from "./chart.js";
-import { fill, h, say } from "./dom.js";
-import { signed, trust, unit } from "./format.js";
-import { here, remember } from "./router.js";
+import { instant, numeric, quantileColumns, sideBySide } from "../align.js";
+import { Chart, keys } from "../chart.js";
+import { fill, h, say } from "../dom.js";
+import { signed, trust, unit } from "../format.js";
+import { here, remember } from "../router.js";
 
 /** Share of the horizon of measured past that is shown before "now". */
 const PAST = 0.35;
 
-/** @param {import("./feed.js").Feed} feed */
+/** @param {import("../feed.js").Feed} feed */
 export function outcomePanel(feed) {
   const outputs = feed.type.signals.filter((signal) => signal.role === "output");
   const sync = `what-if ${feed.asset.key}`;
@@ -57,7 +57,7 @@ export function outcomePanel(feed) {
   const press = () => {
     for (const tab of tabs.querySelectorAll("button")) tab.setAttribute("aria-pressed", String(tab.dataset.output === chosen?.name));
   };
-  /** @param {import("./api.js").Signal} signal */
+  /** @param {import("../api.js").Signal} signal */
   const choose = (signal) => {
     chosen = signal;
     picked = true;
@@ -116,7 +116,7 @@ export function outcomePanel(feed) {
   /** Before the person chooses: the output that the change moves most, beside its own past. */
   const pick = () => {
     picked = true;
-    const moved = (/** @type {import("./api.js").Signal} */ signal) => {
+    const moved = (/** @type {import("../api.js").Signal} */ signal) => {
       const [, delta] = quantileColumns(answer.scenarios[0].delta?.[signal.name]);
       const seen = (feed.history.values.get(signal.name) ?? []).filter((value) => value !== null);
       const reach = Math.max(...seen) - Math.min(...seen);
@@ -186,7 +186,7 @@ export function outcomePanel(feed) {
   };
 }
 
-/** The measured rows between two instants. @param {import("./feed.js").Feed} feed @param {number} from @param {number} to */
+/** The measured rows between two instants. @param {import("../feed.js").Feed} feed @param {number} from @param {number} to */
 function pastOf(feed, from, to) {
   const { t, values } = feed.history;
   let first = t.findIndex((at) => at >= from);

@@ -1,22 +1,22 @@
 // @ts-check
 /** What if an input were set otherwise: the present future beside the changed one, while dragging. */
 
-import { lastKnown, numeric } from "./align.js";
-import { api, kindOf } from "./api.js";
+import { lastKnown, numeric } from "../align.js";
+import { api, kindOf } from "../api.js";
 import { changeEditor } from "./change.js";
-import { fill, h, problemBox, say } from "./dom.js";
-import { span, time } from "./format.js";
+import { fill, h, problemBox, say } from "../dom.js";
+import { span, time } from "../format.js";
 import { latest } from "./latest.js";
 import { outcomePanel } from "./outcome.js";
 import { fromText, reach, request, suggestion, toText } from "./plan.js";
-import { here, remember } from "./router.js";
+import { here, remember } from "../router.js";
 
 /** With "follow the live state" on, a new forecast computes the what-if again at most this often. */
 const FOLLOW_MS = 3000;
 /** Steps that the server looks ahead at most. */
 const MAX_HORIZON = 512;
 
-/** @param {import("./feed.js").Feed} feed */
+/** @param {import("../feed.js").Feed} feed */
 export function whatIfPanel(feed) {
   const signals = feed.type.signals.filter((signal) => signal.role === "control_input");
   const computed = h("span", { class: "quiet small push", role: "status" });
@@ -56,7 +56,7 @@ export function whatIfPanel(feed) {
     remember({ change: toText(changes), horizon, clamp: clamp ? null : 0 });
     work.ask();
   };
-  /** @param {import("./api.js").Signal} signal */
+  /** @param {import("../api.js").Signal} signal */
   const suggested = (signal) => {
     const { kind, labels } = kindOf(signal);
     const seen = feed.history.values.get(signal.name) ?? [];
@@ -95,7 +95,7 @@ export function whatIfPanel(feed) {
           horizon: () => horizon,
           edited,
           replaced: (name) => {
-            changes[i] = suggested(/** @type {import("./api.js").Signal} */ (signals.find((signal) => signal.name === name)));
+            changes[i] = suggested(/** @type {import("../api.js").Signal} */ (signals.find((signal) => signal.name === name)));
             build();
             edited();
             controls.querySelectorAll("select")[i * 2]?.focus();

@@ -1,23 +1,23 @@
 // @ts-check
 /** The editor of one change of a what-if: which input, how, to what, from when to when. */
 
-import { kindOf } from "./api.js";
-import { h, say } from "./dom.js";
-import { number, quantity, span, unit } from "./format.js";
-import { lastKnown } from "./align.js";
+import { kindOf } from "../api.js";
+import { h, say } from "../dom.js";
+import { number, quantity, span, unit } from "../format.js";
+import { lastKnown } from "../align.js";
 import { OPS, reach, slowest } from "./plan.js";
 
 let serial = 0;
 
 /**
- * @param {import("./feed.js").Feed} feed
+ * @param {import("../feed.js").Feed} feed
  * @param {import("./plan.js").Change} change is edited in place
- * @param {{signals: import("./api.js").Signal[], horizon: () => number, edited: () => void, replaced: (signal: string) => void, removed: (() => void) | null}} use
+ * @param {{signals: import("../api.js").Signal[], horizon: () => number, edited: () => void, replaced: (signal: string) => void, removed: (() => void) | null}} use
  */
 export function changeEditor(feed, change, use) {
   serial += 1;
   const id = (/** @type {string} */ part) => `change-${serial}-${part}`;
-  const signal = /** @type {import("./api.js").Signal} */ (use.signals.find((s) => s.name === change.signal));
+  const signal = /** @type {import("../api.js").Signal} */ (use.signals.find((s) => s.name === change.signal));
   const { kind, labels } = kindOf(signal);
   const seen = feed.history.values.get(signal.name) ?? [];
   const present = lastKnown(seen) ?? 0;

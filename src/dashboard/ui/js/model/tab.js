@@ -3,28 +3,19 @@
 
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
-import { time, utc } from "../format.js";
 import { jobCard, unfinished } from "../jobs.js";
-import { scoresTable } from "./scores.js";
+import { recipeForm } from "./recipe.js";
+import { versionCard } from "./version.js";
 
-/**
- * Two panels over the same data: the newest job, and the versions.
- * @param {import("../feed.js").Feed} feed
- */
-export function modelsPanels(feed) {
+/** @param {import("../feed.js").Feed} feed */
+export function modelsTab(feed) {
   const key = feed.asset.key;
   const trouble = h("div", {});
   const job = h("div", { "data-job": "" });
-  const versions = h("div", { class: "versions" });
+  const versions = h("ol", { class: "timeline" });
   const start = h("button", { type: "button", class: "primary small", onclick: () => act(() => api.startJob({ asset: key }).then(showJob)) }, "Fine-tune now");
   const back = h("button", { type: "button", class: "small", hidden: true, onclick: () => rollBack() }, "Roll back");
-  const learning = h(
-    "section",
-    { class: "panel", "aria-label": "Learning", "data-panel": "learning" },
-    h("div", { class: "panel-head" }, h("h2", {}, "Learning"), h("span", { class: "push" }, start)),
-    h("div", { class: "panel-body stack" }, trouble, job),
-  );
-  const all = h("section", { class: "panel", "aria-label": "Models", "data-panel": "models" }, h("div", { class: "panel-head" }, h("h2", {}, "Models"), h("span", { class: "push" }, back)), versions);
+  const recipe = recipeForm(key, (made) => showJob(made));
 
   /** @param {() => Promise<any>} work */
   const act = async (work) => {
@@ -50,8 +41,10 @@ export function modelsPanels(feed) {
 
   /** @param {any} newest */
   const showJob = (newest) => {
-    start.disabled = Boolean(newest && unfinished(newest));
-    start.title = start.disabled ? "A job is under way" : "";
+    const busy = Boolean(newest && unfinished(newest));
+    start.disabled = busy;
+    start.title = busy ? "A job is under way" : "";
+    recipe.hidden = busy;
     fill(
       job,
       newest
@@ -60,10 +53,19 @@ export function modelsPanels(feed) {
     );
   };
   const readJobs = () => act(async () => showJob((await api.jobs({ asset: key, limit: 1 })).items[0]));
+  /** What the list says; drawn anew only when that changes, so that what a person has opened stays open. */
+  let shown = "";
   const readModels = () => act(async () => {
     const models = await api.models(key);
+    const text = JSON.stringify([models.champion, models.items.map((/** @type {any} */ item) => item.version)]);
+    if (text === shown || feed.end.aborted) return;
+    shown = text;
     back.hidden = !models.champion;
-    fill(versions, versionList(models, promote));
+    fill(
+      versions,
+      models.items.map((/** @type {any} */ item) => versionCard(feed, item, { serves: item.version === models.champion, promote: () => promote(item.version) })),
+      versionCard(feed, null, { serves: !models.champion, promote: () => promote(0), base: models.items[0]?.base }),
+    );
     versions.dataset.count = String(models.items.length);
   });
 
@@ -71,54 +73,25 @@ export function modelsPanels(feed) {
     showJob(changed);
     if (!unfinished(changed)) readModels();
   });
-  readJobs();
-  readModels();
-  return { job: learning, versions: all };
-}
-
-/** @param {import("../feed.js").Feed} feed */
-export function modelsTab(feed) {
-  const { job, versions } = modelsPanels(feed);
-  return h("div", { class: "stack" }, job, versions);
-}
-
-/** @param {any} models @param {(version: number) => void} promote */
-function versionList(models, promote) {
-  const base = models.items[0]?.base;
-  return [
-    ...models.items.map((/** @type {any} */ item) => version(item, item.version === models.champion, promote)),
-    h(
-      "article",
-      { class: "version" },
-      h(
-        "div",
-        { class: "version-head" },
-        h("h3", {}, "Base model"),
-        models.champion ? null : h("span", { class: "badge", "data-tone": "good" }, "serves"),
-        base ? h("span", { class: "quiet small" }, base) : null,
-        models.champion ? h("button", { type: "button", class: "small push", onclick: () => promote(0) }, "Promote") : null,
-      ),
-      h("p", { class: "words" }, "Learned from many synthetic plants, nothing of this asset in it."),
-    ),
-  ];
-}
-
-/** @param {any} item @param {boolean} serves @param {(version: number) => void} promote */
-function version(item, serves, promote) {
-  const badge = serves ? ["good", "serves"] : item.promoted ? ["", "served before"] : ["warn", "not promoted"];
-  const scores = scoresTable(item.scores);
+  feed.on("tab", (tab) => {
+    if (tab !== "models") return;
+    readJobs();
+    readModels();
+  });
   return h(
-    "article",
-    { class: "version", "data-version": item.version },
+    "div",
+    { class: "models" },
     h(
-      "div",
-      { class: "version-head" },
-      h("h3", {}, `Version ${item.version}`),
-      h("span", { class: "badge", "data-tone": badge[0] }, badge[1]),
-      h("span", { class: "quiet small", title: utc(item.created_at) }, time(item.created_at)),
-      serves ? null : h("button", { type: "button", class: "small push", onclick: () => promote(item.version) }, "Promote"),
+      "section",
+      { class: "panel", "aria-label": "Models", "data-panel": "models" },
+      h("div", { class: "panel-head" }, h("h2", {}, "Versions"), h("span", { class: "push" }, back)),
+      versions,
     ),
-    item.reason ? h("p", { class: "words" }, item.reason) : null,
-    scores ? h("details", { open: serves }, h("summary", {}, "Scores on the holdout"), scores) : null,
+    h(
+      "section",
+      { class: "panel", "aria-label": "Learning", "data-panel": "learning" },
+      h("div", { class: "panel-head" }, h("h2", {}, "Learning"), h("span", { class: "push" }, start)),
+      h("div", { class: "panel-body stack" }, trouble, job, recipe),
+    ),
   );
 }

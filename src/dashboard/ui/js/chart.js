@@ -12,9 +12,9 @@ import { above, behind, clockMarks, valueRange } from "./paint.js";
  * @typedef {{label: string, color: string, width?: number, dash?: number[], step?: boolean, hidden?: boolean}} Line
  *   `color` is a custom property without its dashes; a hidden line only bounds a band
  * @typedef {{upper: number, lower: number, color: string}} Band between two lines, by index
- * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean, range?: () => [number, number], select?: (from: number, to: number) => void, share?: boolean, onready?: (u: any) => void, ondraw?: () => void}} Options
+ * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean, range?: () => [number, number], select?: (from: number, to: number) => void, share?: boolean, edited?: boolean, onready?: (u: any) => void, ondraw?: () => void}} Options
  *   `range` fixes the values; `select` is told of an interval that was drawn with the pointer; of a
- *   `share` the values are shown as percentages
+ *   `share` the values are shown as percentages; one that is `edited` has handles in it
  */
 
 /** @type {any} */
@@ -36,7 +36,9 @@ const open = new Set();
 export function color(name) {
   let value = colors.get(name);
   if (value === undefined) {
-    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const read = (/** @type {string} */ property) => getComputedStyle(document.documentElement).getPropertyValue(`--${property}`).trim();
+    // Where a band has no colour of its own it is the line's, made thin.
+    value = read(name) || `${read(name.replace(/-band$/, ""))}2b`;
     colors.set(name, value);
   }
   return value;
@@ -73,7 +75,7 @@ export class Chart {
     this.value = h("span", { class: "chart-value" });
     this.ahead = h("span", { class: "chart-ahead c-forecast" });
     this.readout = h("span", { class: "chart-readout" });
-    this.host = h("div", { class: "chart-host", role: "img", "aria-label": options.title });
+    this.host = h("div", { class: "chart-host", role: options.edited ? "group" : "img", "aria-label": options.title });
     this.table = h("table", {});
     const heading = options.head === false ? null : h("h3", {}, options.title);
     this.element = h(
@@ -138,7 +140,6 @@ export class Chart {
       this.plot = new uPlot(this.settings(width, height), [this.data.t, ...this.data.columns], this.host);
       this.options.onready?.(this.plot);
     }
-    this.options.ondraw?.();
   }
 
   /** @param {number} width @param {number} height */
@@ -172,7 +173,10 @@ export class Chart {
       bands: bands.map((band) => ({ series: [band.upper + 1, band.lower + 1], fill: () => color(band.color) })),
       hooks: {
         drawClear: [(/** @type {any} */ u) => behind(u, this, color)],
-        draw: [(/** @type {any} */ u) => above(u, this.levels, color)],
+        draw: [(/** @type {any} */ u) => {
+          above(u, this.levels, color);
+          this.options.ondraw?.();
+        }],
         setSelect: select ? [(/** @type {any} */ u) => this.selected(u, select)] : [],
         setCursor: [(/** @type {any} */ u) => this.read(u.cursor.idx, u.cursor.left)],
       },

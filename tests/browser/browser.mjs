@@ -65,11 +65,12 @@ export async function until(read, what, patience = 20_000) {
   }
 }
 
-/** The first asset's page. @param {any} page @param {string} url */
-export async function openTwin(page, url) {
+/** The first asset's page. @param {any} page @param {string} url @param {string} [tab] its name */
+export async function openTwin(page, url, tab) {
   await page.goto(`${url}/`);
   await page.locator(".fleet a").first().click();
-  await page.locator('[data-panel="what-if"]').waitFor();
+  await page.locator('section[aria-label="State"]').waitFor();
+  if (tab) await page.locator(".tab-nav").getByRole("link", { name: tab }).click();
 }
 
 /** Fails with every violation that axe-core finds; says so when it was not fetched. @param {any} page @param {any} test */

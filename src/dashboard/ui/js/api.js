@@ -77,10 +77,10 @@ export const api = {
   async asset(key) {
     return asset(await request("GET", at(key)));
   },
-  /** @param {string} key @param {number} version @returns {Promise<AssetType>} */
+  /** @param {string} key @param {number} version 0 for the newest @returns {Promise<AssetType>} */
   assetType(key, version) {
     const name = `${key}/${version}`;
-    let found = types.get(name);
+    let found = version ? types.get(name) : undefined;
     if (!found) {
       found = request("GET", `/v1/asset-types/${encodeURIComponent(key)}${version ? `/versions/${version}` : ""}`).then((raw) => ({ ...raw, ...(raw.document ?? {}) }));
       found.catch(() => types.delete(name));

@@ -10,6 +10,8 @@ import { jobsPage } from "./jobs.js";
 import { here } from "./router.js";
 import { stream } from "./stream.js";
 import { twinPage } from "./twin/page.js";
+import { importPage } from "./type/import.js";
+import { typesPage } from "./type/page.js";
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const link = /** @type {HTMLElement} */ (document.getElementById("link-state"));
@@ -64,6 +66,8 @@ async function show() {
       if (!end.aborted) moved = show;
     } else if (path[0] === "jobs") await jobsPage(page, end);
     else if (path[0] === "alarms") await alarmsPage(page, end);
+    else if (path[0] === "types") await typesPage(page, path[1], end);
+    else if (path[0] === "import") await importPage(page, end);
     else await fleetPage(page, end);
   } catch (error) {
     if (!end.aborted) fill(page, problemBox(error, () => { shownPath = null; show(); }));

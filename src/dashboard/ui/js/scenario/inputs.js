@@ -25,10 +25,13 @@ export function inputsEditor(use) {
     element,
     draw: () => editors.forEach((editor) => editor.draw()),
     /** After another scenario was chosen, or knots came from elsewhere. */
-    rebuild: () => editors.forEach((editor) => {
-      editor.rows();
-      editor.draw();
-    }),
+    rebuild: () => {
+      element.dataset.active = String(use.active());
+      for (const editor of editors) {
+        editor.rows();
+        editor.draw();
+      }
+    },
     destroy: () => editors.forEach((editor) => editor.destroy()),
   };
 }

@@ -109,7 +109,7 @@ test("a note, a label, and the end of a label", async (t) => {
   const label = events.locator('[data-kind="label"]');
   await label.waitFor();
   assert.match((await label.textContent()) ?? "", /leaking.*lasts/);
-  await label.getByRole("button", { name: /^End the label/ }).click();
+  await label.getByRole("button", { name: /^End it now/ }).click();
   await until(async () => /for \d+ s/.test((await label.textContent()) ?? ""), "an interval");
   await label.getByRole("button", { name: /^Delete/ }).click();
   await p.locator("dialog").getByRole("button", { name: "Delete" }).click();

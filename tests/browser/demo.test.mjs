@@ -53,7 +53,7 @@ test("a job ends with a verdict; its version says how it learned, what it tells 
   await version.waitFor();
   await version.getByText("How it learned").click();
   await until(async () => (await version.locator('[data-plot^="Training curve"] path').count()) === 2, "both losses");
-  await version.getByText("Health classes").click();
+  await version.locator("[data-health-of] summary").click();
   await until(async () => (await version.locator(".confusion tbody tr").count()) === 2, "the confusion matrix");
   await version.getByText("Answers to its control inputs").click();
   await until(async () => (await version.locator(".response").count()) === 9, "three inputs, three outputs", 120_000);

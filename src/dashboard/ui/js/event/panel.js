@@ -73,7 +73,7 @@ export function eventsPanel(feed, { limit, whole }) {
         event.severity ? h("span", { class: "badge", "data-tone": TONES[event.severity] ?? "" }, event.severity) : null,
         h("span", { class: "small quiet", title: `${utc(event.start)}${event.end ? ` to ${utc(event.end)}` : ""}` }, `${time(event.start)}${length ? `, for ${span(length)}` : event.kind === "label" && !event.end ? ", lasts" : ""}`),
         event.code ? h("code", {}, event.code) : null,
-        whole && event.end === null && event.kind === "label" ? h("button", { type: "button", class: "small bare", "aria-label": `End the label ${event.class} of ${time(event.start)} now`, onclick: () => finish(event) }, "End it now") : null,
+        whole && event.end === null && event.kind === "label" ? h("button", { type: "button", class: "small bare", "aria-label": `End it now: the label ${event.class} of ${time(event.start)}`, onclick: () => finish(event) }, "End it now") : null,
         whole ? h("button", { type: "button", class: "small bare push", "aria-label": `Delete the ${event.kind} of ${time(event.start)}`, onclick: () => remove(event) }, "Delete") : null,
       ),
       event.text ? h("p", { class: "words" }, event.text) : null,

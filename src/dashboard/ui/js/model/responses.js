@@ -46,7 +46,7 @@ function matrix(feed, found) {
     found.contradiction ? h("p", { class: "note" }, `It answers otherwise than the asset's type says: ${found.contradiction}`) : null,
     h(
       "div",
-      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Answers to each control input" },
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Answers of version ${found.version} to each control input` },
       h(
         "table",
         { class: "data response-table" },

@@ -60,7 +60,7 @@ function scores(item) {
   const at = (/** @type {string} */ field) => leads.map((/** @type {any} */ lead) => [middle(lead), lead[field] ?? NaN]);
   const level = (/** @type {number} */ value) => leads.map((/** @type {any} */ lead) => [middle(lead), value]);
   return [
-    scoresTable(item.scores),
+    scoresTable(item.scores, `version ${item.version}`),
     leads.length > 1
       ? h(
         "div",
@@ -109,7 +109,7 @@ function healthDetails(item) {
       const job = await api.job(item.job);
       const health = job.verdict?.health;
       if (!health) fill(body, h("p", { class: "small quiet" }, "It learned no health classes: there were no labels, or too few."));
-      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
+      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, item.version) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
     } catch (error) {
       fill(body, problemBox(error, read));
     }
@@ -119,13 +119,13 @@ function healthDetails(item) {
   return element;
 }
 
-/** Truth in rows, what was said in columns. @param {any} card */
-function confusion(card) {
+/** Truth in rows, what was said in columns. @param {any} card @param {number} version */
+function confusion(card, version) {
   const most = Math.max(1, ...card.confusion.flat());
   return [
     h(
       "div",
-      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Confusion matrix" },
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Confusion matrix of version ${version}` },
       h(
         "table",
         { class: "data confusion" },

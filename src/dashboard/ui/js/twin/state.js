@@ -34,7 +34,7 @@ export function statePanel(feed) {
     h("div", { class: "panel-head" }, h("h2", {}, "State"), since),
     h(
       "div",
-      { class: "table-scroll" },
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Reported, desired and predicted values" },
       h(
         "table",
         { class: "data" },

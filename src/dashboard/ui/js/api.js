@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
- * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string}} AssetType
+ * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
  * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction

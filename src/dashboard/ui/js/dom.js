@@ -9,7 +9,7 @@
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, any>} [attributes]
- * @param {...(Child | Child[])} children
+ * @param {...(Child | Child[] | (Child | Child[])[])} children
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(tag, attributes = {}, ...children) {
@@ -26,7 +26,7 @@ export function h(tag, attributes = {}, ...children) {
 /**
  * Appends children.
  * @param {Node} parent
- * @param {...(Child | Child[] | Child[][])} children
+ * @param {...(Child | Child[] | (Child | Child[])[])} children
  */
 export function put(parent, ...children) {
   for (const child of children.flat(3)) {

@@ -71,7 +71,7 @@ function nearest(form, pointer) {
 /**
  * A form that is sent once at a time.
  * @param {{label: string | null, submit: string, send: () => Promise<any>, cancel?: () => void}} use
- * @param {...import("./dom.js").Child} fields
+ * @param {...(import("./dom.js").Child | import("./dom.js").Child[])} fields
  */
 export function form({ label, submit, send, cancel }, ...fields) {
   const button = h("button", { type: "submit", class: "primary" }, submit);
@@ -102,7 +102,7 @@ export function form({ label, submit, send, cancel }, ...fields) {
 /**
  * Asks for some fields in a dialog. Resolves true once `send` has worked.
  * @param {{title: string, detail?: string, submit: string, send: () => Promise<any>}} use
- * @param {...import("./dom.js").Child} fields
+ * @param {...(import("./dom.js").Child | import("./dom.js").Child[])} fields
  * @returns {Promise<boolean>}
  */
 export function asked({ title, detail, submit, send }, ...fields) {

@@ -25,7 +25,8 @@ export class Watch {
     this.events = [];
     /** @type {AbortController | null} */
     this.busy = null;
-    const timer = setInterval(() => document.hidden || this.read(), EVERY_MS);
+    const shown = () => !document.hidden && (feed.tab === "" || feed.tab === "data");
+    const timer = setInterval(() => shown() && this.read(), EVERY_MS);
     feed.end.addEventListener("abort", () => {
       clearInterval(timer);
       this.busy?.abort();

@@ -74,10 +74,14 @@ function settings(list, pointer) {
   return {
     fields: controls.map(({ element }) => element),
     /** Only what differs from the default. @returns {Record<string, any>} */
-    value: () => Object.fromEntries(controls.flatMap(({ name, usual, control }) => {
-      if (control instanceof HTMLSelectElement) return control.value === usual ? [] : [[name, control.value]];
-      const value = typed(control);
-      return value === undefined ? [] : [[name, value]];
-    })),
+    value: () => {
+      /** @type {Record<string, any>} */
+      const said = {};
+      for (const { name, usual, control } of controls) {
+        const value = control instanceof HTMLSelectElement ? control.value : typed(control);
+        if (value !== undefined && value !== usual) said[name] = value;
+      }
+      return said;
+    },
   };
 }

@@ -45,12 +45,14 @@ export function modelsTab(feed) {
     start.disabled = busy;
     start.title = busy ? "A job is under way" : "";
     recipe.hidden = busy;
+    const focused = job.contains(document.activeElement);
     fill(
       job,
       newest
         ? jobCard(newest, { cancel: () => act(() => api.cancelJob(newest.id)), name: false })
         : h("p", { class: "quiet" }, "Nothing has been learned yet. A job starts by itself once enough readings have come, or now with the button above."),
     );
+    if (focused) job.querySelector("button")?.focus();
   };
   const readJobs = () => act(async () => showJob((await api.jobs({ asset: key, limit: 1 })).items[0]));
   /** What the list says; drawn anew only when that changes, so that what a person has opened stays open. */

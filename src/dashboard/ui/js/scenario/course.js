@@ -34,7 +34,7 @@ export function courseValues(course, horizon) {
 
 /**
  * The same as overrides of the API.
- * @param {string} signal @param {Course} course @param {number} horizon
+ * @param {string} signal @param {Course} course @param {number} horizon @returns {any[]}
  */
 export function overridesOf(signal, course, horizon) {
   const knots = course.knots.filter(([step]) => step < horizon);

@@ -3,7 +3,7 @@
 
 import { lastKnown } from "../align.js";
 import { ApiError, at } from "../api.js";
-import { fill, h, problemBox } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { choice, field, form, typed } from "../form.js";
 import { number, percent, span, unit } from "../format.js";
 import { plot } from "../plot.js";

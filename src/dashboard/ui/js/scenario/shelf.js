@@ -61,7 +61,7 @@ export function shelf(feed, use) {
       send: async () => {
         const name = words(input);
         if (!name) throw { errors: [{ pointer: "/name", detail: "give it a name" }] };
-        if (scenario.saved) await api.changeScenario(key, scenario.saved, { name });
+        if (saved.some((one) => one.id === scenario.saved)) await api.changeScenario(key, scenario.saved ?? "", { name });
         scenario.name = use.plan().scenarios.some((one) => one !== scenario && one.name === name) ? unique(name) : name;
       },
     }, field("Name", input, { pointer: "/name", wide: true }));

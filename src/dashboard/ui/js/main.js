@@ -5,7 +5,7 @@ import { alarmCount } from "./alarm/count.js";
 import { alarmsPage } from "./alarm/page.js";
 import { chartLibrary } from "./chart.js";
 import { fill, h, problemBox, say } from "./dom.js";
-import { fleetPage } from "./fleet.js";
+import { fleetPage } from "./fleet/page.js";
 import { jobsPage } from "./jobs.js";
 import { here } from "./router.js";
 import { stream } from "./stream.js";

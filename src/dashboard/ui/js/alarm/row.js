@@ -6,7 +6,7 @@ import { fill, h, problemBox, say } from "../dom.js";
 import { asked, choice, field, who, whoField, words } from "../form.js";
 import { ago, time, utc } from "../format.js";
 import { assetLink } from "../router.js";
-import { evidence, SOURCES, standing, TONES, unitsOf } from "./words.js";
+import { evidence, local, SOURCES, standing, TONES, unitsOf } from "./words.js";
 
 const SHELVES = /** @type {Record<string, string>} */ ({ 15: "15 minutes", 60: "1 hour", 480: "8 hours", 1440: "1 day", 10080: "7 days" });
 const ACTIONS = /** @type {Record<string, string>} */ ({ raised: "raised", cleared: "cleared", acknowledged: "acknowledged", shelved: "shelved", unshelved: "taken off the shelf", commented: "comment" });
@@ -24,6 +24,7 @@ export class AlarmRow {
     this.actions = h("div", { class: "row alarm-actions" });
     this.trouble = h("div", { class: "wide" });
     this.log = h("ol", { class: "log wide", hidden: true });
+    this.text = h("p", { class: "words" });
     this.unit = "";
     this.element = h(
       "li",
@@ -34,7 +35,7 @@ export class AlarmRow {
         { class: "alarm-what" },
         h("strong", {}, alarm.name),
         h("p", { class: "small" }, use.asset ? [h("a", { href: assetLink(alarm.asset, "alarms") }, alarm.asset), " · "] : null, alarm.signal ?? "any signal", ` · ${SOURCES[alarm.source] ?? alarm.source}`),
-        h("p", { class: "words" }, alarm.text),
+        this.text,
       ),
       h("div", { class: "alarm-when" }, this.value, this.since, this.noted),
       this.actions,
@@ -63,6 +64,7 @@ export class AlarmRow {
     this.severity.dataset.tone = alarm.active && !alarm.shelved ? TONES[alarm.severity] : "";
     say(this.severity, alarm.severity);
     say(this.state, state);
+    say(this.text, local(alarm.text));
     say(this.value, evidence(alarm, this.unit));
     const noted = alarm.acknowledged ? `acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : "not acknowledged";
     say(this.noted, alarm.shelved ? `shelved until ${time(alarm.shelved_until)}` : noted);

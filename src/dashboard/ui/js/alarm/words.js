@@ -2,7 +2,7 @@
 /** Alarms and their rules in words. */
 
 import { api } from "../api.js";
-import { number, percent, quantity, span, unit } from "../format.js";
+import { number, percent, quantity, seconds, span, time, unit } from "../format.js";
 
 export const SEVERITIES = ["critical", "major", "minor", "warning"];
 export const TONES = /** @type {Record<string, string>} */ ({ critical: "bad", major: "bad", minor: "warn", warning: "warn", info: "" });
@@ -51,12 +51,10 @@ export function watched(rule) {
 }
 
 /** @param {string} text ISO 8601 */
-function spanOf(text) {
-  const match = /^P(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(text ?? "");
-  if (!match) return text ?? "";
-  const [days, hours, minutes, rest] = match.slice(1).map((part) => Number(part ?? 0));
-  return span(days * 86400 + hours * 3600 + minutes * 60 + rest);
-}
+const spanOf = (text) => span(seconds(text));
+
+/** What the server says, with its instants in local time. @param {string} text */
+export const local = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) => time(instant));
 
 /** How an alarm stands, in a word. @param {any} alarm */
 export function standing(alarm) {

@@ -36,6 +36,16 @@ export function inputsEditor(use) {
   };
 }
 
+/** Keeps knots within a horizon that has become shorter. @param {import("./plan.js").Plan} plan */
+export function within(plan) {
+  for (const { courses } of plan.scenarios) {
+    for (const course of Object.values(courses)) {
+      const inside = course.knots.filter(([step]) => step < plan.horizon);
+      course.knots = inside.length ? inside : [[0, course.knots[0][1]]];
+    }
+  }
+}
+
 /** @param {import("../api.js").Signal} signal @param {Use} use */
 function inputEditor(signal, use) {
   const { feed } = use;
@@ -70,7 +80,7 @@ function inputEditor(signal, use) {
     reach: limits,
     knots: () => course()?.knots ?? [[0, present()]],
     ghost: () => !course(),
-    at: (step) => use.basis()?.t[step] ?? 0,
+    at: (step) => (use.basis()?.t[0] ?? 0) + step * feed.interval,
     step: (t) => {
       const basis = use.basis();
       return basis ? Math.max(0, Math.min(use.plan().horizon - 1, Math.round((t - basis.t[0]) / feed.interval))) : 0;
@@ -187,7 +197,7 @@ function inputEditor(signal, use) {
         },
       },
       h("option", { value: "", selected: !found }, "Unchanged"),
-      Object.entries(SHAPES).map(([name, text]) => h("option", { value: name, selected: found?.shape === name }, text)),
+      Object.entries(SHAPES).filter(([name]) => kind === "number" || (name !== "ramp" && name !== "line")).map(([name, text]) => h("option", { value: name, selected: found?.shape === name }, text)),
     );
     fields = (found?.knots ?? []).map((knot, i) => ({
       step: number(`Step of knot ${i + 1} of ${signal.name}`, knot[0], { min: 0, max: use.plan().horizon - 1, step: 1 }, (value) => moveKnot(own(), i, value, own().knots[i][1], use.plan().horizon)),

@@ -11,7 +11,7 @@ import { aimsEditor } from "./aims.js";
 import { comparePanel } from "./compare.js";
 import { courseFrom } from "./course.js";
 import { csv, download, png } from "./export.js";
-import { inputsEditor } from "./inputs.js";
+import { inputsEditor, within } from "./inputs.js";
 import { latest } from "./latest.js";
 import { outcomePanel, stepsOf } from "./outcome.js";
 import { Past } from "./past.js";
@@ -69,7 +69,7 @@ export function whatIfPanel(feed) {
   const aims = aimsEditor(feed, use);
   const books = shelf(feed, use);
   const seek = seekPanel(feed, { plan: () => plan, found: (scenario) => books.put(scenario) });
-  const computed = h("span", { class: "quiet small", role: "status" });
+  const computed = h("span", { class: "quiet small" });
   const trouble = h("div", {});
   const words = h("p", { class: "words" });
   const hint = h("p", { class: "panel-body quiet" }, signals.length ? "It begins as soon as there are readings to start from." : "The type of this asset has no control input, so there is nothing to change.");
@@ -79,6 +79,12 @@ export function whatIfPanel(feed) {
     "span",
     { class: "row push" },
     computed,
+    h("button", { type: "button", class: "small", onclick: async (/** @type {MouseEvent} */ event) => {
+      const button = /** @type {HTMLElement} */ (event.currentTarget);
+      address();
+      say(button, await navigator.clipboard.writeText(location.href).then(() => "Copied", () => "Copy the address"));
+      setTimeout(() => say(button, "Copy link"), 1500);
+    } }, "Copy link"),
     h("button", { type: "button", class: "small", onclick: () => answer && download(new Blob([csv(answer)], { type: "text/csv" }), `${feed.asset.key}-what-if.csv`) }, "CSV"),
     h("button", { type: "button", class: "small", onclick: async () => {
       const blob = await png(body, `${feed.asset.key}: what if, ${time(answer?.state?.observed_at)}`);
@@ -171,6 +177,8 @@ export function whatIfPanel(feed) {
       steps.setAttribute("aria-invalid", String(!fits));
       if (!fits) return;
       plan.horizon = value;
+      within(plan);
+      inputs.rebuild();
       say(inTime, `= ${span(value * feed.interval)}`);
       edited();
     });

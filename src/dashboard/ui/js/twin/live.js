@@ -78,6 +78,7 @@ export function livePanel(feed) {
     ),
     chosen,
     body,
+    h("p", { class: "small quiet hint-draw" }, "Draw across an output's chart to mark a stretch: note it, label it, or ask what would have been."),
   );
 
   /** @type {{draw: () => void, chart: Chart}[]} */

@@ -73,7 +73,7 @@ function breach(limit) {
   if (!limit) return h("td", {});
   const share = limit.breach_probability.at(-1);
   const when = limit.time_to_limit?.["0.5"];
-  return h("td", { "data-met": limit.met }, h("span", { class: "badge", "data-tone": limit.met ? "good" : "bad" }, limit.met ? "kept" : "broken"), h("span", { class: "small" }, ` ${percent(share)} likely broken${when === null || when === undefined ? "" : `, half the time within ${span(when)}`}`));
+  return h("td", { "data-met": String(limit.met) }, h("span", { class: "badge", "data-tone": limit.met ? "good" : "bad" }, limit.met ? "kept" : "broken"), h("span", { class: "small" }, ` ${percent(share)} likely broken${when === null || when === undefined ? "" : `, half the time within ${span(when)}`}`));
 }
 
 /** @param {any} support */

@@ -22,6 +22,7 @@ import { shelf } from "./shelf.js";
 
 /** With "follow the live state" on, a new forecast computes the what-if again at most this often. */
 const FOLLOW_MS = 3000;
+const BUSY_MS = 1500;
 /** Share of the horizon of measured past that is shown before "now". */
 const BEFORE = 0.35;
 /** An asset with fewer outputs than this is compared by all their means at first. */
@@ -130,6 +131,8 @@ export function whatIfPanel(feed) {
       if (signal.aborted || feed.end.aborted) return;
       fill(trouble, problemBox(error));
       outcome.fade();
+      // A server that is busy just now is asked once more, a little later.
+      if (/** @type {any} */ (error).status === 503) setTimeout(() => feed.end.aborted || work.ask(), BUSY_MS);
     }
   });
   /** @param {any} fresh @returns {import("./inputs.js").Basis} */

@@ -8,6 +8,8 @@ import { AlarmRow } from "./row.js";
 import { urgency } from "./words.js";
 
 const PAGE = 100;
+/** Beside other things of one asset fewer are shown at first. */
+const FEW = 25;
 
 /**
  * @param {{asset?: string, end: AbortSignal, empty: () => Node, counted?: (alarms: any[]) => void}} use
@@ -64,7 +66,7 @@ export function alarmList({ asset, end, empty, counted }) {
     round += 1;
     const mine = round;
     try {
-      const page = await api.alarms({ asset, ...filter, limit: PAGE, cursor });
+      const page = await api.alarms({ asset, ...filter, limit: asset ? FEW : PAGE, cursor });
       if (end.aborted || mine !== round) return;
       fill(trouble);
       if (!cursor) {

@@ -7,6 +7,7 @@ import { here, remember } from "../router.js";
 import { stream } from "../stream.js";
 import { command } from "../welcome.js";
 import { alarmList } from "./list.js";
+import { alarmTimeline } from "./timeline.js";
 import { SEVERITIES } from "./words.js";
 
 const STATES = { "": "all", active: "active", unacknowledged: "not acknowledged", acknowledged: "acknowledged", shelved: "shelved", cleared: "cleared" };
@@ -24,10 +25,12 @@ export async function alarmsPage(page, end) {
     source: choice(SOURCE, query.get("source") ?? ""),
   };
   const filter = () => Object.fromEntries(Object.entries(selects).map(([name, select]) => [name, select.value]).filter(([, value]) => value));
+  const timeline = alarmTimeline({ asset: true });
   const list = alarmList({
     end,
     empty: () => (Object.keys(filter()).length ? h("p", { class: "panel-body quiet" }, "No alarm fits these filters.") : emptyAlarms("demo-plant")),
     counted: (alarms) => {
+      timeline.show(alarms);
       const active = alarms.filter((alarm) => alarm.active && !alarm.shelved);
       const unseen = active.filter((alarm) => !alarm.acknowledged).length;
       say(count, active.length ? `${active.length} active, ${unseen} of them not acknowledged` : "none active");
@@ -42,7 +45,7 @@ export async function alarmsPage(page, end) {
   fill(
     page,
     h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Alarms"), count), h("div", { class: "filters push" }, field("Standing", selects.state), field("Severity", selects.severity), field("Source", selects.source))),
-    h("section", { class: "panel", "aria-label": "Alarms" }, list.element),
+    h("section", { class: "panel", "aria-label": "Alarms" }, timeline.element, list.element),
   );
   stream.follow(null);
   await list.only(filter());

@@ -75,7 +75,7 @@ export class AlarmRow {
     this.actions.dataset.for = key;
     fill(
       this.actions,
-      alarm.acknowledged ? null : this.button("Acknowledge", () => this.tell("acknowledge", { who: who() }), "primary small"),
+      alarm.acknowledged ? null : this.button("Acknowledge", () => this.tell("acknowledge", { who: who() }), alarm.active ? "primary small" : "small"),
       alarm.active ? (alarm.shelved ? this.button("Unshelve", () => this.tell("unshelve", { who: who() })) : this.button("Shelve", () => this.shelve())) : null,
       this.button("Comment", () => this.noteOf("comment", "Comment on this alarm", "Comment"), "small extra"),
       alarm.active ? this.button("Clear", () => this.noteOf("clear", "Clear this alarm by hand?", "Clear", "If what raised it still holds, the next reading that says so raises another one."), "small extra") : null,

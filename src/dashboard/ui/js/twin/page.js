@@ -4,6 +4,7 @@
 import { alarmList } from "../alarm/list.js";
 import { emptyAlarms } from "../alarm/page.js";
 import { rulesPanel } from "../alarm/rules.js";
+import { alarmTimeline } from "../alarm/timeline.js";
 import { anomaliesPanel } from "../anomaly/panel.js";
 import { api } from "../api.js";
 import { fill, h, problemBox, put, say } from "../dom.js";
@@ -99,12 +100,13 @@ function nowTab(feed) {
 /** @param {Feed} feed */
 function alarmsTab(feed) {
   const key = feed.asset.key;
-  const list = alarmList({ asset: key, end: feed.end, empty: () => emptyAlarms(key) });
+  const timeline = alarmTimeline({ asset: false });
+  const list = alarmList({ asset: key, end: feed.end, empty: () => emptyAlarms(key), counted: timeline.show });
   list.read();
   return h(
     "div",
     { class: "twin" },
-    h("section", { class: "panel", "aria-label": "Alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Alarms")), list.element),
+    h("section", { class: "panel", "aria-label": "Alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Alarms")), timeline.element, list.element),
     h("div", { class: "stack" }, rulesPanel(feed)),
     h("div", { class: "wide" }, eventsPanel(feed, { limit: 30, whole: true })),
   );

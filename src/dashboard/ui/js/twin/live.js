@@ -73,6 +73,8 @@ export function livePanel(feed) {
         { text: "forecast median", color: "forecast" },
         { text: "80\u202f% band", color: "forecast", kind: "band" },
         { text: "anomaly", color: "anomaly", kind: "band" },
+        { text: "label", color: "label" },
+        { text: "note", color: "noted" },
       ),
       h("span", { class: "push" }, h("label", { class: "sr", for: "window" }, "Shown span of time"), select),
     ),

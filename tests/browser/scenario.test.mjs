@@ -37,6 +37,7 @@ test("a knot is dragged and the difference moves; a reload keeps it", async (t) 
   await open(p);
   await p.getByLabel("Follow the live state").uncheck();
   const knot = p.locator('[data-knot="pump"]').first();
+  await knot.scrollIntoViewIfNeeded();
   const before = await until(() => lastDelta(p), "a difference");
   const box = await knot.boundingBox();
   const value = p.locator('[data-input="pump"] [data-value]').first();
@@ -57,6 +58,36 @@ test("a knot is dragged and the difference moves; a reload keeps it", async (t) 
   await answered(p);
   assert.deepEqual([await value.inputValue(), await p.locator('[data-input="pump"] .knot-row input').first().inputValue()], kept);
   assert.ok(Number(await p.locator('[data-panel="what-if"]').getAttribute("data-took-ms")) > 0);
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test("while a knot is dragged, a request that has become stale is cancelled", async () => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await open(p);
+  await p.getByLabel("Follow the live state").uncheck();
+  let cancelled = 0;
+  p.on("requestfailed", (/** @type {any} */ request) => {
+    cancelled += Number(request.url().includes("/what-if") && request.failure()?.errorText === "net::ERR_ABORTED");
+  });
+  // A slow server.
+  await p.route("**/what-if", async (/** @type {any} */ route) => {
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    await route.continue().catch(() => {});
+  });
+  const knot = p.locator('[data-knot="heater"]').first();
+  await knot.scrollIntoViewIfNeeded();
+  const box = await knot.boundingBox();
+  await p.mouse.move(box.x + 8, box.y + 8);
+  await p.mouse.down();
+  for (let i = 1; i <= 16; i += 1) {
+    await p.mouse.move(box.x + 8, box.y + 8 - i);
+    await p.waitForTimeout(100);
+  }
+  await p.mouse.up();
+  assert.ok(cancelled >= 1, "nothing was cancelled");
+  const than = await answers(p);
+  await answered(p, than);
   assert.deepEqual(faults, []);
   await close();
 });

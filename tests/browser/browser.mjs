@@ -1,7 +1,11 @@
 // Chromium, and pages that remember what went wrong on them.
+//
+// The binary embeds the page. COUNTERPART_UI=source takes it from the checkout instead, so that
+// a change to it is tested without a build.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { extname } from "node:path";
 
 const VENDOR = new URL("../../.vendor/", import.meta.url);
 const { chromium } = await import(new URL("playwright-core/index.mjs", VENDOR).href).catch(() => {
@@ -26,6 +30,7 @@ export async function browse() {
 export async function page(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const opened = await context.newPage();
+  if (process.env.COUNTERPART_UI === "source") await fromSource(opened);
   /** @type {string[]} */
   const faults = [];
   opened.on("console", (/** @type {any} */ message) => message.type() === "error" && faults.push(`${message.text()} (${message.location().url})`));
@@ -34,6 +39,19 @@ export async function page(browser, options = {}) {
     addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   });
   return { page: opened, faults, close: () => context.close() };
+}
+
+/** Answers with the files of the checkout, under the policy that the server sends. @param {any} page */
+async function fromSource(page) {
+  const source = new URL("../../src/dashboard/ui/", import.meta.url);
+  const types = /** @type {Record<string, string>} */ ({ ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html" });
+  const ours = (/** @type {URL} */ url) => url.pathname === "/" || (url.pathname.startsWith("/ui/") && !url.pathname.startsWith("/ui/vendor/"));
+  await page.route(ours, async (/** @type {any} */ route) => {
+    const url = new URL(route.request().url());
+    const name = url.pathname === "/" ? "index.html" : url.pathname.slice(4);
+    const policy = (await fetch(url.origin)).headers.get("content-security-policy") ?? "";
+    await route.fulfill({ body: readFileSync(new URL(name, source)), contentType: `${types[extname(name)]}; charset=utf-8`, headers: { "content-security-policy": policy } });
+  });
 }
 
 /** Waits until `read` gives something true, and returns it. @param {() => Promise<any>} read @param {string} what @param {number} [patience] ms */
@@ -47,11 +65,12 @@ export async function until(read, what, patience = 20_000) {
   }
 }
 
-/** The first asset's page. @param {any} page @param {string} url */
-export async function openTwin(page, url) {
+/** The first asset's page. @param {any} page @param {string} url @param {string} [tab] its name */
+export async function openTwin(page, url, tab) {
   await page.goto(`${url}/`);
   await page.locator(".fleet a").first().click();
-  await page.locator('[data-panel="what-if"]').waitFor();
+  await page.locator('section[aria-label="State"]').waitFor();
+  if (tab) await page.locator(".tab-nav").getByRole("link", { name: tab }).click();
 }
 
 /** Fails with every violation that axe-core finds; says so when it was not fetched. @param {any} page @param {any} test */

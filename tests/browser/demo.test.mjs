@@ -43,65 +43,83 @@ test("the fleet leads to a live twin", async (t) => {
   await close();
 });
 
-test("moving an input moves the curve, and a reload keeps it", async () => {
+test("a job ends with a verdict; its version says how it learned, what it tells apart and how it answers", async (t) => {
   const { page: p, faults, close } = await page(chromium.browser);
-  await openTwin(p, server.url);
-  const outcome = p.locator("[data-outcome]");
-  await until(async () => Number(await outcome.getAttribute("data-max-delta").catch(() => 0)) > 0, "a first answer", 60_000);
-
-  const slider = p.locator('[data-what-if="slider"]').first();
-  const end = async () => (await table(p, 'figure[data-chart$="both futures"]')).at(-1);
-  const before = await until(end, "a table of both futures");
-  await slider.focus();
-  const far = (await slider.evaluate((/** @type {HTMLInputElement} */ e) => e.valueAsNumber > (Number(e.min) + Number(e.max)) / 2)) ? "Home" : "End";
-  const shape = p.locator("select[id$='-op']").first();
-  await shape.selectOption("ramp");
-  const last = p.locator("input[id$='-to']").first();
-  await last.fill("40");
-  await slider.focus();
-  await p.keyboard.press(far);
-  await until(async () => {
-    const now = await end();
-    return now && now.changed !== before.changed && now.changed !== now.unchanged;
-  }, "another curve");
-  assert.ok(Number(await p.locator('[data-panel="what-if"]').getAttribute("data-took-ms")) > 0);
-
-  const kept = await slider.inputValue();
-  await p.reload();
-  await until(async () => (await p.locator('[data-what-if="slider"]').count()) > 0, "the what-if again");
-  assert.equal(await p.locator('[data-what-if="slider"]').first().inputValue(), kept);
-  assert.deepEqual(faults, []);
-  await close();
-});
-
-test("what cannot be asked is said beside the question", async () => {
-  const { page: p, faults, close } = await page(chromium.browser);
-  await openTwin(p, server.url);
-  const value = p.locator('[data-what-if="value"]').first();
-  await value.waitFor({ timeout: 60_000 });
-  const good = await value.inputValue();
-  await p.getByLabel("Keep inputs within their limits and rates").uncheck();
-  await p.locator("select[id$='-op']").first().selectOption("ramp");
-  await p.locator("input[id$='-to']").first().fill("60");
-  await value.fill("-1e9");
-  const problem = p.locator('[data-panel="what-if"] .problem');
-  await problem.waitFor();
-  assert.match((await problem.textContent()) ?? "", /not valid/);
-  await value.fill(good);
-  await problem.waitFor({ state: "detached" });
-  // The browser itself logs an answer of 422.
-  assert.deepEqual(faults.filter((fault) => !fault.includes("422")), []);
-  await close();
-});
-
-test("a job ends with a verdict, and its version is listed", async () => {
-  const { page: p, faults, close } = await page(chromium.browser);
-  await openTwin(p, server.url);
+  await openTwin(p, server.url, "Models");
   const verdict = p.locator("[data-job] [data-verdict]");
-  await verdict.first().waitFor({ timeout: 120_000 });
+  await verdict.first().waitFor({ timeout: 300_000 });
   assert.ok(((await verdict.first().textContent()) ?? "").length > 20);
-  await until(async () => (await p.locator('[data-panel="models"] [data-version]').count()) > 0, "the version");
+  const version = p.locator('[data-panel="models"] [data-version="1"]');
+  await version.waitFor();
+  await version.getByText("How it learned").click();
+  await until(async () => (await version.locator('[data-plot^="Training curve"] path').count()) === 2, "both losses");
+  await version.locator("[data-health-of] summary").click();
+  await until(async () => (await version.locator(".confusion tbody tr").count()) === 2, "the confusion matrix");
+  await version.getByText("Answers to its control inputs").click();
+  await until(async () => (await version.locator(".response").count()) === 9, "three inputs, three outputs", 120_000);
+  assert.equal(await version.locator('.response-table tbody tr').first().locator(".response").first().getAttribute("data-sign"), "positive");
+  await accessible(p, t);
   assert.deepEqual(faults, []);
+  await close();
+});
+
+test("a version is promoted and rolled back, each after a question", async () => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await openTwin(p, server.url, "Models");
+  const models = p.locator('[data-panel="models"]');
+  const serves = () => models.locator('[data-serves]').getAttribute("data-version");
+  await models.locator('[data-version="1"]').waitFor({ timeout: 300_000 });
+  const before = await serves();
+  const other = before === "0" ? "1" : "0";
+  await models.locator(`[data-version="${other}"]`).getByRole("button", { name: /^Promote/ }).click();
+  await p.locator("dialog").getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await serves(), before);
+  await models.locator(`[data-version="${other}"]`).getByRole("button", { name: /^Promote/ }).click();
+  await p.locator("dialog").getByRole("button", { name: "Promote" }).click();
+  await until(async () => (await serves()) === other, "the other serves");
+  await models.locator(`[data-version="${before}"]`).getByRole("button", { name: /^Promote/ }).click();
+  await p.locator("dialog").getByRole("button", { name: "Promote" }).click();
+  await until(async () => (await serves()) === before, "what served before");
+  if (before !== "0") {
+    await models.getByRole("button", { name: "Roll back" }).click();
+    await p.locator("dialog").getByRole("button", { name: "Roll back" }).click();
+    await until(async () => (await serves()) !== before, "rolled back");
+  }
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test("a job's recipe has the server's defaults, and its faults are said at the field", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser, { colorScheme: "dark" });
+  await openTwin(p, server.url, "Models");
+  const learning = p.locator('[data-panel="learning"]');
+  await learning.locator("[data-recipe]").waitFor({ timeout: 300_000 });
+  await learning.getByText("Settings of the job").click();
+  const { Recipe, Classification } = (await (await fetch(`${server.url}/openapi.json`)).json()).components.schemas;
+  const shown = await learning.locator("[data-setting]").evaluateAll((/** @type {any[]} */ all) => all.map((one) => [one.dataset.setting, one.tagName === "SELECT" ? one.value : one.placeholder]));
+  const general = shown.slice(0, shown.length - Object.keys(Classification.properties).length);
+  assert.deepEqual(general.map(([name]) => name).sort(), Object.keys(Recipe.properties).filter((name) => name !== "classification").sort());
+  for (const [schema, list] of [[Recipe, general], [Classification, shown.slice(general.length)]]) {
+    for (const [name, value] of list) {
+      const usual = schema.properties[name].default;
+      if (usual !== undefined && usual !== null) assert.equal(String(value), String(usual), name);
+    }
+  }
+  await learning.getByLabel("Learning rate").fill("7");
+  await learning.getByLabel("Patience").fill("0");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  await until(async () => /at most 1/.test((await learning.locator('[data-pointer="/recipe/learning_rate"] .fault').textContent()) ?? ""), "the fault of the learning rate");
+  assert.match((await learning.locator('[data-pointer="/recipe/patience"] .fault').textContent()) ?? "", /1 to 1000/);
+  await accessible(p, t);
+  await learning.getByLabel("Learning rate").fill("0.001");
+  await learning.getByLabel("Patience").fill("2");
+  await learning.getByLabel("Steps at most").first().fill("40");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  await until(async () => (await learning.locator('[data-job-status="running"], [data-job-status="pending"]').count()) === 1, "the job");
+  await learning.getByRole("button", { name: "Cancel" }).click();
+  await until(async () => (await learning.locator('[data-job-status="cancelled"], [data-job-status="succeeded"]').count()) === 1, "its end", 120_000);
+  // The browser itself logs the answer of 422.
+  assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();
 });
 

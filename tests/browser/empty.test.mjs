@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { accessible, browse, page, until } from "./browser.mjs";
-import { start } from "./server.mjs";
+import { levels, start, tank } from "./server.mjs";
 
 /** @type {{url: string, stop: () => Promise<void>}} */
 let server;
@@ -19,12 +19,6 @@ after(async () => {
   await server?.stop();
 });
 
-/** @param {string} path @param {any} body @param {string} [type] */
-async function post(path, body, type = "application/json") {
-  const answer = await fetch(server.url + path, { method: "POST", headers: { "content-type": type }, body: type.endsWith("json") ? JSON.stringify(body) : body });
-  assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.text()}`);
-}
-
 test("an empty server says how to begin, and a name is never markup", async (t) => {
   const { page: p, faults, close } = await page(chromium.browser);
   await p.goto(`${server.url}/`);
@@ -32,16 +26,14 @@ test("an empty server says how to begin, and a name is never markup", async (t) 
   await accessible(p, t);
 
   const name = '"><img src=x onerror=alert(1)> <b>north</b>';
-  await post("/v1/asset-types", { key: "tank", interval: "PT1S", signals: [{ name: "pump", unit: "%", role: "control_input", min: 0, max: 100 }, { name: "level", unit: "m", role: "output" }] });
-  await post("/v1/assets", { key: "tank-1", type: "tank", name });
+  await tank(server.url, name);
   await until(async () => (await p.locator(".fleet strong").count()) === 1, "the first asset");
   assert.equal(await p.locator(".fleet strong").textContent(), name);
   await p.locator(".fleet a").click();
   await until(async () => (await p.locator("h1").textContent()) === name, "its page");
   assert.equal(await p.locator("main img, main b").count(), 0);
 
-  const rows = Array.from({ length: 30 }, (_, i) => `${new Date(Date.now() - (30 - i) * 1000).toISOString()},40,${2 + i / 100}`);
-  await post("/v1/assets/tank-1/telemetry", ["observed_at,pump,level", ...rows].join("\n"), "text/csv");
+  await levels(server.url, Array.from({ length: 30 }, (_, i) => 2 + i / 100));
   await until(async () => (await p.locator('[data-reported="level"]').textContent()) === "2.29", "the newest reading, by itself");
   assert.deepEqual(faults, []);
   await close();

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
- * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string}} AssetType
+ * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
  * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
@@ -24,9 +24,9 @@ export class ApiError extends Error {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{query?: Record<string, any>, body?: any, signal?: AbortSignal}} [options]
+ * @param {{query?: Record<string, any>, body?: any, signal?: AbortSignal, type?: string}} [options]
  */
-async function request(method, path, { query, body, signal } = {}) {
+export async function request(method, path, { query, body, signal, type = "application/json" } = {}) {
   const known = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== "");
   const search = known.length ? `?${new URLSearchParams(known.map(([name, value]) => [name, String(value)]))}` : "";
   let response;
@@ -34,7 +34,7 @@ async function request(method, path, { query, body, signal } = {}) {
     response = await fetch(path + search, {
       method,
       signal,
-      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": type }) },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
@@ -53,13 +53,16 @@ async function request(method, path, { query, body, signal } = {}) {
 }
 
 /** @param {string} key */
-const at = (key) => `/v1/assets/${encodeURIComponent(key)}`;
+export const at = (key) => `/v1/assets/${encodeURIComponent(key)}`;
 
 /** Brings an asset into one shape. @param {any} raw @returns {Asset} */
 function asset(raw) {
   const type = typeof raw.type === "object" && raw.type ? raw.type : { key: raw.type ?? raw.asset_type, version: raw.type_version ?? raw.version };
   return { ...raw, key: raw.key ?? raw.asset, type: type.key, version: type.version, name: raw.name ?? null, attributes: raw.attributes ?? {} };
 }
+
+/** Bodies that change a part of a thing. */
+const PATCH = "application/merge-patch+json";
 
 /** @type {Map<string, Promise<AssetType>>} a version of a type never changes */
 const types = new Map();
@@ -74,10 +77,10 @@ export const api = {
   async asset(key) {
     return asset(await request("GET", at(key)));
   },
-  /** @param {string} key @param {number} version @returns {Promise<AssetType>} */
+  /** @param {string} key @param {number} version 0 for the newest @returns {Promise<AssetType>} */
   assetType(key, version) {
     const name = `${key}/${version}`;
-    let found = types.get(name);
+    let found = version ? types.get(name) : undefined;
     if (!found) {
       found = request("GET", `/v1/asset-types/${encodeURIComponent(key)}${version ? `/versions/${version}` : ""}`).then((raw) => ({ ...raw, ...(raw.document ?? {}) }));
       found.catch(() => types.delete(name));
@@ -101,13 +104,63 @@ export const api = {
   /** @param {any} body */
   startJob: (body) => request("POST", "/v1/fine-tune-jobs", { body }),
   /** @param {string} id */
+  job: (id) => request("GET", `/v1/fine-tune-jobs/${encodeURIComponent(id)}`),
+  /** @param {string} id */
   cancelJob: (id) => request("POST", `/v1/fine-tune-jobs/${encodeURIComponent(id)}/cancel`, { body: {} }),
   /** @param {string} key */
   models: (key) => request("GET", `${at(key)}/models`),
   /** @param {string} key @param {number} version */
   promote: (key, version) => request("POST", `${at(key)}/models/${version}/promote`, { body: {} }),
+  /** @param {string} key @param {number} version @param {AbortSignal} [signal] */
+  responses: (key, version, signal) => request("GET", `${at(key)}/models/${version}/responses`, { signal }),
   /** @param {string} key */
   rollBack: (key) => request("POST", `${at(key)}/models/roll-back`, { body: {} }),
+
+  /** @param {Record<string, any>} query */
+  alarms: (query) => request("GET", "/v1/alarms", { query }),
+  /** @param {string} id with its log */
+  alarm: (id) => request("GET", `/v1/alarms/${encodeURIComponent(id)}`),
+  /** @param {string} id @param {"acknowledge" | "clear" | "comment" | "shelve" | "unshelve"} verb @param {any} body */
+  tellAlarm: (id, verb, body) => request("POST", `/v1/alarms/${encodeURIComponent(id)}/${verb}`, { body }),
+  /** @param {string} key */
+  alarmRules: (key) => request("GET", `${at(key)}/alarm-rules`, { query: { limit: 200 } }),
+  /** @param {string} key @param {any} body */
+  addRule: (key, body) => request("POST", `${at(key)}/alarm-rules`, { body }),
+  /** @param {string} key @param {string} rule @param {any} body */
+  changeRule: (key, rule, body) => request("PATCH", `${at(key)}/alarm-rules/${encodeURIComponent(rule)}`, { body, type: PATCH }),
+  /** @param {string} key @param {string} rule */
+  removeRule: (key, rule) => request("DELETE", `${at(key)}/alarm-rules/${encodeURIComponent(rule)}`),
+
+  /** @param {string} key @param {Record<string, any>} query */
+  events: (key, query) => request("GET", `${at(key)}/events`, { query }),
+  /** @param {string} key @param {any} body */
+  addEvent: (key, body) => request("POST", `${at(key)}/events`, { body }),
+  /** @param {string} key @param {string} id */
+  removeEvent: (key, id) => request("DELETE", `${at(key)}/events/${encodeURIComponent(id)}`),
+  /** @param {string} key @param {Record<string, any>} query @param {AbortSignal} [signal] */
+  anomalies: (key, query, signal) => request("GET", `${at(key)}/anomalies`, { query, signal }),
+  /** @param {string} key @param {AbortSignal} [signal] */
+  dataHealth: (key, signal) => request("GET", `${at(key)}/data-health`, { signal }),
+
+  /** @param {string} key @param {any} body @param {AbortSignal} signal */
+  retroWhatIf: (key, body, signal) => request("POST", `${at(key)}/retro-what-if`, { body, signal }),
+  /** @param {string} key */
+  scenarios: (key) => request("GET", `${at(key)}/scenarios`, { query: { limit: 100 } }),
+  /** @param {string} key @param {any} body */
+  saveScenario: (key, body) => request("POST", `${at(key)}/scenarios`, { body }),
+  /** @param {string} key @param {string} id @param {any} body */
+  changeScenario: (key, id, body) => request("PATCH", `${at(key)}/scenarios/${encodeURIComponent(id)}`, { body, type: PATCH }),
+  /** @param {string} key @param {string} id */
+  removeScenario: (key, id) => request("DELETE", `${at(key)}/scenarios/${encodeURIComponent(id)}`),
+
+  /** @param {Record<string, any>} query */
+  assetTypes: (query) => request("GET", "/v1/asset-types", { query }),
+  /** @param {any} body */
+  addAssetType: (body) => request("POST", "/v1/asset-types", { body }),
+  /** @param {string} key @param {any} body makes a new version */
+  changeAssetType: (key, body) => request("PUT", `/v1/asset-types/${encodeURIComponent(key)}`, { body }),
+  /** @param {any} body */
+  addAsset: (body) => request("POST", "/v1/assets", { body }),
 };
 
 /** What kind of values a signal takes. @param {Signal} signal @returns {{kind: "number"|"boolean"|"enum", labels: string[]}} */

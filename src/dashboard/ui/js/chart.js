@@ -5,13 +5,16 @@
  */
 
 import { fill, h, say } from "./dom.js";
-import { number, quantity, time, unit, utc } from "./format.js";
+import { number, percent, quantity, time, unit, utc } from "./format.js";
+import { above, behind, clockMarks, valueRange } from "./paint.js";
 
 /**
  * @typedef {{label: string, color: string, width?: number, dash?: number[], step?: boolean, hidden?: boolean}} Line
  *   `color` is a custom property without its dashes; a hidden line only bounds a band
  * @typedef {{upper: number, lower: number, color: string}} Band between two lines, by index
- * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean}} Options
+ * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean, range?: () => [number, number], select?: (from: number, to: number) => void, share?: boolean, edited?: boolean, onready?: (u: any) => void, ondraw?: () => void}} Options
+ *   `range` fixes the values; `select` is told of an interval that was drawn with the pointer; of a
+ *   `share` the values are shown as percentages; one that is `edited` has handles in it
  */
 
 /** @type {any} */
@@ -29,11 +32,13 @@ const colors = new Map();
 /** @type {Set<Chart>} */
 const open = new Set();
 
-/** @param {string} name */
-function color(name) {
+/** A colour of the style sheet as it is now. @param {string} name */
+export function color(name) {
   let value = colors.get(name);
   if (value === undefined) {
-    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const read = (/** @type {string} */ property) => getComputedStyle(document.documentElement).getPropertyValue(`--${property}`).trim();
+    // Where a band has no colour of its own it is the line's, made thin.
+    value = read(name) || `${read(name.replace(/-band$/, ""))}2b`;
     colors.set(name, value);
   }
   return value;
@@ -58,6 +63,10 @@ export class Chart {
     this.to = 1;
     /** @type {number | null} */
     this.now = null;
+    /** @type {import("./paint.js").Mark[]} */
+    this.marks = [];
+    /** @type {import("./paint.js").Level[]} */
+    this.levels = [];
     /** @type {any} */
     this.plot = null;
     /** @type {number | undefined} */
@@ -66,7 +75,7 @@ export class Chart {
     this.value = h("span", { class: "chart-value" });
     this.ahead = h("span", { class: "chart-ahead c-forecast" });
     this.readout = h("span", { class: "chart-readout" });
-    this.host = h("div", { class: "chart-host", role: "img", "aria-label": options.title });
+    this.host = h("div", { class: "chart-host", role: options.edited ? "group" : "img", "aria-label": options.title });
     this.table = h("table", {});
     const heading = options.head === false ? null : h("h3", {}, options.title);
     this.element = h(
@@ -87,9 +96,11 @@ export class Chart {
 
   /**
    * New data. Draws at once.
-   * @param {{t: number[], columns: import("./align.js").Column[], from?: number, to?: number, now?: number | null}} update
+   * @param {{t: number[], columns: import("./align.js").Column[], from?: number, to?: number, now?: number | null, marks?: import("./paint.js").Mark[], levels?: import("./paint.js").Level[]}} update
    */
-  set({ t, columns, from, to, now }) {
+  set({ t, columns, from, to, now, marks, levels }) {
+    if (marks) this.marks = marks;
+    if (levels) this.levels = levels;
     this.data = { t, columns };
     this.from = from ?? t[0] ?? 0;
     this.to = Math.max(to ?? t[t.length - 1] ?? 1, this.from + 1e-3);
@@ -125,21 +136,25 @@ export class Chart {
     if (!uPlot || width < 40) return;
     const height = this.options.height ?? 168;
     if (this.plot) this.plot.setSize({ width, height });
-    else if (this.data.t.length) this.plot = new uPlot(this.settings(width, height), [this.data.t, ...this.data.columns], this.host);
+    else if (this.data.t.length) {
+      this.plot = new uPlot(this.settings(width, height), [this.data.t, ...this.data.columns], this.host);
+      this.options.onready?.(this.plot);
+    }
   }
 
   /** @param {number} width @param {number} height */
   settings(width, height) {
-    const { lines, bands = [], sync, labels = [], unit: code } = this.options;
+    const { lines, bands = [], sync, labels = [], unit: code, range, select, share } = this.options;
     const axis = { stroke: () => color("chart-ink"), font: FONT, ticks: { show: false }, grid: { stroke: () => color("chart-grid"), width: 1 } };
-    const names = labels.length ? (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => labels[v] ?? "") : undefined;
+    const names = labels.length ? (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => labels[v] ?? "")
+      : share ? (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => `${Math.round(v * 100)}\u202f%`) : undefined;
     return {
       width,
       height,
       padding: [10, 10, 0, 0],
       legend: { show: false },
-      cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
-      scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => valueRange(min, max, labels.length) } },
+      cursor: { drag: { x: Boolean(select), y: false, setScale: false, dist: 8 }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
+      scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => range?.() ?? valueRange(uPlot, min, max, labels.length) } },
       axes: [
         { ...axis, size: 28, space: width < 500 ? 64 : 84, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ __, /** @type {number} */ ___, /** @type {number} */ step) => clockMarks(splits, step) },
         { ...axis, size: 52, space: height < 130 ? 20 : 30, values: names, label: unit(code) || " ", labelSize: 16, labelGap: 0, labelFont: FONT, incrs: labels.length ? [1] : undefined },
@@ -157,28 +172,15 @@ export class Chart {
       ],
       bands: bands.map((band) => ({ series: [band.upper + 1, band.lower + 1], fill: () => color(band.color) })),
       hooks: {
-        drawClear: [(/** @type {any} */ u) => this.drawFuture(u)],
+        drawClear: [(/** @type {any} */ u) => behind(u, this, color)],
+        draw: [(/** @type {any} */ u) => {
+          above(u, this.levels, color);
+          this.options.ondraw?.();
+        }],
+        setSelect: select ? [(/** @type {any} */ u) => this.selected(u, select)] : [],
         setCursor: [(/** @type {any} */ u) => this.read(u.cursor.idx, u.cursor.left)],
       },
     };
-  }
-
-  /** @param {any} u */
-  drawFuture(u) {
-    if (this.now === null || this.now < this.from || this.now > this.to) return;
-    const { left, top, width, height } = u.bbox;
-    const x = Math.round(u.valToPos(this.now, "x", true));
-    u.ctx.save();
-    u.ctx.fillStyle = color("chart-future");
-    u.ctx.fillRect(x, top, left + width - x, height);
-    u.ctx.strokeStyle = color("chart-now");
-    u.ctx.lineWidth = devicePixelRatio;
-    u.ctx.setLineDash([]);
-    u.ctx.beginPath();
-    u.ctx.moveTo(x, top);
-    u.ctx.lineTo(x, top + height);
-    u.ctx.stroke();
-    u.ctx.restore();
   }
 
   /** @param {number | null} index @param {number} left */
@@ -196,9 +198,19 @@ export class Chart {
     this.readout.title = utc(at * 1000);
   }
 
+  /** An interval was drawn with the pointer. @param {any} u @param {(from: number, to: number) => void} select */
+  selected(u, select) {
+    if (!u.select.width) return;
+    const from = u.posToVal(u.select.left, "x");
+    const to = u.posToVal(u.select.left + u.select.width, "x");
+    u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    select(from, to);
+  }
+
   /** @param {number} value */
   show(value) {
-    const { labels = [], unit: code } = this.options;
+    const { labels = [], unit: code, share } = this.options;
+    if (share) return percent(value);
     return quantity(value, code, labels);
   }
 
@@ -217,34 +229,6 @@ export class Chart {
     );
     if (uPlot && t.length) this.host.setAttribute("aria-label", `${title}: chart from ${time(this.from * 1000)} to ${time(this.to * 1000)}; its numbers follow as a table`);
   }
-}
-
-/**
- * Room above and below, and never a range of nothing.
- * @param {number | null} min @param {number | null} max @param {number} labels
- */
-function valueRange(min, max, labels) {
-  if (labels) return [-0.2, labels - 0.8];
-  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
-  const least = Math.max(Math.abs(min), Math.abs(max)) * 1e-3 || 1;
-  if (max - min < least) return [min - least, max + least];
-  return uPlot.rangeNum(min, max, 0.12, true);
-}
-
-/**
- * Marks of the time axis in 24-hour local time; a day's first mark says the date.
- * @param {number[]} splits seconds @param {number} step
- */
-function clockMarks(splits, step) {
-  let day = "";
-  return splits.map((split) => {
-    const at = new Date(split * 1000);
-    const date = at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
-    if (step >= 86400) return date;
-    const changed = day !== "" && date !== day;
-    day = date;
-    return changed ? date : at.toLocaleTimeString("en-GB", step < 60 ? {} : { hour: "2-digit", minute: "2-digit" });
-  });
 }
 
 /**

@@ -9,7 +9,7 @@
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, any>} [attributes]
- * @param {...(Child | Child[])} children
+ * @param {...(Child | Child[] | (Child | Child[])[])} children
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(tag, attributes = {}, ...children) {
@@ -26,10 +26,10 @@ export function h(tag, attributes = {}, ...children) {
 /**
  * Appends children.
  * @param {Node} parent
- * @param {...(Child | Child[])} children
+ * @param {...(Child | Child[] | (Child | Child[])[])} children
  */
 export function put(parent, ...children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(3)) {
     if (child === null || child === undefined || child === false) continue;
     parent.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
   }

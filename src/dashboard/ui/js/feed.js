@@ -2,11 +2,12 @@
 /**
  * What is known about one asset, kept live: its state, its recent history and its newest
  * forecast. Panels listen; nobody else fetches these. Events: `state`, `history`,
- * `prediction`, `job`, `problem`.
+ * `prediction`, `job`, `alarm`, `problem`, and those of the watch over anomalies and events.
  */
 
 import { instant, numeric } from "./align.js";
 import { api, kindOf } from "./api.js";
+import { Watch } from "./anomaly/watch.js";
 import { seconds } from "./format.js";
 import { stream } from "./stream.js";
 
@@ -38,8 +39,11 @@ export class Feed extends EventTarget {
     this.window = 0;
     /** Milliseconds that the browser's clock is ahead of the server's. */
     this.skew = 0;
+    /** Which part of the page is shown. */
+    this.tab = "";
     this.settled = 0;
     this.loading = 0;
+    this.watch = new Watch(this);
   }
 
   /** The newest instant, seconds. @returns {number | null} */
@@ -75,7 +79,8 @@ export class Feed extends EventTarget {
     this.window = window;
     stream.on("state", (event) => event.asset === this.asset.key && this.#arrived(event), this.end);
     stream.on("prediction", (event) => event.asset === this.asset.key && this.readPrediction(), this.end);
-    stream.on("job", (job) => job.asset === this.asset.key && this.#tell("job", job), this.end);
+    stream.on("job", (job) => job.asset === this.asset.key && this.tell("job", job), this.end);
+    stream.on("alarm", (alarm) => alarm.asset === this.asset.key && this.tell("alarm", alarm), this.end);
     stream.on("resync", () => this.readAll(), this.end);
     const tail = setInterval(() => !document.hidden && this.#catchUp(), CATCH_UP_MS);
     const state = setInterval(() => !document.hidden && this.readState(), STATE_MS);
@@ -103,21 +108,21 @@ export class Feed extends EventTarget {
       if (this.state.observed_at && Number.isFinite(this.state.age_s)) {
         this.skew = Date.now() - Date.parse(this.state.observed_at) - this.state.age_s * 1000;
       }
-      this.#tell("state");
+      this.tell("state");
     });
   }
 
   async readPrediction() {
     await this.#quietly(async () => {
       this.prediction = await api.newestPrediction(this.asset.key);
-      this.#tell("prediction");
+      this.tell("prediction");
     });
   }
 
   async readHistory() {
     const now = this.now;
     if (now === null) {
-      this.#tell("history");
+      this.tell("history");
       return;
     }
     this.loading += 1;
@@ -129,7 +134,7 @@ export class Feed extends EventTarget {
       this.history = { t: [], values: new Map(this.type.signals.map((signal) => [signal.name, []])) };
       this.#append(page);
       this.settled = this.history.t.at(-1) ?? 0;
-      this.#tell("history");
+      this.tell("history");
     });
   }
 
@@ -145,7 +150,7 @@ export class Feed extends EventTarget {
       const seen = value !== null && typeof value === "object" && "value" in value ? value.value : value;
       if (seen !== null) this.state.reported[name] = { ...old, value: seen, observed_at: old.value === seen && before === at ? old.observed_at : event.observed_at };
     }
-    this.#tell("state");
+    this.tell("state");
     if (before === null) {
       this.readHistory();
       return;
@@ -155,7 +160,7 @@ export class Feed extends EventTarget {
         const value = event.reported?.[name];
         return value !== null && typeof value === "object" ? value?.value : value;
       });
-      this.#tell("history");
+      this.tell("history");
     }
   }
 
@@ -182,7 +187,7 @@ export class Feed extends EventTarget {
       this.#append(page);
       this.settled = this.history.t.at(-1) ?? this.settled;
       this.#forget(now - this.window * 1.1);
-      this.#tell("history");
+      this.tell("history");
     });
   }
 
@@ -221,12 +226,12 @@ export class Feed extends EventTarget {
     try {
       await act();
     } catch (error) {
-      if (!this.end.aborted) this.#tell("problem", error);
+      if (!this.end.aborted) this.tell("problem", error);
     }
   }
 
   /** @param {string} name @param {any} [detail] */
-  #tell(name, detail) {
+  tell(name, detail) {
     if (!this.end.aborted) this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 

@@ -110,6 +110,13 @@ export function ago(seconds) {
   return seconds < 1 ? "just now" : `${span(seconds)} ago`;
 }
 
+/** How fresh a state is, in a word. */
+export const FRESHNESS = /** @type {Record<string, {tone: string, text: string}>} */ ({
+  live: { tone: "good", text: "live" },
+  stale: { tone: "warn", text: "stale" },
+  empty: { tone: "", text: "no readings" },
+});
+
 /** Seconds of an ISO 8601 duration such as PT4S, P1DT2H. @param {string | number | null | undefined} text */
 export function seconds(text) {
   if (typeof text === "number") return text;

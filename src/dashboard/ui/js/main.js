@@ -1,13 +1,17 @@
 // @ts-check
 /** Starts the page: shows what the address asks for, and whether the live link stands. */
 
+import { alarmCount } from "./alarm/count.js";
+import { alarmsPage } from "./alarm/page.js";
 import { chartLibrary } from "./chart.js";
 import { fill, h, problemBox, say } from "./dom.js";
-import { fleetPage } from "./fleet.js";
+import { fleetPage } from "./fleet/page.js";
 import { jobsPage } from "./jobs.js";
 import { here } from "./router.js";
 import { stream } from "./stream.js";
-import { twinPage } from "./twin.js";
+import { twinPage } from "./twin/page.js";
+import { importPage } from "./type/import.js";
+import { typesPage } from "./type/page.js";
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const link = /** @type {HTMLElement} */ (document.getElementById("link-state"));
@@ -23,16 +27,26 @@ stream.on("link", (state) => {
   say(link, LINK[state]);
 }, new AbortController().signal);
 
+/** Shows another part of the same page. @type {(() => void) | undefined} */
+let moved;
+/** The first part of an address, and the way in the bar that it belongs to. */
+const SECTIONS = /** @type {Record<string, string>} */ ({ jobs: "jobs", alarms: "alarms", types: "types", import: "import" });
+
 async function show() {
   const { path } = here();
-  const name = path.join("/");
-  if (name === shownPath) return;
+  // The parts of an asset's page share what is known of it.
+  const name = (path[0] === "assets" ? path.slice(0, 2) : path).join("/");
+  if (name === shownPath) {
+    moved?.();
+    return;
+  }
+  moved = undefined;
   const first = shownPath === null;
   shownPath = name;
   shown.abort();
   shown = new AbortController();
   const end = shown.signal;
-  const section = path[0] === "jobs" ? "jobs" : "fleet";
+  const section = SECTIONS[path[0]] ?? "fleet";
   main.dataset.page = path[0] ?? "fleet";
   for (const anchor of document.querySelectorAll("[data-nav]")) {
     if (anchor.getAttribute("data-nav") === section) anchor.setAttribute("aria-current", "page");
@@ -47,8 +61,13 @@ async function show() {
   await chartLibrary();
   if (end.aborted) return;
   try {
-    if (path[0] === "assets" && path[1]) await twinPage(page, path[1], end);
-    else if (path[0] === "jobs") await jobsPage(page, end);
+    if (path[0] === "assets" && path[1]) {
+      const show = await twinPage(page, path[1], end);
+      if (!end.aborted) moved = show;
+    } else if (path[0] === "jobs") await jobsPage(page, end);
+    else if (path[0] === "alarms") await alarmsPage(page, end);
+    else if (path[0] === "types") await typesPage(page, path[1], end);
+    else if (path[0] === "import") await importPage(page, end);
     else await fleetPage(page, end);
   } catch (error) {
     if (!end.aborted) fill(page, problemBox(error, () => { shownPath = null; show(); }));
@@ -60,5 +79,6 @@ document.querySelector(".skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
+alarmCount(/** @type {HTMLElement} */ (document.getElementById("alarm-count")));
 addEventListener("hashchange", show);
 show();

@@ -34,5 +34,5 @@ export function remember(changes) {
   history.replaceState(history.state, "", `#${path}${text ? `?${text}` : ""}`);
 }
 
-/** @param {string} key */
-export const assetLink = (key) => `#/assets/${encodeURIComponent(key)}`;
+/** @param {string} key @param {string} [tab] of its page */
+export const assetLink = (key, tab) => `#/assets/${encodeURIComponent(key)}${tab ? `/${tab}` : ""}`;

@@ -1,7 +1,8 @@
 // @ts-check
 /** A line of the last values and the next ones, small enough for a list. */
 
-const SVG = "http://www.w3.org/2000/svg";
+/** The namespace of pictures. */
+export const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 200;
 const HEIGHT = 36;
 

@@ -32,19 +32,32 @@ export function welcome() {
     h(
       "div",
       { class: "panel-body" },
-      h("p", { class: "words" }, "Three steps in a terminal fill this page; it shows the first reading the moment it arrives. Or start ", h("code", {}, "counterpart demo"), " and watch a simulated plant."),
+      h("p", { class: "words" }, "Three ways to begin. This page shows the first reading the moment it arrives."),
+      h(
+        "div",
+        { class: "beginnings" },
+        h("div", { class: "beginning" }, h("h3", {}, "A CSV of yours"), h("p", { class: "small words" }, "Drop its history: the asset and its type are made of the file."), h("a", { class: "button", href: "#/import" }, "Import a CSV")),
+        h("div", { class: "beginning" }, h("h3", {}, "The demo plant"), h("p", { class: "small words" }, "Two simulated tanks that fill this server's place with live data, in a terminal:"), command("counterpart demo", "the command that starts the demo plant")),
+        h("div", { class: "beginning" }, h("h3", {}, "A type first"), h("p", { class: "small words" }, "Say what the signals of your machine are; a pasted header is enough."), h("a", { class: "button", href: "#/types/new" }, "Make a type")),
+      ),
+      h("h3", {}, "Or in three commands"),
       h(
         "ol",
         { class: "steps" },
         lines(location.origin).map(({ title, text }, i) => {
-          const copy = h("button", { type: "button", class: "small", "aria-label": `Copy step ${i + 1}` }, "Copy");
-          copy.addEventListener("click", async () => {
-            await navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select and copy"; });
-            setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-          });
-          return h("li", {}, h("h3", {}, `${i + 1}. ${title}`), h("div", { class: "command" }, h("pre", { tabindex: 0, "aria-label": `Step ${i + 1}` }, text), copy));
+          return h("li", {}, h("h3", {}, `${i + 1}. ${title}`), command(text, `step ${i + 1}`));
         }),
       ),
     ),
   );
+}
+
+/** A command to copy. @param {string} text @param {string} name */
+export function command(text, name) {
+  const copy = h("button", { type: "button", class: "small", "aria-label": `Copy ${name}` }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select and copy"; });
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  });
+  return h("div", { class: "command" }, h("pre", { tabindex: 0, role: "region", "aria-label": name }, text), copy);
 }

@@ -1,12 +1,13 @@
 // @ts-check
 /** What was measured and what is expected: a chart per output, and the inputs beneath. */
 
-import { instant, lastKnown, numeric, quantileColumns, sideBySide } from "./align.js";
-import { kindOf } from "./api.js";
-import { Chart, keys } from "./chart.js";
-import { fill, h } from "./dom.js";
-import { quantity, span } from "./format.js";
-import { remember } from "./router.js";
+import { instant, lastKnown, numeric, quantileColumns, sideBySide } from "../align.js";
+import { kindOf } from "../api.js";
+import { Chart, keys } from "../chart.js";
+import { fill, h } from "../dom.js";
+import { addEvent } from "../event/panel.js";
+import { quantity, span, time } from "../format.js";
+import { assetLink, remember } from "../router.js";
 
 const WINDOWS = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400, 259200, 604800, 2592000, 7776000, 31536000];
 /** Charts are redrawn at most this often. */
@@ -25,7 +26,7 @@ export function usualWindow(interval) {
   return windows(interval).find((w) => w >= 200 * interval) ?? 200 * interval;
 }
 
-/** @param {import("./feed.js").Feed} feed */
+/** @param {import("../feed.js").Feed} feed */
 export function livePanel(feed) {
   const { type } = feed;
   const outputs = type.signals.filter((signal) => signal.role === "output");
@@ -45,6 +46,21 @@ export function livePanel(feed) {
     },
     offered.sort((a, b) => a - b).map((w) => h("option", { value: w, selected: w === feed.window }, `last ${span(w)}`)),
   );
+  const chosen = h("div", { class: "chosen", role: "status" });
+  /** An interval was drawn on a chart. @param {number} from @param {number} to */
+  const choose = (from, to) => {
+    const until = Math.min(to, feed.now ?? to);
+    if (until <= from) return;
+    const labels = (type.health_classes ?? []).length > 0;
+    fill(
+      chosen,
+      h("strong", {}, `${time(from * 1000)} to ${time(until * 1000)}`),
+      h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note", from, to: until }) }, "Add a note"),
+      labels ? h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label", from, to: until }) }, "Add a label") : null,
+      h("a", { class: "button small", href: `${assetLink(feed.asset.key, "what-if")}?as_of=${new Date(from * 1000).toISOString()}` }, "What if it had been otherwise?"),
+      h("button", { type: "button", class: "small bare push", onclick: () => fill(chosen) }, "Forget it"),
+    );
+  };
   const element = h(
     "section",
     { class: "panel", "aria-label": "Measured and forecast" },
@@ -56,10 +72,15 @@ export function livePanel(feed) {
         { text: "measured", color: "measured" },
         { text: "forecast median", color: "forecast" },
         { text: "80\u202f% band", color: "forecast", kind: "band" },
+        { text: "anomaly", color: "anomaly", kind: "band" },
+        { text: "label", color: "label" },
+        { text: "note", color: "noted" },
       ),
       h("span", { class: "push" }, h("label", { class: "sr", for: "window" }, "Shown span of time"), select),
     ),
+    chosen,
     body,
+    h("p", { class: "small quiet hint-draw" }, "Draw across an output's chart to mark a stretch: note it, label it, or ask what would have been."),
   );
 
   /** @type {{draw: () => void, chart: Chart}[]} */
@@ -71,9 +92,9 @@ export function livePanel(feed) {
     drawn.draw();
   };
   const rest = outputs.slice(FIRST_OUTPUTS);
-  for (const signal of outputs.slice(0, FIRST_OUTPUTS)) add(outputChart(feed, signal, sync));
+  for (const signal of outputs.slice(0, FIRST_OUTPUTS)) add(outputChart(feed, signal, sync, choose));
   if (rest.length) {
-    const more = h("button", { type: "button", class: "small", onclick: () => { const before = charts.length; rest.forEach((signal) => add(outputChart(feed, signal, sync))); holder.replaceWith(...charts.slice(before).map((c) => c.chart.element)); } }, `Show ${rest.length} more outputs`);
+    const more = h("button", { type: "button", class: "small", onclick: () => { const before = charts.length; rest.forEach((signal) => add(outputChart(feed, signal, sync, choose))); holder.replaceWith(...charts.slice(before).map((c) => c.chart.element)); } }, `Show ${rest.length} more outputs`);
     const holder = h("div", { class: "panel-body" }, more);
     body.append(holder);
   }
@@ -86,11 +107,16 @@ export function livePanel(feed) {
     timer = setTimeout(() => {
       timer = undefined;
       drawn = performance.now();
+      // A tab that is not shown is drawn when it is.
+      if (element.offsetParent === null) return;
       for (const chart of charts) chart.draw();
     }, Math.max(0, drawn + DRAW_MS - performance.now()));
   };
   feed.on("history", draw);
+  feed.on("tab", draw);
   feed.on("prediction", draw);
+  feed.on("anomalies", draw);
+  feed.on("events", draw);
   feed.end.addEventListener("abort", () => {
     clearTimeout(timer);
     for (const { chart } of charts) chart.destroy();
@@ -98,7 +124,7 @@ export function livePanel(feed) {
   return element;
 }
 
-/** From and to of the live charts. @param {import("./feed.js").Feed} feed */
+/** From and to of the live charts. @param {import("../feed.js").Feed} feed */
 function range(feed) {
   const now = feed.now ?? Date.now() / 1000;
   const last = feed.prediction?.timestamps.at(-1);
@@ -106,14 +132,15 @@ function range(feed) {
   return { from: now - feed.window, to: now + Math.max(ahead, feed.window * 0.02), now };
 }
 
-/** @param {import("./feed.js").Feed} feed @param {import("./api.js").Signal} signal @param {string} sync */
-function outputChart(feed, signal, sync) {
+/** @param {import("../feed.js").Feed} feed @param {import("../api.js").Signal} signal @param {string} sync @param {(from: number, to: number) => void} choose */
+function outputChart(feed, signal, sync, choose) {
   const labels = feed.labels.get(signal.name) ?? [];
   const chart = new Chart({
     title: signal.name,
     unit: signal.unit,
     labels,
     sync,
+    select: choose,
     lines: [
       { label: "measured", color: "measured" },
       { label: "low", color: "forecast", hidden: true },
@@ -126,7 +153,7 @@ function outputChart(feed, signal, sync) {
   const draw = () => {
     const measured = feed.history.values.get(signal.name) ?? [];
     const ahead = expected(feed, signal.name);
-    chart.set({ ...sideBySide([{ t: feed.history.t, columns: [measured] }, ahead]), ...range(feed) });
+    chart.set({ ...sideBySide([{ t: feed.history.t, columns: [measured] }, ahead]), ...range(feed), marks: feed.watch.marks(signal.name) });
     const [, median] = ahead.columns;
     const end = ahead.t.length ? ` in ${span(ahead.t[ahead.t.length - 1] - (feed.now ?? 0))}` : "";
     chart.say(quantity(lastKnown(measured), signal.unit, labels), median.length ? `${quantity(median.at(-1), signal.unit, labels)}${end}` : "");
@@ -137,7 +164,7 @@ function outputChart(feed, signal, sync) {
 
 /**
  * Median and band of the newest forecast, beginning at the measured value it was made from.
- * @param {import("./feed.js").Feed} feed @param {string} name
+ * @param {import("../feed.js").Feed} feed @param {string} name
  */
 function expected(feed, name) {
   const prediction = feed.prediction;
@@ -155,9 +182,9 @@ function expected(feed, name) {
   return { t, columns };
 }
 
-/** Inputs of one unit share a chart. @param {import("./api.js").Signal[]} signals */
+/** Inputs of one unit share a chart. @param {import("../api.js").Signal[]} signals */
 function byUnit(signals) {
-  /** @type {Map<string, import("./api.js").Signal[]>} */
+  /** @type {Map<string, import("../api.js").Signal[]>} */
   const groups = new Map();
   for (const signal of signals) {
     const name = kindOf(signal).kind === "number" ? signal.unit ?? "" : signal.name;
@@ -166,7 +193,7 @@ function byUnit(signals) {
   return [...groups.values()];
 }
 
-/** @param {import("./feed.js").Feed} feed @param {import("./api.js").Signal[]} group @param {string} sync */
+/** @param {import("../feed.js").Feed} feed @param {import("../api.js").Signal[]} group @param {string} sync */
 function inputChart(feed, group, sync) {
   const lines = group.flatMap((signal, i) => [
     { label: signal.name, color: `series-${(i % 6) + 1}`, step: signal.role === "control_input" },

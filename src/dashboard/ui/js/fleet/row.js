@@ -1,84 +1,25 @@
 // @ts-check
-/** Every asset with how fresh it is and what it says now; an empty server says how to begin. */
+/** One asset of the fleet: how it stands, what it says, what is expected, what serves it. */
 
-import { instant, numeric, quantileColumns } from "./align.js";
-import { api, kindOf } from "./api.js";
-import { fill, h, problemBox, put, say } from "./dom.js";
-import { ago, quantity, seconds, utc } from "./format.js";
-import { assetLink } from "./router.js";
-import { sparkline } from "./spark.js";
-import { stream } from "./stream.js";
-import { FRESHNESS } from "./twin.js";
-import { welcome } from "./welcome.js";
+import { instant, numeric, quantileColumns } from "../align.js";
+import { TONES } from "../alarm/words.js";
+import { api, kindOf } from "../api.js";
+import { fill, h, put, say } from "../dom.js";
+import { ago, FRESHNESS, percent, quantity, seconds, utc } from "../format.js";
+import { assetLink } from "../router.js";
+import { sparkline } from "../spark.js";
 
-const PAGE = 200;
 /** Values in a row. */
 const VALUES = 4;
 const SPARK_EVERY_MS = 10_000;
 
-/** @param {HTMLElement} page @param {AbortSignal} end */
-export async function fleetPage(page, end) {
-  document.title = "Fleet · Counterpart";
-  const count = h("p", { class: "facts" });
-  const list = h("ul", { class: "fleet" });
-  const body = h("div", {});
-  fill(page, h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Fleet"), count)), body);
-  /** @type {Map<string, Row>} */
-  const rows = new Map();
-  let polling = /** @type {number | undefined} */ (undefined);
-
-  const read = async () => {
-    let cursor;
-    do {
-      const result = await api.assets({ limit: PAGE, cursor });
-      if (end.aborted) return;
-      for (const asset of result.items) {
-        if (rows.has(asset.key)) continue;
-        const row = new Row(asset, end);
-        rows.set(asset.key, row);
-        list.append(row.element);
-        seen.observe(row.element);
-      }
-      cursor = result.next;
-    } while (cursor);
-    say(count, rows.size === 0 ? "" : rows.size === 1 ? "1 asset" : `${rows.size} assets`);
-    page.dataset.assets = String(rows.size);
-    if (!rows.size) {
-      if (!body.childElementCount) fill(body, welcome());
-      polling = setTimeout(() => read().catch(() => {}), 3000);
-    } else if (!list.isConnected) {
-      const names = h("div", { class: "fleet-row fleet-head", "aria-hidden": "true" }, h("span", {}, "Asset"), h("span", {}, "Freshness"), h("span", {}, "Newest values"), h("span", {}, "First output, with its forecast"));
-      fill(body, h("section", { class: "panel", "aria-label": "Assets" }, names, list));
-    }
-  };
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) rows.get(/** @type {HTMLElement} */ (entry.target).dataset.asset ?? "")?.inView(entry.isIntersecting);
-  }, { rootMargin: "300px" });
-  const ticking = setInterval(() => {
-    for (const row of rows.values()) row.tick();
-  }, 1000);
-  end.addEventListener("abort", () => {
-    seen.disconnect();
-    clearInterval(ticking);
-    clearTimeout(polling);
-  });
-  stream.on("state", (event) => rows.get(event.asset)?.arrived(event), end);
-  stream.on("resync", () => rows.forEach((row) => row.read()), end);
-  stream.follow(null);
-  try {
-    await read();
-  } catch (error) {
-    if (!end.aborted) fill(body, problemBox(error, () => { fill(body); read(); }));
-  }
-}
-
 /** One asset of the list; reads its details when it comes into view. */
-class Row {
-  /** @param {import("./api.js").Asset} asset @param {AbortSignal} end */
+export class Row {
+  /** @param {import("../api.js").Asset} asset @param {AbortSignal} end */
   constructor(asset, end) {
     this.asset = asset;
     this.end = end;
-    /** @type {import("./api.js").AssetType | null} */
+    /** @type {import("../api.js").AssetType | null} */
     this.type = null;
     /** @type {any} */
     this.state = null;
@@ -87,6 +28,11 @@ class Row {
     this.sparkAt = -Infinity;
     this.badge = h("span", { class: "badge", "data-dot": "" }, "…");
     this.age = h("span", { class: "small quiet" });
+    this.alarm = h("span", { class: "badge", hidden: true });
+    this.health = h("span", { class: "badge", hidden: true });
+    this.model = h("span", { class: "small fleet-model" });
+    /** Active alarms that nobody has shelved. @type {any[]} */
+    this.alarms = [];
     this.values = h("span", { class: "values" });
     this.spark = h("span", { class: "spark-cell" });
     this.element = h(
@@ -96,8 +42,9 @@ class Row {
         "a",
         { class: "fleet-row", href: assetLink(asset.key) },
         h("span", {}, h("strong", {}, asset.name || asset.key), h("span", { class: "small quiet" }, asset.name ? `${asset.key}  ·  ` : "", asset.type, asset.attributes.demo === true ? "  ·  demo data" : "")),
-        h("span", {}, this.badge, h("br"), this.age),
+        h("span", { class: "standing" }, this.badge, this.alarm, this.health, this.age),
         this.values,
+        this.model,
         this.spark,
       ),
     );
@@ -122,6 +69,36 @@ class Row {
     this.draw();
   }
 
+  /** @param {any[]} alarms active ones, the worst first */
+  alarmed(alarms) {
+    this.alarms = alarms;
+    this.alarm.hidden = !alarms.length;
+    if (!alarms.length) return;
+    this.alarm.dataset.tone = TONES[alarms[0].severity];
+    say(this.alarm, alarms.length === 1 ? `1 ${alarms[0].severity} alarm` : `${alarms.length} alarms, ${alarms[0].severity}`);
+    this.alarm.title = alarms.map((one) => one.name).join(", ");
+  }
+
+  /** Its class of health, or that its newest step is unusual. */
+  drawHealth() {
+    const { health, anomaly_score: score } = this.state;
+    const sick = health && health.class !== this.type?.health_classes?.[0];
+    const strange = score !== null && score !== undefined && score >= 1;
+    this.health.hidden = !sick && !strange;
+    this.health.dataset.tone = sick ? "bad" : "warn";
+    if (sick) say(this.health, `${health.class}, ${percent(health.probabilities[health.class])}`);
+    else if (strange) say(this.health, `unusual: ${score.toFixed(1)} × threshold`);
+  }
+
+  /** @param {any} prediction */
+  drawModel(prediction) {
+    const { model, skill } = prediction ?? {};
+    if (!model) return;
+    const who = model.source === "fallback" ? "naive fallback" : model.source === "base" ? "base model" : `version ${model.version}`;
+    const better = skill?.vs_naive;
+    fill(this.model, h("span", {}, who), h("br"), h("span", { class: "quiet" }, better === null || better === undefined ? "not measured yet" : `${percent(Math.abs(better))} ${better >= 0 ? "better" : "worse"} than naive`));
+  }
+
   /** @param {any} event */
   arrived(event) {
     if (!this.state) return;
@@ -137,6 +114,7 @@ class Row {
     if (!type || !state || this.end.aborted) return;
     const shown = [...type.signals].sort((a, b) => Number(b.role === "output") - Number(a.role === "output")).slice(0, VALUES);
     fill(this.values, shown.map((signal) => h("span", {}, h("span", { class: "quiet small" }, `${signal.name} `), quantity(state.reported?.[signal.name]?.value, signal.unit, kindOf(signal).labels))));
+    this.drawHealth();
     this.tick();
     this.drawSpark().catch(() => {});
   }
@@ -161,6 +139,7 @@ class Row {
     const from = new Date(Date.parse(this.state.observed_at) - length * 1000).toISOString();
     const [history, prediction] = await Promise.all([api.history(this.asset.key, { from, signals: signal.name, max_points: 150 }), api.newestPrediction(this.asset.key)]);
     if (this.end.aborted) return;
+    this.drawModel(prediction);
     const { labels } = kindOf(signal);
     const values = (history.values[signal.name] ?? []).map((/** @type {any} */ value) => numeric(value, labels));
     const median = quantileColumns(prediction?.signals[signal.name])[1];

@@ -1,54 +1,125 @@
 // @ts-check
 /** The page of one asset: what it does now, what is expected, what if, what was learned. */
 
-import { api } from "./api.js";
-import { fill, h, problemBox, put, say } from "./dom.js";
-import { Feed } from "./feed.js";
-import { ago, assumptions, span, time, trust, utc } from "./format.js";
+import { alarmList } from "../alarm/list.js";
+import { emptyAlarms } from "../alarm/page.js";
+import { rulesPanel } from "../alarm/rules.js";
+import { alarmTimeline } from "../alarm/timeline.js";
+import { anomaliesPanel } from "../anomaly/panel.js";
+import { api } from "../api.js";
+import { fill, h, problemBox, put, say } from "../dom.js";
+import { addEvent, eventsPanel } from "../event/panel.js";
+import { Feed } from "../feed.js";
+import { ago, assumptions, FRESHNESS, span, time, trust, utc } from "../format.js";
+import { modelsTab } from "../model/tab.js";
+import { dataHealthPanel } from "../quality/panel.js";
+import { assetLink, here } from "../router.js";
+import { whatIfPanel } from "../scenario/panel.js";
+import { stream } from "../stream.js";
 import { livePanel, usualWindow } from "./live.js";
-import { modelsPanels } from "./models.js";
-import { here } from "./router.js";
 import { statePanel } from "./state.js";
-import { stream } from "./stream.js";
-import { whatIfPanel } from "./whatif.js";
 
-export const FRESHNESS = /** @type {Record<string, {tone: string, text: string}>} */ ({
-  live: { tone: "good", text: "live" },
-  stale: { tone: "warn", text: "stale" },
-  empty: { tone: "", text: "no readings" },
-});
+/** @type {Record<string, {name: string, build: (feed: Feed) => HTMLElement}>} */
+const TABS = {
+  "": { name: "Now", build: nowTab },
+  "what-if": { name: "What if", build: (feed) => h("div", {}, whatIfPanel(feed)) },
+  models: { name: "Models", build: modelsTab },
+  alarms: { name: "Alarms and events", build: alarmsTab },
+  data: { name: "Data", build: dataTab },
+};
 
-/** @param {HTMLElement} page @param {string} key @param {AbortSignal} end */
+/**
+ * @param {HTMLElement} page @param {string} key @param {AbortSignal} end
+ * @returns {Promise<(() => void) | undefined>} what shows another of its tabs
+ */
 export async function twinPage(page, key, end) {
   document.title = `${key} · Counterpart`;
   fill(page, h("p", { class: "quiet" }, "Reading the asset…"));
   const asset = await api.asset(key);
   const type = await api.assetType(asset.type, asset.version);
-  if (end.aborted) return;
+  if (end.aborted) return undefined;
 
   const feed = new Feed(asset, type, end);
   feed.window = Number(here().query.get("window")) || usualWindow(feed.interval);
   const trouble = h("div", {});
-  const learning = modelsPanels(feed);
-  const answered = h("section", { class: "panel", "aria-label": "Forecast in words" });
-  fill(
-    page,
-    head(feed),
-    trouble,
-    h(
-      "div",
-      { class: "twin" },
-      livePanel(feed),
-      h("div", { class: "stack" }, statePanel(feed), answered, learning.job),
-      h("div", { class: "wide", id: "what-if" }, whatIfPanel(feed)),
-      h("div", { class: "wide", id: "models" }, learning.versions),
-    ),
-  );
+  const body = h("div", {});
+  const links = Object.entries(TABS).map(([tab, { name }]) => h("a", { href: assetLink(key, tab), "data-tab": tab }, name));
+  fill(page, head(feed), h("nav", { class: "tab-nav", "aria-label": `Parts of ${key}` }, links), trouble, body);
   feed.on("problem", (error) => fill(trouble, problemBox(error, () => { fill(trouble); feed.readAll(); })));
   feed.on("state", () => trouble.childElementCount && fill(trouble));
-  feed.on("prediction", () => forecastWords(answered, feed));
+
+  /** @type {Map<string, HTMLElement>} built when they are first looked at, then kept */
+  const built = new Map();
+  const show = () => {
+    const tab = here().path[2] ?? "";
+    const known = tab in TABS ? tab : "";
+    for (const link of links) {
+      if (link.dataset.tab === known) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
+    }
+    if (!built.has(known)) {
+      const element = TABS[known].build(feed);
+      built.set(known, element);
+      body.append(element);
+    }
+    for (const [name, element] of built) element.hidden = name !== known;
+    feed.tab = known;
+    feed.tell("tab", known);
+  };
+  show();
   stream.follow(key);
-  await feed.start(feed.window);
+  feed.start(feed.window);
+  return show;
+}
+
+/** @param {Feed} feed */
+function nowTab(feed) {
+  const answered = h("section", { class: "panel", "aria-label": "Forecast in words" });
+  const key = feed.asset.key;
+  const alarms = alarmList({ asset: key, end: feed.end, empty: () => h("p", { class: "panel-body quiet" }, "No alarm is active. ", h("a", { href: assetLink(key, "alarms") }, "Rules")) });
+  alarms.only({ state: "active" });
+  feed.on("prediction", () => forecastWords(answered, feed));
+  forecastWords(answered, feed);
+  return h(
+    "div",
+    { class: "twin" },
+    livePanel(feed),
+    h(
+      "div",
+      { class: "stack" },
+      statePanel(feed),
+      h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
+      answered,
+      eventsPanel(feed, { limit: 5, whole: false }),
+    ),
+  );
+}
+
+/** @param {Feed} feed */
+function alarmsTab(feed) {
+  const key = feed.asset.key;
+  const timeline = alarmTimeline({ asset: false });
+  const list = alarmList({ asset: key, end: feed.end, empty: () => emptyAlarms(key), counted: timeline.show });
+  list.read();
+  return h(
+    "div",
+    { class: "twin" },
+    h("section", { class: "panel", "aria-label": "Alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Alarms")), timeline.element, list.element),
+    h("div", { class: "stack" }, rulesPanel(feed)),
+    h("div", { class: "wide" }, eventsPanel(feed, { limit: 30, whole: true })),
+  );
+}
+
+/** @param {Feed} feed */
+function dataTab(feed) {
+  return h(
+    "div",
+    { class: "stack" },
+    dataHealthPanel(feed),
+    anomaliesPanel(feed, { label: (from, to) => addEvent(feed, { kind: feed.type.health_classes?.length ? "label" : "note", from, to }) }),
+  );
 }
 
 /** @param {Feed} feed */
@@ -96,7 +167,6 @@ function head(feed) {
           h("span", {}, `a step is ${span(feed.interval)}`),
         ),
       ),
-      h("nav", { class: "row push", "aria-label": "On this page" }, jump("What if", "what-if"), jump("Models", "models")),
     ),
   );
   return element;
@@ -123,12 +193,6 @@ function drawAnomaly(badge, feed) {
   say(badge, score >= 1 ? `unusual: ${score.toFixed(1)} times the threshold` : "as expected");
   const parts = Object.entries(feed.state.contributions ?? {}).sort(([, a], [, b]) => b - a);
   badge.title = `anomaly score ${score.toFixed(2)}; 1 is the threshold. ${parts.map(([name, part]) => `${name} ${part.toFixed(2)}`).join(", ")}`;
-}
-
-/** A way down the page; the address after # is the page's own. @param {string} text @param {string} id */
-function jump(text, id) {
-  const go = () => document.getElementById(id)?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
-  return h("button", { type: "button", class: "small", onclick: go }, text);
 }
 
 /** @param {HTMLElement} panel @param {Feed} feed */

@@ -1,8 +1,8 @@
 // @ts-check
 /** The score cards of candidate, champion and naive forecast, side by side. */
 
-import { h } from "./dom.js";
-import { number, percent } from "./format.js";
+import { h } from "../dom.js";
+import { number, percent } from "../format.js";
 
 const WHO = [["candidate", "Candidate"], ["champion", "Served then"], ["naive", "Naive"]];
 const ROWS = /** @type {[string, string, string, boolean][]} */ ([
@@ -13,14 +13,14 @@ const ROWS = /** @type {[string, string, string, boolean][]} */ ([
   ["coverage_95", "In the 95\u202f% band", "Share of the truth inside the band; honest is 95 %.", false],
 ]);
 
-/** @param {any} scores @returns {HTMLElement | null} */
-export function scoresTable(scores) {
+/** @param {any} scores @param {string} of whose they are @returns {HTMLElement | null} */
+export function scoresTable(scores, of) {
   const shown = WHO.filter(([who]) => scores?.[who] && typeof scores[who] === "object");
   if (!shown.length) return null;
   const windows = scores[shown[0][0]].windows;
   return h(
     "div",
-    { class: "table-scroll" },
+    { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Scores of ${of}` },
     h(
       "table",
       { class: "data", "data-scores": "" },

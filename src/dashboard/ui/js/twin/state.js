@@ -1,17 +1,17 @@
 // @ts-check
 /** The three layers of the state in one table: reported, desired, predicted. */
 
-import { instant, quantileColumns } from "./align.js";
-import { fill, h, say } from "./dom.js";
-import { ago, plain, span, time, unit, utc } from "./format.js";
+import { instant, quantileColumns } from "../align.js";
+import { fill, h, say } from "../dom.js";
+import { ago, plain, span, time, unit, utc } from "../format.js";
 
 export const ROLES = /** @type {Record<string, string>} */ ({ output: "Outputs", control_input: "Control inputs", disturbance: "Disturbances", state: "States" });
 
-/** @param {import("./feed.js").Feed} feed */
+/** @param {import("../feed.js").Feed} feed */
 export function statePanel(feed) {
   const since = h("span", { class: "quiet small push" });
   const predicted = h("th", { class: "number", scope: "col" }, "Predicted");
-  /** @type {Map<string, {signal: import("./api.js").Signal, reported: HTMLElement, desired: HTMLElement, predicted: HTMLElement}>} */
+  /** @type {Map<string, {signal: import("../api.js").Signal, reported: HTMLElement, desired: HTMLElement, predicted: HTMLElement}>} */
   const cells = new Map();
   const groups = Object.entries(ROLES).map(([role, title]) => {
     const signals = feed.type.signals.filter((signal) => signal.role === role);
@@ -34,7 +34,7 @@ export function statePanel(feed) {
     h("div", { class: "panel-head" }, h("h2", {}, "State"), since),
     h(
       "div",
-      { class: "table-scroll" },
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Reported, desired and predicted values" },
       h(
         "table",
         { class: "data" },

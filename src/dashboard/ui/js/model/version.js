@@ -1,0 +1,151 @@
+// @ts-check
+/** One version in the timeline: its verdict, its scores, how it learned, what it can tell apart. */
+
+import { api } from "../api.js";
+import { keys } from "../chart.js";
+import { fill, h, problemBox } from "../dom.js";
+import { number, percent, time, utc } from "../format.js";
+import { plot } from "../plot.js";
+import { responsesDetails } from "./responses.js";
+import { scoresTable } from "./scores.js";
+
+/**
+ * @param {import("../feed.js").Feed} feed
+ * @param {any} item of the API; null is the base model
+ * @param {{serves: boolean, promote: () => void, base?: string}} use
+ */
+export function versionCard(feed, item, { serves, promote, base }) {
+  const number = item?.version ?? 0;
+  const badge = serves ? ["good", "serves"] : item?.promoted ? ["", "served before"] : item ? ["warn", "not promoted"] : null;
+  const gain = item?.scores?.vs_naive;
+  return h(
+    "li",
+    { class: "version", "data-version": number, "data-serves": serves },
+    h(
+      "div",
+      { class: "version-head" },
+      h("h3", {}, item ? `Version ${number}` : "Base model"),
+      badge ? h("span", { class: "badge", "data-tone": badge[0] }, badge[1]) : null,
+      item ? h("span", { class: "quiet small", title: utc(item.created_at) }, time(item.created_at)) : base ? h("span", { class: "quiet small" }, base) : null,
+      gain === undefined || gain === null ? null : h("span", { class: "small" }, `${percent(gain)} better than naive`),
+      serves ? null : h("button", { type: "button", class: "small push", onclick: promote, "aria-label": `Promote ${item ? `version ${number}` : "the base model"}` }, "Promote"),
+    ),
+    h("p", { class: "words" }, item ? item.reason : "Learned from many synthetic plants, nothing of this asset in it."),
+    item?.note ? h("p", { class: "note" }, item.note) : null,
+    item ? details("Scores on the holdout", serves, () => scores(item)) : null,
+    item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
+    item ? healthDetails(item) : null,
+    item?.data ? details("What it learned from", false, () => dataCard(item.data)) : null,
+    responsesDetails(feed, number),
+  );
+}
+
+/** Built when it is opened. @param {string} title @param {boolean} open @param {() => import("../dom.js").Child | import("../dom.js").Child[]} build */
+function details(title, open, build) {
+  const body = h("div", { class: "stack" });
+  const element = h("details", { open }, h("summary", {}, title), body);
+  const show = () => {
+    const content = build();
+    if (!body.childElementCount) fill(body, ...(Array.isArray(content) ? content : [content]));
+  };
+  if (open) show();
+  else element.addEventListener("toggle", () => element.open && !body.childElementCount && show());
+  return element;
+}
+
+/** @param {any} item */
+function scores(item) {
+  const leads = item.scores?.candidate?.by_lead ?? [];
+  const middle = (/** @type {any} */ lead) => (lead.from_step + lead.to_step) / 2;
+  const at = (/** @type {string} */ field) => leads.map((/** @type {any} */ lead) => [middle(lead), lead[field] ?? NaN]);
+  const level = (/** @type {number} */ value) => leads.map((/** @type {any} */ lead) => [middle(lead), value]);
+  return [
+    scoresTable(item.scores, `version ${item.version}`),
+    leads.length > 1
+      ? h(
+        "div",
+        {},
+        h("p", { class: "legend" }, "What its bands held, by lead time"),
+        keys({ text: "80\u202f% band", color: "forecast" }, { text: "95\u202f% band", color: "series-2" }, { text: "honest", color: "baseline", kind: "dash" }),
+        plot({
+          title: "Share of the truth inside the bands by lead time",
+          x: "steps ahead",
+          show: (value) => percent(value),
+          range: [Math.min(0.5, ...leads.map((/** @type {any} */ lead) => lead.coverage_80)), 1],
+          curves: [
+            { name: "80 % band", color: "forecast", points: at("coverage_80") },
+            { name: "95 % band", color: "series-2", points: at("coverage_95") },
+            { name: "honest 80 %", color: "baseline", dash: true, points: level(0.8) },
+            { name: "honest 95 %", color: "baseline", dash: true, points: level(0.95) },
+          ],
+        }),
+      )
+      : null,
+  ];
+}
+
+/** @param {any} item */
+function curve(item) {
+  const recipe = item.recipe;
+  return [
+    keys({ text: "training loss", color: "series-2" }, { text: "validation loss", color: "series-1" }),
+    plot({
+      title: `Training curve of version ${item.version}`,
+      x: "steps",
+      curves: [
+        { name: "training loss", color: "series-2", points: item.curve.map((/** @type {any} */ one) => [one.step, one.train_loss]) },
+        { name: "validation loss", color: "series-1", points: item.curve.map((/** @type {any} */ one) => [one.step, one.validation_loss]) },
+      ],
+    }),
+    h("p", { class: "small quiet" }, `${recipe.optimizer}, ${recipe.loss}, learning rate ${recipe.learning_rate ?? "chosen"}, batch ${recipe.batch}, dropout ${recipe.dropout}, L1 ${recipe.l1}, L2 ${recipe.l2}, seed ${recipe.seed}`),
+  ];
+}
+
+/** The health verdict is its job's. @param {any} item */
+function healthDetails(item) {
+  const body = h("div", { class: "stack" });
+  const read = async () => {
+    try {
+      const job = await api.job(item.job);
+      const health = job.verdict?.health;
+      if (!health) fill(body, h("p", { class: "small quiet" }, "It learned no health classes: there were no labels, or too few."));
+      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, item.version) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
+    } catch (error) {
+      fill(body, problemBox(error, read));
+    }
+  };
+  const element = h("details", { "data-health-of": item.version }, h("summary", {}, "Health classes"), body);
+  element.addEventListener("toggle", () => element.open && !body.childElementCount && read());
+  return element;
+}
+
+/** Truth in rows, what was said in columns. @param {any} card @param {number} version */
+function confusion(card, version) {
+  const most = Math.max(1, ...card.confusion.flat());
+  return [
+    h(
+      "div",
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Confusion matrix of version ${version}` },
+      h(
+        "table",
+        { class: "data confusion" },
+        h("caption", { class: "small quiet" }, `Confusion on ${card.cases} labelled steps that it never saw: rows are the truth, columns what it said`),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "truth"), card.order.map((/** @type {string} */ name) => h("th", { scope: "col", class: "number" }, name)), h("th", { scope: "col", class: "number" }, "found"))),
+        h("tbody", {}, card.order.map((/** @type {string} */ name, /** @type {number} */ row) => h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, name),
+          card.confusion[row].map((/** @type {number} */ count, /** @type {number} */ column) => h("td", { class: `number heat-${count === 0 ? 0 : Math.ceil((count / most) * 4)}`, "data-right": row === column }, String(count))),
+          h("td", { class: "number" }, percent(card.classes[name]?.recall)),
+        ))),
+      ),
+    ),
+    h("p", { class: "small quiet" }, `accuracy ${percent(card.accuracy)}, macro F1 ${number(card.macro_f1)}, calibration error ${percent(card.ece)}`),
+  ];
+}
+
+/** @param {any} data */
+function dataCard(data) {
+  const removed = (data.signals ?? []).filter((/** @type {any} */ one) => Object.values(one.removed ?? {}).some((/** @type {any} */ count) => count > 0));
+  return h("p", { class: "small words" }, `${data.frames} frames${data.first ? `, ${time(data.first)} to ${time(data.last)}` : ""}, in ${data.segments} ${data.segments === 1 ? "stretch" : "stretches"}; ${data.dropped_frames} left out as a whole. Windows: ${data.windows.fresh} fresh and ${data.windows.replay} replayed teach, ${data.windows.stopping} stop, ${data.windows.calibrating} calibrate, ${data.windows.holdout} judge.${removed.length ? ` Values left out of ${removed.map((/** @type {any} */ one) => one.signal).join(", ")}.` : ""}`);
+}

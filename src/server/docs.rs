@@ -23,7 +23,11 @@ pub(super) fn router(api: &OpenApi) -> Router {
     let document = Bytes::from(serde_json::to_vec_pretty(api).unwrap_or_default());
     let answer = async move || ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response();
     let reference = SwaggerUi::new("/docs").config(
-        Config::from("/openapi.json").validator_url("none").display_request_duration(true).try_it_out_enabled(true),
+        Config::from("/openapi.json")
+            .validator_url("none")
+            .display_request_duration(true)
+            .try_it_out_enabled(true)
+            .default_models_expand_depth(-1),
     );
     Router::from(reference).route("/openapi.json", get(answer))
 }

@@ -123,7 +123,8 @@ impl Studies {
             return histories.iter().map(|_| None).collect();
         }
         let judging = aim.judging.clamp(validation, end);
-        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, judging, end };
+        let edges = Parts::has_edges(end, aim.horizon);
+        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, judging, end, edges };
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
         let mut pooled = pooled::learn(&contexts, &parts, aim.reach.max(aim.horizon)).unwrap_or_default().into_iter();

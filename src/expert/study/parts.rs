@@ -35,9 +35,20 @@ pub(super) struct Parts {
     pub(super) judging: usize,
     /// Where everything ends.
     pub(super) end: usize,
+    /// Whether rows that reach from one stretch into the next teach those who know both.
+    pub(super) edges: bool,
 }
 
+/// Share of a past that rows over its edges hold at least where they are worth having: what serves learns from
+/// more of them than those that are blind to a stretch, and bands that these have made honest are then too wide.
+const WORTH: f64 = 0.25;
+
 impl Parts {
+    /// Whether edges are worth having in a past of so many steps for answers that reach so far.
+    pub(super) fn has_edges(end: usize, horizon: usize) -> bool {
+        (Span::ALL.len() - 1) as f64 * horizon as f64 >= WORTH * end as f64
+    }
+
     /// First step of a stretch, and the one after its last.
     pub(super) fn range(&self, span: Span) -> (usize, usize) {
         match span {
@@ -77,7 +88,7 @@ impl Parts {
         let (first, last) = (self.holding(from, from)? as usize, self.holding(to, to)? as usize);
         match last - first {
             0 => Some(first),
-            1 => Some(Span::ALL.len() + first),
+            1 if self.edges => Some(Span::ALL.len() + first),
             _ => None,
         }
     }
@@ -166,4 +177,32 @@ pub(super) fn fits<T: Clone>(sums: &Sums, least: usize, chosen: T, fit: impl Fn(
         let fitted = (gram.rows() >= least).then(|| fit(&gram)).flatten();
         fitted.unwrap_or_else(|| chosen.clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(end: usize, horizon: usize) -> Parts {
+        let edges = Parts::has_edges(end, horizon);
+        let aside = std::iter::once(20..30).collect();
+        Parts { aside, half: end * 3 / 10, validation: end * 6 / 10, judging: end * 8 / 10, end, edges }
+    }
+
+    #[test]
+    fn a_row_over_an_edge_counts_where_the_past_is_short() {
+        let short = parts(400, 64);
+        assert_eq!(short.place(130, 190), Some(Span::Late as usize));
+        assert_eq!(short.place(100, 130), Some(4), "from the first stretch into the second");
+        assert_eq!(short.place(300, 340), Some(6), "into the part that judges");
+        assert_eq!(short.place(100, 300), None, "over a whole stretch");
+        assert_eq!(short.place(10, 25), None, "kept aside");
+        assert_eq!(parts(4_000, 64).place(1_190, 1_210), None, "a long past does without");
+        // Who is blind to a stretch has seen no row that touches it.
+        let touched =
+            |span: usize| [Some(span), span.checked_sub(1).map(|before| 4 + before), (span < 3).then_some(4 + span)];
+        for (span, made_of) in MADE_OF.iter().take(3).enumerate() {
+            assert!(touched(span).into_iter().flatten().all(|place| !made_of.contains(&place)), "{span}");
+        }
+    }
 }

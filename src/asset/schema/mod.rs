@@ -136,7 +136,8 @@ impl TypeDocument {
     #[must_use]
     pub fn end_of_life(&self) -> Option<EndOfLife> {
         let named = |names: &[&str]| self.health_classes.iter().find(|class| names.contains(&class.as_str())).cloned();
-        let by_name = || Some(EndOfLife { class: named(&["failed", "failure"])?, restored_by: named(&["maintenance"]) });
+        let by_name =
+            || Some(EndOfLife { class: named(&["failed", "failure"])?, restored_by: named(&["maintenance"]) });
         self.end_of_life.clone().or_else(by_name)
     }
 

@@ -122,7 +122,7 @@ fn candidate(crps: f64) -> Candidate {
         holdout: Evaluation { recent, older: None, only_bands: false },
         objection: None,
         data: DataCard { frames: 900, ..DataCard::default() },
-        health: None,
+        companions: None,
     }
 }
 

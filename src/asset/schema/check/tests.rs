@@ -143,7 +143,10 @@ fn the_end_of_a_run_is_declared_inherited_or_known_by_its_name() {
     let end = |class: &str, restored_by: Option<&str>| {
         Some(EndOfLife { class: class.to_owned(), restored_by: restored_by.map(str::to_owned) })
     };
-    assert_eq!(classes(&["well", "failed", "maintenance"], Value::Null).end_of_life(), end("failed", Some("maintenance")));
+    assert_eq!(
+        classes(&["well", "failed", "maintenance"], Value::Null).end_of_life(),
+        end("failed", Some("maintenance"))
+    );
     assert_eq!(classes(&["failure", "well"], Value::Null).end_of_life(), end("failure", None));
     assert_eq!(classes(&["well", "worn", "maintenance"], Value::Null).end_of_life(), None);
     let declared = classes(&["failed", "worn"], json!({"class": "worn"}));

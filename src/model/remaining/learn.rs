@@ -1,0 +1,222 @@
+//! How remaining time is learned: cross-entropy with smoothed bins, the mass of the tail where a run was
+//! broken off, dropout, early stopping, a temperature; and then once more on all runs for as many steps.
+
+use std::ops::ControlFlow;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use statrs::function::erf::erf;
+use tch::{Kind, Tensor};
+
+use super::{HIDDEN, Head, Left, Lesson, Moment, Network, Shape, Taught, rows};
+use crate::model::network::redraw;
+use crate::model::recipe::Recipe;
+use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, schedule, shrink};
+
+/// Learning rates that are tried when a recipe names none.
+const LEARNING_RATES: [f64; 2] = [2e-3, 5e-3];
+/// Moments in a step.
+const BATCH: usize = 256;
+/// Steps at most.
+const STEPS: u32 = 1_500;
+/// Steps between two evaluations.
+const EVALUATE_EVERY: u32 = 50;
+/// Share of the hidden units that a step switches off.
+const DROPOUT: f64 = 0.4;
+/// Deviation of what a moment teaches about its neighbours, in bins: wear is not so exact that the bin
+/// beside the true one is quite wrong.
+const SMOOTH: f64 = 3.0;
+/// Keeps logarithms of shares from minus infinity.
+const LEAST: f64 = 1e-6;
+/// What is tried as a temperature, in fifths of a doubling.
+const TEMPERATURES: std::ops::RangeInclusive<i32> = -5..=5;
+
+/// What the loss compares scores with.
+pub(super) struct Targets {
+    /// `[n, bins]`: where the end is known, the probability of each bin.
+    wanted: Tensor,
+    /// `[n, bins]`: elsewhere, the logarithm of how much of each bin is as late as the run was broken off.
+    tail: Tensor,
+    /// `[n]`: whether the end is known.
+    known: Tensor,
+}
+
+impl Targets {
+    /// `smooth` is the deviation in bins.
+    pub(super) fn of(moments: &[Moment], bins: usize, smooth: f64) -> Self {
+        let normal = |z: f64| 0.5 * (1.0 + erf(z / std::f64::consts::SQRT_2));
+        let (mut wanted, mut tail, mut known) = (Vec::new(), Vec::new(), Vec::new());
+        for moment in moments {
+            let (at, exact) = match moment.left {
+                Left::Exactly(at) => (at, true),
+                Left::AtLeast(at) => (at, false),
+            };
+            known.push(exact);
+            for bin in 0..bins {
+                // What is smeared below now, or beyond the horizon, belongs to the first and the last bin.
+                let low = if bin == 0 { 0.0 } else { normal((bin as f64 - at) / smooth) };
+                let high = if bin + 1 == bins { 1.0 } else { normal((bin as f64 + 1.0 - at) / smooth) };
+                wanted.push(if exact { (high - low) as f32 } else { 0.0 });
+                let later = if bin + 1 == bins { 1.0 } else { normal((bin as f64 + 0.5 - at) / smooth) };
+                tail.push(if exact { 0.0 } else { later.max(LEAST).ln() as f32 });
+            }
+        }
+        let table = |values: &[f32]| Tensor::from_slice(values).view([-1, bins as i64]);
+        Self { wanted: table(&wanted), tail: table(&tail), known: Tensor::from_slice(&known) }
+    }
+
+    fn pick(&self, index: &Tensor) -> Self {
+        let pick = |tensor: &Tensor| tensor.index_select(0, index);
+        Self { wanted: pick(&self.wanted), tail: pick(&self.tail), known: pick(&self.known) }
+    }
+
+    /// Mean loss of scores: cross-entropy where the end is known, minus the logarithm of the tail's mass
+    /// where it is not.
+    pub(super) fn loss(&self, scores: &Tensor) -> Tensor {
+        let logs = scores.log_softmax(-1, Kind::Float);
+        let exact = -(&self.wanted * &logs).sum_dim_intlist(-1, false, Kind::Float);
+        let least = -(&logs + &self.tail).logsumexp(-1, false);
+        exact.where_self(&self.known, &least).mean(Kind::Float)
+    }
+}
+
+/// Moments as tensors.
+struct Material {
+    seen: Tensor,
+    targets: Targets,
+    count: usize,
+}
+
+impl Material {
+    fn of(moments: &[Moment], shape: Shape) -> Self {
+        Self {
+            seen: rows(shape.features, moments.iter().map(|moment| moment.seen.as_slice())),
+            targets: Targets::of(moments, shape.bins, SMOOTH),
+            count: moments.len(),
+        }
+    }
+
+    fn loss(&self, network: &Network) -> f64 {
+        tch::no_grad(|| f64::try_from(self.targets.loss(&network.scores(&self.seen, None))).unwrap_or(f64::NAN))
+    }
+}
+
+/// Teaches a head of so many bins. The step with the best validation loss is found, and then the same
+/// number of steps is taken on all moments.
+///
+/// `alive` hears of every evaluation and may stop the learning.
+pub fn learn(
+    bins: usize,
+    lesson: &Lesson,
+    recipe: &Recipe,
+    alive: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Taught, TraineeError> {
+    let (Some(first), false) = (lesson.train.first(), lesson.validation.is_empty()) else {
+        return Err(TraineeError::Empty);
+    };
+    let shape = Shape { features: first.seen.len(), bins };
+    let (train, validation) = (Material::of(&lesson.train, shape), Material::of(&lesson.validation, shape));
+    let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
+    let mut best: Option<(f64, Attempt)> = None;
+    for rate in rates {
+        let attempt = attempt(shape, recipe, rate, &train, Some(&validation), STEPS, alive)?;
+        if best.as_ref().is_none_or(|(_, known)| attempt.loss < known.loss) {
+            best = Some((rate, attempt));
+        }
+    }
+    let (rate, chosen) = best.ok_or(TraineeError::Empty)?;
+    let temperature = temperature(&chosen.network, &validation, &lesson.validation, bins);
+    let all: Vec<Moment> = lesson.train.iter().chain(&lesson.validation).cloned().collect();
+    let network = attempt(shape, recipe, rate, &Material::of(&all, shape), None, chosen.best_step, alive)?.network;
+    let head = Head { shape, temperature, weights: network.save() };
+    Ok(Taught { head, curve: chosen.curve, best_step: chosen.best_step })
+}
+
+struct Attempt {
+    loss: f64,
+    network: Network,
+    curve: Vec<CurvePoint>,
+    best_step: u32,
+}
+
+/// One attempt: with moments to validate on it stops early and is as it was at its best; without, it takes
+/// so many steps.
+fn attempt(
+    shape: Shape,
+    recipe: &Recipe,
+    rate: f64,
+    train: &Material,
+    validation: Option<&Material>,
+    steps: u32,
+    alive: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Attempt, TraineeError> {
+    let mut network = Network::new(shape);
+    let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
+    redraw(&network.store, &mut draw);
+    let mut optimizer = build_optimizer(recipe, rate, &network.store)?;
+    let start = validation.map_or(f64::NAN, |validation| validation.loss(&network));
+    let mut best = (start, network.save(), 0);
+    let mut curve = vec![CurvePoint { step: 0, train_loss: start, validation_loss: start }];
+    let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
+    for step in 1..=steps {
+        let length = rate * schedule(step, STEPS);
+        optimizer.set_lr(length);
+        let rows: Vec<i64> = (0..BATCH.min(train.count)).map(|_| draw.random_range(0..train.count) as i64).collect();
+        let mask = dropout_mask(&mut draw, DROPOUT, [rows.len() as i64, HIDDEN, 1, 1]);
+        let mask = mask.map(|mask| mask.view([rows.len() as i64, HIDDEN]));
+        let index = Tensor::from_slice(&rows);
+        let scores = network.scores(&train.seen.index_select(0, &index), mask.as_ref());
+        let cost = train.targets.pick(&index).loss(&scores);
+        let value = f64::try_from(cost.detach())?;
+        if !value.is_finite() {
+            return Err(TraineeError::NotFinite(step));
+        }
+        optimizer.zero_grad();
+        cost.f_backward()?;
+        optimizer.clip_grad_norm(recipe.gradient_clip);
+        optimizer.step();
+        if recipe.l1 > 0.0 {
+            shrink(&network.store, recipe.l1 * length);
+        }
+        (sum, counted) = (sum + value, counted + 1);
+        if step % EVALUATE_EVERY != 0 && step != steps {
+            continue;
+        }
+        if alive().is_break() {
+            return Err(TraineeError::Cancelled);
+        }
+        let Some(validation) = validation else { continue };
+        let score = validation.loss(&network);
+        if !score.is_finite() {
+            return Err(TraineeError::NotFinite(step));
+        }
+        curve.push(CurvePoint { step, train_loss: sum / f64::from(counted), validation_loss: score });
+        (sum, counted) = (0.0, 0);
+        if score < best.0 - 1e-4 {
+            best = (score, network.save(), step);
+            waited = 0;
+        } else {
+            waited += 1;
+            if waited >= recipe.patience {
+                break;
+            }
+        }
+    }
+    let (loss, weights, best_step) = best;
+    if validation.is_some() {
+        let head = Head { shape, temperature: 1.0, weights };
+        network = Network::loaded(&head).map_err(|_| TraineeError::NotFinite(best_step))?;
+    }
+    Ok(Attempt { loss, network, curve, best_step })
+}
+
+/// The temperature under which what happened in the validation runs is likeliest: bins there are sharp.
+fn temperature(network: &Network, validation: &Material, moments: &[Moment], bins: usize) -> f64 {
+    let sharp = Targets::of(moments, bins, LEAST);
+    let scores = tch::no_grad(|| network.scores(&validation.seen, None));
+    let candidates = TEMPERATURES.map(|fifths| 2.0_f64.powf(f64::from(fifths) / 5.0));
+    let cost = |temperature: &f64| {
+        tch::no_grad(|| f64::try_from(sharp.loss(&(&scores / *temperature))).unwrap_or(f64::INFINITY))
+    };
+    candidates.min_by(|one, other| cost(one).total_cmp(&cost(other))).unwrap_or(1.0)
+}

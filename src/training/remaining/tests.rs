@@ -109,7 +109,7 @@ fn signals_that_say_nothing_are_of_no_use() {
 
 #[test]
 fn a_model_that_is_no_better_than_what_serves_does_not_replace_it() {
-    let plant = Plant::new("ffmfff", 1, true);
+    let plant = Plant::new("ffmffffffffff", 1, true);
     let champion = plant.learn(None).1.unwrap();
     let (verdict, kept) = plant.learn(Some(&champion));
     assert!(!verdict.improved && kept.as_ref() == Some(&champion), "{}", verdict.reason);

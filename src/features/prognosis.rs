@@ -85,7 +85,7 @@ mod tests {
         let grid = Grid::new(&kind, &[Frame { observed_at: at, values: vec![1.0, 2.0], quality: None }]).unwrap();
         let mut memory = Memory::of(&kind, &grid, 1, 2.0, false);
         memory.scale(&[vec![0.0; memory.width()]]);
-        let shape = Shape { features: memory.width(), bins: 26 };
+        let shape = Shape { features: memory.width(), bins: 26, members: 2 };
         let head = Head { shape, temperature: 1.0, weights: vec![1, 2, 3] };
         let model = RemainingModel { memory, class: "failed".into(), restored_by: None, width_s: 60.0, head };
         assert_eq!(model.horizon_s(), 1_500.0);

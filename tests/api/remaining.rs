@@ -2,6 +2,8 @@
 //! its version, and it is silent while the asset is down.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use counterpart::features::{Grid, RemainingModel, Run};
+use counterpart::model::remaining::foretell;
 use counterpart::training::Step;
 use serde_json::{Value, json};
 
@@ -152,6 +154,50 @@ async fn runs_to_failure_teach_the_time_that_remains_for_as_long_as_their_versio
     server.post("/v1/assets/bearing-1/models/2/promote", json!({})).await.success();
     feed(16, 18, Some(0.0)).await;
     assert!(state(&server).await["health"]["remaining_time"]["beyond_horizon"].is_number());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outgrew_what_is_at_hand_is_told_as_from_its_whole_record() {
+    let server = bearing().await;
+    failures(&server, RUNS.len() - 1).await;
+    assert_eq!(learn(&server).await["promoted"], true);
+    let now = START.parse::<DateTime<Utc>>().unwrap();
+    let more = 2_300;
+    let next = |step: usize| frame(now + TimeDelta::seconds(step as i64 + 1), step, Some(0.9));
+    server.clock.advance(TimeDelta::seconds(more as i64));
+    for chunk in (0..more).map(next).collect::<Vec<_>>().chunks(1_000) {
+        server.post("/v1/assets/bearing-1/telemetry", json!(chunk)).await.success();
+    }
+    // The second time it is remembered how the run began.
+    for step in more..more + 2 {
+        assert_eq!(server.forecast_once().await, 1);
+        let told = state(&server).await["health"]["remaining_time"]["beyond_horizon"].as_f64().unwrap();
+        let [whole, forgetful] = by_hand(&server).await;
+        assert!((told - whole).abs() < 1e-6, "{told} {whole}");
+        assert!((told - forgetful).abs() > 1e-3, "how it began matters: {told} {forgetful}");
+        server.clock.advance(TimeDelta::seconds(1));
+        server.post("/v1/assets/bearing-1/telemetry", next(step)).await.success();
+    }
+}
+
+/// The probability beyond the horizon from the whole record of the run that goes on, and from its newest
+/// steps as if it had begun with them.
+async fn by_hand(server: &Server) -> [f64; 2] {
+    let asset = server.rooms.assets.find("bearing-1").await.unwrap();
+    let champion = counterpart::model::store::champion(&server.db.pool, asset.id).await.unwrap().unwrap();
+    let version = counterpart::model::store::weights(&server.db.pool, champion.model_id).await.unwrap().unwrap();
+    let model = RemainingModel::attached_to(&version.weights).unwrap();
+    let frames = server.rooms.readings.newest(asset.id, 10_000).await.unwrap();
+    let grid = Grid::new(&asset.asset_type, &frames).unwrap();
+    let (last, recall) = (grid.len() - 1, model.memory.upon(&asset.asset_type, &grid).unwrap());
+    let restored = at(steps().iter().rposition(Option::is_none).unwrap() + 1);
+    let whole = grid.instants.partition_point(|instant| *instant < restored);
+    let age = (grid.instants[last] - restored).num_seconds() as f64;
+    [whole, grid.len() - 2_048].map(|first| {
+        let row = recall.at(last, Run { first, beginning: None }, age).unwrap();
+        let said = foretell(&model.head, &[&model.memory.scaled(&row)]).unwrap();
+        said[0][said[0].len() - 1]
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,10 @@ use crate::asset::{AssetType, Role};
 use crate::evaluate::EvaluateError;
 use crate::evaluate::task::{asset_type, signal};
 use crate::features::{Grid, Memory, Run};
-use crate::model::remaining::{Left, Lesson, Moment};
+use crate::model::remaining::{Left, Moment};
 use crate::reading::Frame;
 use crate::training::remaining::UNITS;
 
-/// One of so many training engines decides when to stop.
-const ONE_OF: usize = 5;
 /// Seconds between two engines on the grid, where a cycle is a second.
 const GAP: i64 = 1_000;
 
@@ -40,18 +38,16 @@ pub(super) struct Material {
     pub(super) test: Part,
 }
 
-/// The training engines, the seed deciding which of them say when to stop.
-pub(super) fn lesson(train: &Part, seed: u64) -> Lesson {
+/// The training engines in an order that the seed draws: it decides which of them teach together.
+pub(super) fn lesson(train: &Part, seed: u64) -> Vec<Vec<Moment>> {
     let mut engines: Vec<usize> = (0..train.ends.len()).collect();
     engines.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let mut lesson = Lesson::default();
-    for (place, engine) in engines.into_iter().enumerate() {
+    let moments = |engine: usize| {
         let first = engine.checked_sub(1).map_or(0, |before| train.ends[before]);
-        let rows = &train.rows[first..train.ends[engine]];
-        let moments = rows.iter().map(|row| Moment { seen: row.seen.clone(), left: Left::Exactly(row.left / width()) });
-        if place % ONE_OF == 0 { lesson.validation.extend(moments) } else { lesson.train.extend(moments) }
-    }
-    lesson
+        let rows = train.rows[first..train.ends[engine]].iter();
+        rows.map(|row| Moment { seen: row.seen.clone(), left: Left::Exactly(row.left / width()) }).collect()
+    };
+    engines.into_iter().map(moments).collect()
 }
 
 impl Material {

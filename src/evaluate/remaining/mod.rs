@@ -1,8 +1,8 @@
 //! Remaining useful life of turbofan engines (C-MAPSS FD001; Saxena et al. 2008).
 //!
 //! A model of remaining time learns as a fine-tune job teaches it: what is remembered of each run, bins of
-//! five cycles, 125 the horizon. A fifth of the training engines, which the seed draws, decides when to stop;
-//! then all teach. Judged are the last row of every test engine, as the literature does, and all their rows.
+//! five cycles, 125 the horizon. The seed draws which training engines stop the learning from which others.
+//! Judged are the last row of every test engine, as the literature does, and all their rows.
 //! Classes are cut at 125 and 30 cycles; each row is named by where most of the probability lies, or, where a
 //! method gives one number, by cuts of it that are best on the training rows.
 

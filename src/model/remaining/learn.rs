@@ -1,5 +1,6 @@
 //! How remaining time is learned: cross-entropy with smoothed bins, the mass of the tail where a run was
-//! broken off, dropout, early stopping, a temperature; and then once more on all runs for as many steps.
+//! broken off, dropout, early stopping. Several networks, each of which stops by runs that it did not learn
+//! from, answer together (bagging by cross-validation; Krogh and Vedelsby 1995).
 
 use std::ops::ControlFlow;
 
@@ -8,13 +9,15 @@ use rand_chacha::ChaCha8Rng;
 use statrs::function::erf::erf;
 use tch::{Kind, Tensor};
 
-use super::{HIDDEN, Head, Left, Lesson, Moment, Network, Shape, Taught, rows};
+use super::{HIDDEN, Head, Left, Moment, Network, Shape, Taught, rows, save};
 use crate::model::network::redraw;
 use crate::model::recipe::Recipe;
 use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, schedule, shrink};
 
-/// Learning rates that are tried when a recipe names none.
-const LEARNING_RATES: [f64; 2] = [2e-3, 5e-3];
+/// Networks at most; with fewer runs one for each run.
+const MEMBERS: usize = 5;
+/// Learning rate when a recipe names none.
+const LEARNING_RATE: f64 = 5e-3;
 /// Moments in a step.
 const BATCH: usize = 256;
 /// Steps at most.
@@ -28,8 +31,9 @@ const DROPOUT: f64 = 0.4;
 const SMOOTH: f64 = 3.0;
 /// Keeps logarithms of shares from minus infinity.
 const LEAST: f64 = 1e-6;
-/// What is tried as a temperature, in fifths of a doubling.
-const TEMPERATURES: std::ops::RangeInclusive<i32> = -5..=5;
+/// What is tried as a temperature, in fifths of a doubling: only too sure answers are blurred, for smoothed
+/// bins make none too sharp.
+const TEMPERATURES: std::ops::RangeInclusive<i32> = 0..=8;
 
 /// What the loss compares scores with.
 pub(super) struct Targets {
@@ -43,7 +47,7 @@ pub(super) struct Targets {
 
 impl Targets {
     /// `smooth` is the deviation in bins.
-    pub(super) fn of(moments: &[Moment], bins: usize, smooth: f64) -> Self {
+    pub(super) fn of(moments: &[&Moment], bins: usize, smooth: f64) -> Self {
         let normal = |z: f64| 0.5 * (1.0 + erf(z / std::f64::consts::SQRT_2));
         let (mut wanted, mut tail, mut known) = (Vec::new(), Vec::new(), Vec::new());
         for moment in moments {
@@ -88,7 +92,7 @@ struct Material {
 }
 
 impl Material {
-    fn of(moments: &[Moment], shape: Shape) -> Self {
+    fn of(moments: &[&Moment], shape: Shape) -> Self {
         Self {
             seen: rows(shape.features, moments.iter().map(|moment| moment.seen.as_slice())),
             targets: Targets::of(moments, shape.bins, SMOOTH),
@@ -101,64 +105,82 @@ impl Material {
     }
 }
 
-/// Teaches a head of so many bins. The step with the best validation loss is found, and then the same
-/// number of steps is taken on all moments.
+/// Teaches a head of so many bins from runs, of which there must be two. Every run says when networks stop
+/// that did not learn from it.
 ///
 /// `alive` hears of every evaluation and may stop the learning.
 pub fn learn(
     bins: usize,
-    lesson: &Lesson,
+    runs: &[Vec<Moment>],
     recipe: &Recipe,
     alive: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Taught, TraineeError> {
-    let (Some(first), false) = (lesson.train.first(), lesson.validation.is_empty()) else {
+    let runs: Vec<&[Moment]> = runs.iter().map(Vec::as_slice).filter(|run| !run.is_empty()).collect();
+    let members = MEMBERS.min(runs.len());
+    let features = runs.first().map_or(0, |run| run[0].seen.len());
+    if members < 2 {
         return Err(TraineeError::Empty);
-    };
-    let shape = Shape { features: first.seen.len(), bins };
-    let (train, validation) = (Material::of(&lesson.train, shape), Material::of(&lesson.validation, shape));
-    let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
-    let mut best: Option<(f64, Attempt)> = None;
-    for rate in rates {
-        let attempt = attempt(shape, recipe, rate, &train, Some(&validation), STEPS, alive)?;
-        if best.as_ref().is_none_or(|(_, known)| attempt.loss < known.loss) {
-            best = Some((rate, attempt));
-        }
     }
-    let (rate, chosen) = best.ok_or(TraineeError::Empty)?;
-    let temperature = temperature(&chosen.network, &validation, &lesson.validation, bins);
-    let all: Vec<Moment> = lesson.train.iter().chain(&lesson.validation).cloned().collect();
-    let network = attempt(shape, recipe, rate, &Material::of(&all, shape), None, chosen.best_step, alive)?.network;
-    let head = Head { shape, temperature, weights: network.save() };
-    Ok(Taught { head, curve: chosen.curve, best_step: chosen.best_step })
+    let shape = Shape { features, bins, members };
+    let mut networks = Vec::with_capacity(members);
+    let (mut best_steps, mut curve) = (Vec::with_capacity(members), Vec::new());
+    let mut costs = [0.0; 16];
+    for member in 0..members {
+        let part = |mine: bool| -> Vec<&Moment> {
+            let chosen = runs.iter().enumerate().filter(|(place, _)| (place % members == member) == mine);
+            chosen.flat_map(|(_, run)| run.iter()).collect()
+        };
+        let (train, stops) = (part(false), part(true));
+        let validation = Material::of(&stops, shape);
+        let seed = recipe.seed.wrapping_add((member as u64) << 32);
+        let learned = attempt(shape, recipe, seed, &Material::of(&train, shape), &validation, alive)?;
+        let sharp = Targets::of(&stops, bins, LEAST);
+        let scores = tch::no_grad(|| learned.network.scores(&validation.seen, None));
+        for (cost, fifths) in costs.iter_mut().zip(TEMPERATURES) {
+            let loss = tch::no_grad(|| f64::try_from(sharp.loss(&(&scores / temperature(fifths)))));
+            *cost += loss.unwrap_or(f64::INFINITY) * stops.len() as f64;
+        }
+        best_steps.push(learned.best_step);
+        if member == 0 {
+            curve = learned.curve;
+        }
+        networks.push(learned.network);
+    }
+    let tried = costs.iter().zip(TEMPERATURES).min_by(|(one, _), (other, _)| one.total_cmp(other));
+    let temperature = temperature(tried.map_or(0, |(_, fifths)| fifths));
+    let head = Head { shape, temperature, weights: save(&networks) };
+    Ok(Taught { head, curve, best_steps })
 }
 
-struct Attempt {
-    loss: f64,
+fn temperature(fifths: i32) -> f64 {
+    2.0_f64.powf(f64::from(fifths) / 5.0)
+}
+
+struct Learned {
     network: Network,
     curve: Vec<CurvePoint>,
     best_step: u32,
 }
 
-/// One attempt: with moments to validate on it stops early and is as it was at its best; without, it takes
-/// so many steps.
+/// One network, as it was when `validation` liked it best.
 fn attempt(
     shape: Shape,
     recipe: &Recipe,
-    rate: f64,
+    seed: u64,
     train: &Material,
-    validation: Option<&Material>,
-    steps: u32,
+    validation: &Material,
     alive: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<Attempt, TraineeError> {
-    let mut network = Network::new(shape);
-    let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
+) -> Result<Learned, TraineeError> {
+    let network = Network::new(shape);
+    let mut draw = ChaCha8Rng::seed_from_u64(seed);
     redraw(&network.store, &mut draw);
+    let rate = recipe.learning_rate.unwrap_or(LEARNING_RATE);
     let mut optimizer = build_optimizer(recipe, rate, &network.store)?;
-    let start = validation.map_or(f64::NAN, |validation| validation.loss(&network));
-    let mut best = (start, network.save(), 0);
+    let start = validation.loss(&network);
+    let mut best = (start, network.copy(shape)?, 0);
     let mut curve = vec![CurvePoint { step: 0, train_loss: start, validation_loss: start }];
     let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
-    for step in 1..=steps {
+    for step in 1..=STEPS {
         let length = rate * schedule(step, STEPS);
         optimizer.set_lr(length);
         let rows: Vec<i64> = (0..BATCH.min(train.count)).map(|_| draw.random_range(0..train.count) as i64).collect();
@@ -179,13 +201,12 @@ fn attempt(
             shrink(&network.store, recipe.l1 * length);
         }
         (sum, counted) = (sum + value, counted + 1);
-        if step % EVALUATE_EVERY != 0 && step != steps {
+        if step % EVALUATE_EVERY != 0 {
             continue;
         }
         if alive().is_break() {
             return Err(TraineeError::Cancelled);
         }
-        let Some(validation) = validation else { continue };
         let score = validation.loss(&network);
         if !score.is_finite() {
             return Err(TraineeError::NotFinite(step));
@@ -193,7 +214,7 @@ fn attempt(
         curve.push(CurvePoint { step, train_loss: sum / f64::from(counted), validation_loss: score });
         (sum, counted) = (0.0, 0);
         if score < best.0 - 1e-4 {
-            best = (score, network.save(), step);
+            best = (score, network.copy(shape)?, step);
             waited = 0;
         } else {
             waited += 1;
@@ -202,21 +223,5 @@ fn attempt(
             }
         }
     }
-    let (loss, weights, best_step) = best;
-    if validation.is_some() {
-        let head = Head { shape, temperature: 1.0, weights };
-        network = Network::loaded(&head).map_err(|_| TraineeError::NotFinite(best_step))?;
-    }
-    Ok(Attempt { loss, network, curve, best_step })
-}
-
-/// The temperature under which what happened in the validation runs is likeliest: bins there are sharp.
-fn temperature(network: &Network, validation: &Material, moments: &[Moment], bins: usize) -> f64 {
-    let sharp = Targets::of(moments, bins, LEAST);
-    let scores = tch::no_grad(|| network.scores(&validation.seen, None));
-    let candidates = TEMPERATURES.map(|fifths| 2.0_f64.powf(f64::from(fifths) / 5.0));
-    let cost = |temperature: &f64| {
-        tch::no_grad(|| f64::try_from(sharp.loss(&(&scores / *temperature))).unwrap_or(f64::INFINITY))
-    };
-    candidates.min_by(|one, other| cost(one).total_cmp(&cost(other))).unwrap_or(1.0)
+    Ok(Learned { network: best.1, curve, best_step: best.2 })
 }

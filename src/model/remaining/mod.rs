@@ -1,4 +1,4 @@
-//! Remaining time: a small head of its own that tells how long it is until an asset fails, as a
+//! Remaining time: small networks of their own that tell how long it is until an asset fails, as a
 //! distribution over bins.
 //!
 //! It reads what is remembered of a run, already in deviations, and nothing of the backbone, which sees too
@@ -39,16 +39,6 @@ pub struct Moment {
     pub left: Left,
 }
 
-/// What a head learns from. No run may be in both parts.
-#[derive(Clone, Debug, Default)]
-pub struct Lesson {
-    /// Gradients come from these.
-    pub train: Vec<Moment>,
-    /// Decide early stopping, the learning rate and the temperature; then they teach as well, for as many
-    /// steps as were best.
-    pub validation: Vec<Moment>,
-}
-
 /// Dimensions of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -56,6 +46,8 @@ pub struct Shape {
     pub features: usize,
     /// Bins, the one beyond the horizon included.
     pub bins: usize,
+    /// Networks that answer together.
+    pub members: usize,
 }
 
 /// A head as it is stored.
@@ -74,10 +66,10 @@ pub struct Head {
 pub struct Taught {
     /// It.
     pub head: Head,
-    /// One point an evaluation of the attempt that was chosen.
+    /// One point an evaluation of its first network.
     pub curve: Vec<CurvePoint>,
-    /// Steps that it learned for.
-    pub best_step: u32,
+    /// Steps that each of its networks learned for.
+    pub best_steps: Vec<u32>,
 }
 
 /// The layers.
@@ -100,14 +92,11 @@ impl Network {
         }
     }
 
-    fn loaded(head: &Head) -> Result<Self, ArtefactError> {
-        let mut network = Self::new(head.shape);
-        artefact::load(&head.weights, &mut [("remaining", &mut network.store)])?;
-        Ok(network)
-    }
-
-    fn save(&self) -> Vec<u8> {
-        artefact::save(&[("remaining", &self.store)])
+    /// The same as it is now.
+    fn copy(&self, shape: Shape) -> Result<Self, tch::TchError> {
+        let mut copy = Self::new(shape);
+        copy.store.copy(&self.store)?;
+        Ok(copy)
     }
 
     /// Scores of the bins, `[n, bins]`; while learning, a mask switches hidden units off.
@@ -124,9 +113,29 @@ fn rows<'a>(features: usize, rows: impl Iterator<Item = &'a [f32]>) -> Tensor {
     Tensor::from_slice(&flat).view([-1, features as i64])
 }
 
+/// Names of the networks' variables begin with these.
+fn prefix(member: usize) -> String {
+    format!("remaining.{member}")
+}
+
+fn save(networks: &[Network]) -> Vec<u8> {
+    let prefixes: Vec<String> = (0..networks.len()).map(prefix).collect();
+    let stores = prefixes.iter().zip(networks).map(|(prefix, network)| (prefix.as_str(), &network.store));
+    artefact::save(&stores.collect::<Vec<_>>())
+}
+
+fn load(head: &Head) -> Result<Vec<Network>, ArtefactError> {
+    let load = |member: usize| {
+        let mut network = Network::new(head.shape);
+        artefact::load(&head.weights, &mut [(&prefix(member), &mut network.store)])?;
+        Ok(network)
+    };
+    (0..head.shape.members).map(load).collect()
+}
+
 /// Probabilities of the bins for each row; they sum to 1.
 pub fn foretell(head: &Head, seen: &[&[f32]]) -> Result<Vec<Vec<f64>>, EngineError> {
-    let network = Network::loaded(head)?;
+    let networks = load(head)?;
     let fits = |row: &&[f32]| row.len() == head.shape.features && row.iter().all(|value| value.is_finite());
     if seen.is_empty() {
         return Ok(Vec::new());
@@ -135,10 +144,12 @@ pub fn foretell(head: &Head, seen: &[&[f32]]) -> Result<Vec<Vec<f64>>, EngineErr
         return Err(EngineError::NotFinite);
     }
     let said = tch::no_grad(|| {
-        let scores = network.scores(&rows(head.shape.features, seen.iter().copied()), None) / head.temperature;
-        Vec::<f64>::try_from(scores.softmax(-1, Kind::Double).reshape(-1))
+        let seen = rows(head.shape.features, seen.iter().copied());
+        let of = |network: &Network| (network.scores(&seen, None) / head.temperature).softmax(-1, Kind::Double);
+        let sum = networks.iter().map(of).reduce(|sum, said| sum + said);
+        sum.map(|sum| Vec::<f64>::try_from((sum / networks.len() as f64).reshape(-1)))
     });
-    let said = said.map_err(|_| EngineError::NotFinite)?;
+    let said = said.and_then(Result::ok).ok_or(EngineError::NotFinite)?;
     let said: Vec<Vec<f64>> = said.chunks(head.shape.bins).map(<[f64]>::to_vec).collect();
     if said.iter().flatten().all(|value| value.is_finite()) { Ok(said) } else { Err(EngineError::NotFinite) }
 }

@@ -15,6 +15,11 @@ fn go_on() -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// So many runs.
+fn runs(count: usize, censored: impl Fn(usize) -> Option<f64> + Copy) -> Vec<Vec<Moment>> {
+    (0..count).map(|run| moments(80, run as u64, censored)).collect()
+}
+
 /// Moments of runs: one number says how much is left, blurred; the other says nothing. Of runs that were
 /// broken off only `censored` of what was left is known.
 fn moments(count: usize, seed: u64, censored: impl Fn(usize) -> Option<f64>) -> Vec<Moment> {
@@ -34,7 +39,7 @@ fn expected(said: &[f64]) -> f64 {
 
 /// Mean absolute error of the expected time on fresh moments.
 fn error(head: &Head) -> f64 {
-    let fresh = moments(400, 9, |_| None);
+    let fresh = moments(400, 99, |_| None);
     let rows: Vec<&[f32]> = fresh.iter().map(|moment| moment.seen.as_slice()).collect();
     let said = foretell(head, &rows).unwrap();
     let truth = |moment: &Moment| if let Left::Exactly(left) = moment.left { left.min(10.0) } else { f64::NAN };
@@ -43,10 +48,11 @@ fn error(head: &Head) -> f64 {
 
 #[test]
 fn what_is_left_is_learned_and_the_same_seed_gives_the_same_bytes() {
-    let lesson = Lesson { train: moments(600, 1, |_| None), validation: moments(200, 2, |_| None) };
+    let lesson = runs(8, |_| None);
     let recipe = Recipe { seed: 5, ..Recipe::default() };
     let taught = learn(BINS, &lesson, &recipe, &mut go_on).unwrap();
-    assert!(taught.best_step > 0 && taught.curve.len() > 1);
+    assert!(taught.best_steps.len() == 5 && taught.best_steps.iter().all(|step| *step > 0));
+    assert!(taught.curve.len() > 1);
     assert!(error(&taught.head) < 0.9, "{}", error(&taught.head));
     assert_eq!(learn(BINS, &lesson, &recipe, &mut go_on).unwrap().head, taught.head, "the same bytes");
     let other = Recipe { seed: 6, ..Recipe::default() };
@@ -57,14 +63,14 @@ fn what_is_left_is_learned_and_the_same_seed_gives_the_same_bytes() {
 fn runs_that_were_broken_off_teach_that_they_lasted_at_least_so_long() {
     // Of every other moment nothing is known but a part of what was left.
     let share = |k: usize| (k % 2 == 0).then_some(0.7);
-    let lesson = Lesson { train: moments(800, 1, share), validation: moments(200, 2, share) };
+    let lesson = runs(10, share);
     let censored = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap();
     // As if they had ended where they were broken off.
     let ended = |moments: &[Moment]| -> Vec<Moment> {
         let end = |left: Left| if let Left::AtLeast(at) = left { Left::Exactly(at) } else { left };
         moments.iter().map(|moment| Moment { left: end(moment.left), ..moment.clone() }).collect()
     };
-    let lesson = Lesson { train: ended(&lesson.train), validation: ended(&lesson.validation) };
+    let lesson: Vec<Vec<Moment>> = lesson.iter().map(|run| ended(run)).collect();
     let naive = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap();
     let (honest, misled) = (error(&censored.head), error(&naive.head));
     assert!(honest < 0.9 && honest < 0.8 * misled, "{honest} {misled}");
@@ -76,7 +82,7 @@ fn the_loss_of_a_run_that_was_broken_off_is_the_mass_of_its_tail() {
     let scores = Tensor::from_slice(&masses.map(f32::ln)).view([1, 4]);
     let loss = |left: Left| {
         let moment = Moment { seen: vec![0.0], left };
-        f64::try_from(Targets::of(&[moment], 4, 1e-6).loss(&scores)).unwrap()
+        f64::try_from(Targets::of(&[&moment], 4, 1e-6).loss(&scores)).unwrap()
     };
     assert!((loss(Left::AtLeast(2.0)) + 0.7_f64.ln()).abs() < 1e-4);
     assert!(loss(Left::AtLeast(0.0)).abs() < 1e-4, "that says nothing");
@@ -90,17 +96,18 @@ fn smoothed_bins_sum_to_one_wherever_the_end_lies() {
     for left in [0.0, 0.2, 5.0, 10.0, 300.0] {
         let moment = Moment { seen: vec![0.0], left: Left::Exactly(left) };
         // Scores that are all alike cost the logarithm of the number of bins times what the targets sum to.
-        let loss = f64::try_from(Targets::of(&[moment], BINS, 3.0).loss(&Tensor::zeros([1, 11], tch::kind::FLOAT_CPU)));
+        let loss =
+            f64::try_from(Targets::of(&[&moment], BINS, 3.0).loss(&Tensor::zeros([1, 11], tch::kind::FLOAT_CPU)));
         assert!((loss.unwrap() - 11.0_f64.ln()).abs() < 1e-4, "{left}");
     }
 }
 
 #[test]
 fn learning_can_be_stopped_and_what_is_no_number_is_refused() {
-    let lesson = Lesson { train: moments(60, 1, |_| None), validation: moments(30, 2, |_| None) };
+    let lesson = runs(2, |_| None);
     let stopped = learn(BINS, &lesson, &Recipe::default(), &mut || ControlFlow::Break(()));
     assert!(matches!(stopped, Err(TraineeError::Cancelled)));
-    assert!(matches!(learn(BINS, &Lesson::default(), &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
+    assert!(matches!(learn(BINS, &lesson[..1], &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
     let mut head = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap().head;
     let said = foretell(&head, &[&[0.3, 0.1]]).unwrap();
     assert!((said[0].iter().sum::<f64>() - 1.0).abs() < 1e-9 && said[0].len() == BINS);

@@ -19,7 +19,7 @@ use crate::asset::{AssetType, EndOfLife};
 use crate::event::Label;
 use crate::features::{Grid, Memory, RemainingModel, Run};
 use crate::model::Recipe;
-use crate::model::remaining::{Left, Lesson, Moment, foretell, learn};
+use crate::model::remaining::{Left, Moment, foretell, learn};
 use crate::model::trainee::TraineeError;
 use crate::score::{Paired, RemainingCard, RemainingTime, paired_block_bootstrap};
 use runs::{NEEDED, Parts, Stretch, stretches};
@@ -118,24 +118,23 @@ impl Source<'_> {
         let lengths = parts.lengths_s();
         let horizon_s = HORIZON * lengths[lengths.len() / 2];
         let width_s = horizon_s / (BINS - 1) as f64;
-        let many = parts.train.iter().filter(|stretch| stretch.failed).count() >= MANY;
+        let many = parts.teaching.iter().filter(|stretch| stretch.failed).count() >= MANY;
         let (taught, unit) = (parts.judging[0].first, horizon_s / UNITS / self.grid.step_s);
         let mut memory = Memory::of(self.asset_type, self.grid, taught, unit, many);
         // Scales are of what teaches: what judges must not move how it is seen.
-        let (train, validation) =
-            (self.remembered(&memory, &parts.train, alive)?, self.remembered(&memory, &parts.validation, alive)?);
-        memory.scale(&train.iter().map(|(row, ..)| row.clone()).collect::<Vec<_>>());
-        let moments = |rows: &[(Vec<f64>, f64, bool)]| -> Vec<Moment> {
-            let left = |left: f64, failed| if failed { Left::Exactly(left) } else { Left::AtLeast(left) };
-            let moment = |(row, left_s, failed): &(Vec<f64>, f64, bool)| Moment {
-                seen: memory.scaled(row),
-                left: left(left_s / width_s, *failed),
-            };
-            rows.iter().map(moment).collect()
+        let rows = self.remembered(&memory, &parts.teaching, alive)?;
+        memory.scale(&rows.iter().flatten().map(|(row, _)| row.clone()).collect::<Vec<_>>());
+        let moment = |(row, left_s): &(Vec<f64>, f64), failed: bool| {
+            let left = left_s / width_s;
+            let left = if failed { Left::Exactly(left) } else { Left::AtLeast(left) };
+            Moment { seen: memory.scaled(row), left }
         };
-        let lesson = Lesson { train: moments(&train), validation: moments(&validation) };
+        let run = |(rows, stretch): (&Vec<(Vec<f64>, f64)>, &Stretch)| -> Vec<Moment> {
+            rows.iter().map(|row| moment(row, stretch.failed)).collect()
+        };
+        let runs: Vec<Vec<Moment>> = rows.iter().zip(&parts.teaching).map(run).collect();
         let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let taught = learn(BINS, &lesson, self.recipe, &mut go_on).map_err(|error| match error {
+        let taught = learn(BINS, &runs, self.recipe, &mut go_on).map_err(|error| match error {
             TraineeError::Cancelled => LearnError::Cancelled,
             error => LearnError::NonFinite(error.to_string()),
         })?;
@@ -143,27 +142,27 @@ impl Source<'_> {
         Ok(RemainingModel { memory, class, restored_by, width_s, head: taught.head })
     }
 
-    /// What is remembered at the moments of runs, how many seconds were left, and whether that is known
-    /// exactly.
+    /// Run by run what is remembered at its moments, and how many seconds were left of what is known of it.
     fn remembered(
         self,
         memory: &Memory,
         stretches: &[Stretch],
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
-    ) -> Result<Vec<(Vec<f64>, f64, bool)>, LearnError> {
+    ) -> Result<Vec<Vec<(Vec<f64>, f64)>>, LearnError> {
         let gone = || LearnError::Other("a signal that is remembered is not there".to_owned());
         let recall = memory.upon(self.asset_type, self.grid).ok_or_else(gone)?;
-        let mut rows = Vec::new();
+        let mut runs = Vec::with_capacity(stretches.len());
         for stretch in stretches {
             alive()?;
             let run = Run { first: stretch.first, beginning: None };
-            for step in stretch.moments() {
+            let row = |step: usize| {
                 let (age_s, left_s) = stretch.at(self.grid, step);
                 let row = recall.at(step, run, age_s / self.grid.step_s).ok_or_else(gone)?;
-                rows.push((row, left_s, stretch.failed));
-            }
+                Ok((row, left_s))
+            };
+            runs.push(stretch.moments().map(row).collect::<Result<_, LearnError>>()?);
         }
-        Ok(rows)
+        Ok(runs)
     }
 
     fn trial(
@@ -194,7 +193,7 @@ impl Source<'_> {
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
     ) -> Result<Vec<RemainingTime>, LearnError> {
         let rows = self.remembered(&model.memory, stretches, alive)?;
-        let rows: Vec<Vec<f32>> = rows.iter().map(|(row, ..)| model.memory.scaled(row)).collect();
+        let rows: Vec<Vec<f32>> = rows.iter().flatten().map(|(row, _)| model.memory.scaled(row)).collect();
         let broken = |error: String| LearnError::NonFinite(error);
         let said = foretell(&model.head, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let said = said.map_err(|error| broken(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Runs to failure as the grid shows them: which of them teach, stop the learning, and judge.
+//! Runs to failure as the grid shows them: which of them teach, and which judge.
 
 use chrono::{DateTime, Utc};
 
@@ -6,13 +6,14 @@ use crate::asset::EndOfLife;
 use crate::event::{Label, lives};
 use crate::features::Grid;
 
-/// Runs to failure that are needed: to teach, to stop the learning, and to judge.
+/// Runs to failure that are needed: two that teach, each of which stops the learning from the other, and
+/// one that judges.
 pub(super) const NEEDED: usize = 3;
 /// Steps of a run at least; a shorter one tells of no wear.
 const LEAST_STEPS: usize = 40;
 /// Moments of a run at most.
 const MOST_MOMENTS: usize = 200;
-/// One run of so many judges, and one of so many of the others stops the learning: one each at least.
+/// One run to failure of so many judges, and one at least.
 const ONE_OF: usize = 5;
 
 /// A run, or as much of it as there are readings.
@@ -66,31 +67,27 @@ pub(super) fn stretches(labels: &[Label], end: &EndOfLife, grid: &Grid) -> Vec<S
 /// began teaches.
 #[derive(Debug, PartialEq)]
 pub(super) struct Parts {
-    pub(super) train: Vec<Stretch>,
-    pub(super) validation: Vec<Stretch>,
+    pub(super) teaching: Vec<Stretch>,
     pub(super) judging: Vec<Stretch>,
 }
 
 impl Parts {
     /// `None` with fewer than [`NEEDED`] runs to failure.
     pub(super) fn of(stretches: &[Stretch]) -> Option<Self> {
-        let mut failed: Vec<Stretch> = stretches.iter().filter(|stretch| stretch.failed).copied().collect();
-        if failed.len() < NEEDED {
+        let mut teaching: Vec<Stretch> = stretches.iter().filter(|stretch| stretch.failed).copied().collect();
+        if teaching.len() < NEEDED {
             return None;
         }
-        let mut newest = |of: usize| failed.split_off(failed.len() - (of / ONE_OF).max(1));
-        let judging = newest(stretches.iter().filter(|stretch| stretch.failed).count());
-        let validation = newest(stretches.iter().filter(|stretch| stretch.failed).count() - judging.len());
-        let mut train = failed;
+        let judging = teaching.split_off(teaching.len() - (teaching.len() / ONE_OF).max(1));
         let broken_off = stretches.iter().filter(|stretch| !stretch.failed && stretch.until <= judging[0].from);
-        train.extend(broken_off);
-        train.sort_by_key(|stretch| stretch.first);
-        Some(Self { train, validation, judging })
+        teaching.extend(broken_off);
+        teaching.sort_by_key(|stretch| stretch.first);
+        Some(Self { teaching, judging })
     }
 
     /// Lengths of the runs to failure that teach, in seconds, ascending.
     pub(super) fn lengths_s(&self) -> Vec<f64> {
-        let failed = self.train.iter().chain(&self.validation).filter(|stretch| stretch.failed);
+        let failed = self.teaching.iter().filter(|stretch| stretch.failed);
         let mut lengths: Vec<f64> = failed.map(Stretch::length_s).collect();
         lengths.sort_by(f64::total_cmp);
         lengths
@@ -139,15 +136,12 @@ mod tests {
         let failed = |labels: &[Label]| Parts::of(&runs(labels));
         let parts = failed(&labels).unwrap();
         let firsts = |part: &[Stretch]| part.iter().map(|run| run.first).collect::<Vec<_>>();
-        assert_eq!(
-            (firsts(&parts.train), firsts(&parts.validation), firsts(&parts.judging)),
-            (vec![0, 101], vec![201], vec![301])
-        );
+        assert_eq!((firsts(&parts.teaching), firsts(&parts.judging)), (vec![0, 101, 201], vec![301]));
         assert_eq!(parts.lengths_s(), [99.0, 99.0, 100.0]);
         labels[1].class = "maintenance".to_owned();
         let parts = failed(&labels).unwrap();
-        let told: Vec<_> = parts.train.iter().map(|run| (run.first, run.failed)).collect();
-        assert_eq!(told, [(0, true), (101, false)], "a run that was broken off teaches too");
+        let told: Vec<_> = parts.teaching.iter().map(|run| (run.first, run.failed)).collect();
+        assert_eq!(told, [(0, true), (101, false), (201, true)], "a run that was broken off teaches too");
         labels[2].class = "maintenance".to_owned();
         assert_eq!(failed(&labels), None);
     }

@@ -89,7 +89,7 @@ fn remaining(record: &Record<RemainingRun>) -> Vec<Bar> {
         let runs = record.runs.iter().filter(|run| run.method == method);
         let values: Vec<f64> = runs.map(|run| run.last.rmse).collect();
         let (value, deviation) = mean_and_deviation(&values);
-        Bar { label: method.label().to_owned(), value, deviation, ours: method == remaining::Method::Ours }
+        Bar { label: method.label().to_owned(), value, deviation, ours: method >= remaining::Method::Changes }
     };
     remaining::Method::all().into_iter().map(bar).collect()
 }

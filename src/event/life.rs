@@ -67,8 +67,12 @@ mod tests {
         EndOfLife { class: "failed".to_owned(), restored_by: Some("maintenance".to_owned()) }
     }
 
-    fn told(labels: &[Label]) -> Vec<(Option<DateTime<Utc>>, Option<DateTime<Utc>>, bool)> {
-        lives(labels, &end()).into_iter().map(|life| (life.from, life.until, life.failed)).collect()
+    fn life(from: Option<i64>, until: Option<i64>, failed: bool) -> Life {
+        Life { from: from.map(at), until: until.map(at), failed }
+    }
+
+    fn told(labels: &[Label]) -> Vec<Life> {
+        lives(labels, &end())
     }
 
     #[test]
@@ -84,19 +88,19 @@ mod tests {
         assert_eq!(
             told(&labels),
             [
-                (None, Some(at(100)), true),
-                (Some(at(120)), Some(at(200)), false),
-                (Some(at(210)), Some(at(300)), true),
-                (Some(at(330)), None, false),
+                life(None, Some(100), true),
+                life(Some(120), Some(200), false),
+                life(Some(210), Some(300), true),
+                life(Some(330), None, false),
             ]
         );
     }
 
     #[test]
     fn an_asset_that_is_down_has_no_run_that_goes_on() {
-        assert_eq!(told(&[label("failed", 100, None)]), [(None, Some(at(100)), true)]);
-        assert_eq!(told(&[]), [(None, None, false)]);
+        assert_eq!(told(&[label("failed", 100, None)]), [life(None, Some(100), true)]);
+        assert_eq!(told(&[]), [life(None, None, false)]);
         let twice = [label("failed", 100, Some(200)), label("failed", 150, Some(180))];
-        assert_eq!(told(&twice), [(None, Some(at(100)), true), (Some(at(180)), None, false)], "the later label counts");
+        assert_eq!(told(&twice), [life(None, Some(100), true), life(Some(180), None, false)], "the later label counts");
     }
 }

@@ -17,7 +17,7 @@ const LONG: f64 = 30.0;
 const BEGINNING: f64 = 30.0;
 const CONSTANT: f64 = 30.0;
 /// Steps that an exponential average looks back on at most.
-pub const REACH: usize = 1_500;
+const REACH: usize = 1_500;
 /// Steps that a trend needs.
 const FEWEST: usize = 3;
 /// Numbers of a signal beside its beginning.

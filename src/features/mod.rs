@@ -20,7 +20,7 @@ mod template;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
-pub use memory::{Memory, REACH, Recall, Run};
+pub use memory::{Memory, Recall, Run};
 pub use portrait::{Eye, Gaze, HealthModel, LOOK, Sketch};
 pub use prognosis::RemainingModel;
 pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};

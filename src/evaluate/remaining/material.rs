@@ -39,13 +39,13 @@ pub(super) struct Material {
 }
 
 /// The training engines in an order that the seed draws: it decides which of them teach together.
-pub(super) fn lesson(train: &Part, seed: u64) -> Vec<Vec<Moment>> {
+pub(super) fn lesson(train: &Part, seed: u64, sees: impl Fn(&Row) -> Vec<f32>) -> Vec<Vec<Moment>> {
     let mut engines: Vec<usize> = (0..train.ends.len()).collect();
     engines.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let moments = |engine: usize| {
         let first = engine.checked_sub(1).map_or(0, |before| train.ends[before]);
         let rows = train.rows[first..train.ends[engine]].iter();
-        rows.map(|row| Moment { seen: row.seen.clone(), left: Left::Exactly(row.left / width()) }).collect()
+        rows.map(|row| Moment { seen: sees(row), left: Left::Exactly(row.left / width()) }).collect()
     };
     engines.into_iter().map(moments).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! A model of remaining time learns as a fine-tune job teaches it: what is remembered of each run, bins of
 //! five cycles, 125 the horizon. The seed draws which training engines stop the learning from which others.
-//! Judged are the last row of every test engine, as the literature does, and all their rows.
+//! What it brings to know how each run began is shown by leaving that out. Judged are the last row of every test engine, as the literature does, and all their rows.
 //! Classes are cut at 125 and 30 cycles; each row is named by where most of the probability lies, or, where a
 //! method gives one number, by cuts of it that are best on the training rows.
 
@@ -42,12 +42,13 @@ pub(super) enum Method {
     Mean,
     Age,
     Ridge,
+    Changes,
     Ours,
 }
 
 impl Method {
-    pub(super) fn all() -> [Self; 4] {
-        [Self::Mean, Self::Age, Self::Ridge, Self::Ours]
+    pub(super) fn all() -> [Self; 5] {
+        [Self::Mean, Self::Age, Self::Ridge, Self::Changes, Self::Ours]
     }
 
     pub(super) fn label(self) -> &'static str {
@@ -55,12 +56,18 @@ impl Method {
             Self::Mean => "mean of the training rows",
             Self::Age => "mean life less the age",
             Self::Ridge => "ridge, same features",
+            Self::Changes => "ours, changes alone",
             Self::Ours => "ours",
         }
     }
 
     fn seeds(self, config: &Config) -> u64 {
-        if self == Self::Ours { config.seeds } else { 1 }
+        if matches!(self, Self::Changes | Self::Ours) { config.seeds } else { 1 }
+    }
+
+    /// What it sees of a row.
+    fn sees(self, row: &Row) -> Vec<f32> {
+        if self == Self::Changes { row.changes() } else { row.seen.clone() }
     }
 }
 
@@ -90,6 +97,9 @@ pub(super) struct Figures {
     pub(super) coverage_80: Option<f64>,
     pub(super) classes: ClassCard,
 }
+
+/// A method that has learned: what it says of the rows of a part.
+type Teller = Box<dyn Fn(&Part) -> Result<Vec<Said>, EvaluateError>>;
 
 /// What a method says of a row.
 enum Said {
@@ -137,7 +147,7 @@ pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Doc
 fn one(method: Method, seed: u64, material: &Material) -> Result<RemainingRun, EvaluateError> {
     let Material { train, test } = material;
     let before = cpu::seconds();
-    let said: Box<dyn Fn(&Part) -> Result<Vec<Said>, EvaluateError>> = match method {
+    let said: Teller = match method {
         Method::Mean => {
             let mean = train.rows.iter().map(Row::capped).sum::<f64>() / train.rows.len() as f64;
             Box::new(move |part| Ok(part.rows.iter().map(|_| Said::Number(mean)).collect()))
@@ -154,13 +164,15 @@ fn one(method: Method, seed: u64, material: &Material) -> Result<RemainingRun, E
             let of = move |row: &Row| Said::Number(dot(&row.wide(), &weights).clamp(0.0, HORIZON));
             Box::new(move |part| Ok(part.rows.iter().map(&of).collect()))
         }
-        Method::Ours => {
+        Method::Changes | Method::Ours => {
             let recipe = Recipe { seed, ..Recipe::default() };
-            let taught = learn(BINS, &lesson(train, seed), &recipe, &mut || ControlFlow::Continue(()));
+            let taught =
+                learn(BINS, &lesson(train, seed, |row| method.sees(row)), &recipe, &mut || ControlFlow::Continue(()));
             let head = taught.map_err(|error| EvaluateError::Broken(error.to_string()))?.head;
             Box::new(move |part| {
-                let rows: Vec<&[f32]> = part.rows.iter().map(|row| row.seen.as_slice()).collect();
-                let said = foretell(&head, &rows).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+                let rows: Vec<Vec<f32>> = part.rows.iter().map(|row| method.sees(row)).collect();
+                let said = foretell(&head, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+                    .map_err(|error| EvaluateError::Broken(error.to_string()))?;
                 let times = said.into_iter().filter_map(|masses| RemainingTime::new(width(), masses));
                 Ok(times.map(Said::Time).collect())
             })
@@ -192,6 +204,12 @@ impl Row {
 
     fn class(&self) -> usize {
         class(self.left, (HORIZON, NEAR))
+    }
+
+    /// Features without the level of each signal when the run began, which stand before the age.
+    fn changes(&self) -> Vec<f32> {
+        let (age, before) = self.seen.split_last().expect("the age is there");
+        before[..before.len() - SIGNALS].iter().chain([age]).copied().collect()
     }
 
     /// Features with an intercept.

@@ -124,7 +124,7 @@ pub fn learn(
     let shape = Shape { features, bins, members };
     let mut networks = Vec::with_capacity(members);
     let (mut best_steps, mut curve) = (Vec::with_capacity(members), Vec::new());
-    let mut costs = [0.0; 16];
+    let mut costs: Vec<(i32, f64)> = TEMPERATURES.map(|fifths| (fifths, 0.0)).collect();
     for member in 0..members {
         let part = |mine: bool| -> Vec<&Moment> {
             let chosen = runs.iter().enumerate().filter(|(place, _)| (place % members == member) == mine);
@@ -136,8 +136,8 @@ pub fn learn(
         let learned = attempt(shape, recipe, seed, &Material::of(&train, shape), &validation, alive)?;
         let sharp = Targets::of(&stops, bins, LEAST);
         let scores = tch::no_grad(|| learned.network.scores(&validation.seen, None));
-        for (cost, fifths) in costs.iter_mut().zip(TEMPERATURES) {
-            let loss = tch::no_grad(|| f64::try_from(sharp.loss(&(&scores / temperature(fifths)))));
+        for (fifths, cost) in &mut costs {
+            let loss = tch::no_grad(|| f64::try_from(sharp.loss(&(&scores / temperature(*fifths)))));
             *cost += loss.unwrap_or(f64::INFINITY) * stops.len() as f64;
         }
         best_steps.push(learned.best_step);
@@ -146,8 +146,8 @@ pub fn learn(
         }
         networks.push(learned.network);
     }
-    let tried = costs.iter().zip(TEMPERATURES).min_by(|(one, _), (other, _)| one.total_cmp(other));
-    let temperature = temperature(tried.map_or(0, |(_, fifths)| fifths));
+    let likeliest = costs.iter().min_by(|(_, one), (_, other)| one.total_cmp(other));
+    let temperature = temperature(likeliest.map_or(0, |(fifths, _)| *fifths));
     let head = Head { shape, temperature, weights: save(&networks) };
     Ok(Taught { head, curve, best_steps })
 }

@@ -62,7 +62,7 @@ fn what_is_left_is_learned_and_the_same_seed_gives_the_same_bytes() {
 #[test]
 fn runs_that_were_broken_off_teach_that_they_lasted_at_least_so_long() {
     // Of every other moment nothing is known but a part of what was left.
-    let share = |k: usize| (k % 2 == 0).then_some(0.7);
+    let share = |k: usize| k.is_multiple_of(2).then_some(0.7);
     let lesson = runs(10, share);
     let censored = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap();
     // As if they had ended where they were broken off.

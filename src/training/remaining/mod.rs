@@ -78,6 +78,9 @@ pub(super) struct Source<'a> {
     pub(super) champion: Option<&'a RemainingModel>,
 }
 
+/// What is remembered at a moment of a run, and how many seconds were left of what is known of it.
+type Remembered = (Vec<f64>, f64);
+
 /// What several models say of the moments of the runs that judge.
 struct Trial {
     truths: Vec<f64>,
@@ -124,12 +127,12 @@ impl Source<'_> {
         // Scales are of what teaches: what judges must not move how it is seen.
         let rows = self.remembered(&memory, &parts.teaching, alive)?;
         memory.scale(&rows.iter().flatten().map(|(row, _)| row.clone()).collect::<Vec<_>>());
-        let moment = |(row, left_s): &(Vec<f64>, f64), failed: bool| {
+        let moment = |(row, left_s): &Remembered, failed: bool| {
             let left = left_s / width_s;
             let left = if failed { Left::Exactly(left) } else { Left::AtLeast(left) };
             Moment { seen: memory.scaled(row), left }
         };
-        let run = |(rows, stretch): (&Vec<(Vec<f64>, f64)>, &Stretch)| -> Vec<Moment> {
+        let run = |(rows, stretch): (&Vec<Remembered>, &Stretch)| -> Vec<Moment> {
             rows.iter().map(|row| moment(row, stretch.failed)).collect()
         };
         let runs: Vec<Vec<Moment>> = rows.iter().zip(&parts.teaching).map(run).collect();
@@ -142,13 +145,13 @@ impl Source<'_> {
         Ok(RemainingModel { memory, class, restored_by, width_s, head: taught.head })
     }
 
-    /// Run by run what is remembered at its moments, and how many seconds were left of what is known of it.
+    /// Run by run what is remembered at its moments.
     fn remembered(
         self,
         memory: &Memory,
         stretches: &[Stretch],
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
-    ) -> Result<Vec<Vec<(Vec<f64>, f64)>>, LearnError> {
+    ) -> Result<Vec<Vec<Remembered>>, LearnError> {
         let gone = || LearnError::Other("a signal that is remembered is not there".to_owned());
         let recall = memory.upon(self.asset_type, self.grid).ok_or_else(gone)?;
         let mut runs = Vec::with_capacity(stretches.len());

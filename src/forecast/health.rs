@@ -43,8 +43,11 @@ impl Forecasts {
             Some(model) => self.remaining(asset, twin.seq, id, model).await?,
             None => None,
         };
+        if class.is_none() && version.remaining.is_none() {
+            return Ok(());
+        }
         let seen = class.as_ref().map(|(at, _)| *at).max(remaining.as_ref().map(|(at, _)| *at));
-        // An asset that is down has nothing left, whatever was said of it before.
+        // Of an asset that is down nothing remains, whatever was said before.
         let Some(at) = seen.or(twin.observed_at) else { return Ok(()) };
         let (class, remaining) = (class.map(|(_, class)| class), remaining.map(|(_, remaining)| remaining));
         let looked = Looked { model: version.head.id, at, class, remaining };

@@ -1,6 +1,7 @@
 //! Jobs on a real database, with a learner that does what the test says.
 
 mod cleaning;
+mod companions;
 mod jobs;
 mod routes;
 mod serving;

@@ -6,6 +6,7 @@ use super::anomaly::{self, OutlierRun};
 use super::health::{self, ClassRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
+use super::remaining::{self, RemainingRun};
 use super::report::mean_and_deviation;
 use super::what_if::Method;
 
@@ -40,6 +41,9 @@ pub(super) fn draw(document: &Document) -> String {
             bars(&record.set, "F1 over all rows, more is better; the report has the false alarms", &outliers(record))
         }
         Document::Classes(record) => bars(&record.set, "macro F1, more is better", &classes(record)),
+        Document::Remaining(record) => {
+            bars(&record.set, "RMSE in cycles on the last rows, less is better", &remaining(record))
+        }
     }
 }
 
@@ -78,6 +82,16 @@ fn classes(record: &Record<ClassRun>) -> Vec<Bar> {
         Bar { label: method.label().to_owned(), value, deviation, ours: method != health::Method::Commonest }
     };
     health::Method::all().into_iter().map(bar).collect()
+}
+
+fn remaining(record: &Record<RemainingRun>) -> Vec<Bar> {
+    let bar = |method: remaining::Method| {
+        let runs = record.runs.iter().filter(|run| run.method == method);
+        let values: Vec<f64> = runs.map(|run| run.last.rmse).collect();
+        let (value, deviation) = mean_and_deviation(&values);
+        Bar { label: method.label().to_owned(), value, deviation, ours: method >= remaining::Method::Changes }
+    };
+    remaining::Method::all().into_iter().map(bar).collect()
 }
 
 fn outliers(record: &Record<OutlierRun>) -> Vec<Bar> {

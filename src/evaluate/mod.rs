@@ -18,6 +18,7 @@ mod naive;
 mod ours;
 mod plants;
 mod record;
+mod remaining;
 mod report;
 mod ridge;
 mod roles;
@@ -188,6 +189,7 @@ fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<(), EvaluateEr
             Some(task) => series(&task, config, news)?,
             None if *set == Set::Skab => anomaly::run(config, news)?,
             None if *set == Set::Tep => health::run(config, news)?,
+            None if *set == Set::Cmapss => remaining::run(config, news)?,
             None => what_if::run(config, news)?,
         };
         finish(&document, config, news)?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::anomaly::OutlierRun;
 use super::health::ClassRun;
 use super::kind::Kind;
+use super::remaining::RemainingRun;
 use super::sets::Set;
 use super::tally::Figures;
 use super::what_if::{Effect, Method};
@@ -59,6 +60,7 @@ pub(super) enum Document {
     Effects(Record<EffectRun>),
     Outliers(Record<OutlierRun>),
     Classes(Record<ClassRun>),
+    Remaining(Record<RemainingRun>),
 }
 
 impl Document {
@@ -68,6 +70,7 @@ impl Document {
             Self::Effects(record) => &record.set,
             Self::Outliers(record) => &record.set,
             Self::Classes(record) => &record.set,
+            Self::Remaining(record) => &record.set,
         }
     }
 }
@@ -115,6 +118,16 @@ impl Kept for ClassRun {
 
     fn record(document: Document) -> Option<Record<Self>> {
         if let Document::Classes(record) = document { Some(record) } else { None }
+    }
+}
+
+impl Kept for RemainingRun {
+    fn document(record: Record<Self>) -> Document {
+        Document::Remaining(record)
+    }
+
+    fn record(document: Document) -> Option<Record<Self>> {
+        if let Document::Remaining(record) = document { Some(record) } else { None }
     }
 }
 

@@ -8,6 +8,7 @@ use super::anomaly::{self, OutlierRun};
 use super::health::{self, ClassRun};
 use super::kind::Kind;
 use super::record::{Document, EffectRun, Record, Run};
+use super::remaining::{self, RemainingRun};
 use super::tally::Figures;
 use super::what_if::Method;
 
@@ -36,6 +37,7 @@ pub(super) fn section(document: &Document) -> String {
         Document::Effects(record) => (&record.settings, effects(record)),
         Document::Outliers(record) => (&record.settings, outliers(record)),
         Document::Classes(record) => (&record.settings, classes(record)),
+        Document::Remaining(record) => (&record.settings, remaining(record)),
     };
     let mut text = format!("## {}\n\n", document.set());
     let say = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -183,6 +185,44 @@ fn classes(record: &Record<ClassRun>) -> String {
             of(3, &|run| run.card.log_loss),
             of(3, &|run| run.card.ece),
             of(1, &|run| run.fit_cpu_s),
+        ]);
+    }
+    table(&rows)
+}
+
+fn remaining(record: &Record<RemainingRun>) -> String {
+    let head = [
+        "method",
+        "seeds",
+        "RMSE, last rows",
+        "score, last rows",
+        "RMSE, all rows",
+        "CRPS, all rows",
+        "cover 80, all rows",
+        "macro F1, last rows",
+        "macro F1, all rows",
+        "fit CPU-s",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for method in remaining::Method::all() {
+        let runs: Vec<&RemainingRun> = record.runs.iter().filter(|run| run.method == method).collect();
+        if runs.is_empty() {
+            continue;
+        }
+        let of = |digits: usize, pick: &dyn Fn(&RemainingRun) -> Option<f64>| {
+            spread(&runs.iter().filter_map(|run| pick(run)).collect::<Vec<_>>(), digits)
+        };
+        rows.push(vec![
+            method.label().to_owned(),
+            runs.len().to_string(),
+            of(2, &|run| Some(run.last.rmse)),
+            of(0, &|run| Some(run.last.score)),
+            of(2, &|run| Some(run.all.rmse)),
+            of(2, &|run| run.all.crps),
+            of(3, &|run| run.all.coverage_80),
+            of(3, &|run| Some(run.last.classes.macro_f1)),
+            of(3, &|run| Some(run.all.classes.macro_f1)),
+            of(1, &|run| Some(run.fit_cpu_s)),
         ]);
     }
     table(&rows)

@@ -37,6 +37,8 @@ pub enum Set {
     Skab,
     /// Fault classes of the Tennessee Eastman process from windows of 24 samples.
     Tep,
+    /// Remaining useful life of turbofan engines.
+    Cmapss,
 }
 
 /// Rows of `ETTh1`: 12, 4 and 4 months of 30 days.
@@ -81,6 +83,7 @@ impl Set {
             Self::WhatIf => "what_if",
             Self::Skab => "skab",
             Self::Tep => "tep",
+            Self::Cmapss => "cmapss",
         }
     }
 
@@ -89,7 +92,7 @@ impl Set {
         !matches!(self, Self::DemoPlant | Self::WhatIf)
     }
 
-    /// Reads it; `None` for what has no forecasts to judge: the suites, the search for outliers, and classes.
+    /// Reads it; `None` for what has no forecasts to judge: the suites, the search for outliers, classes, and remaining life.
     pub(super) fn open(self, config: &Config) -> Result<Option<Task>, EvaluateError> {
         let data = |file: &str| {
             let folder = config.data.as_ref().ok_or_else(|| EvaluateError::NoData(self.name()))?;
@@ -109,7 +112,7 @@ impl Set {
             Self::Cstr => cstr(self.name(), &data("cstr_daisy/cstr.dat")?, config)?,
             Self::WienerHammerstein => circuit(self.name(), &data("wh2009/WienerHammerBenchmark.csv")?, config)?,
             Self::DemoPlant => demo_plant::task(self.name(), config)?,
-            Self::WhatIf | Self::Skab | Self::Tep => return Ok(None),
+            Self::WhatIf | Self::Skab | Self::Tep | Self::Cmapss => return Ok(None),
         };
         if config.look_back.is_some() {
             task.protocol.look_back = config.look_back;

@@ -6,6 +6,7 @@
 //! without harm, or end one that it began: the same id again replaces what it said before.
 
 mod form;
+mod life;
 mod receipt;
 pub mod routes;
 pub mod store;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 pub use form::{EventForm, MAX_CODE, MAX_TEXT};
+pub use life::{Life, Turn, lives};
 pub use receipt::{EventError, EventReceipt};
 
 use crate::asset::{Asset, AssetError, Assets};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{Event, Filter, Label, Severity};
+use super::{Event, Filter, Label, Severity, Turn};
 use crate::ids::AssetId;
 
 /// Writes events, no id twice, over those of the same id: how many are new, and how many said
@@ -57,6 +57,29 @@ pub async fn labels(db: impl PgExecutor<'_>, asset: AssetId, after: DateTime<Utc
     .bind(asset)
     .bind(after)
     .fetch_all(db)
+    .await
+}
+
+/// The newest label of one of these classes that began by an instant, as [`super::lives`] sees it.
+pub async fn newest_turn(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    classes: &[&str],
+    by: DateTime<Utc>,
+) -> sqlx::Result<Option<Turn>> {
+    sqlx::query_as(
+        "select t.starts_at, coalesce(t.ends_at, (
+             select min(n.starts_at) from event n
+             where n.asset_id = t.asset_id and n.kind = 'label' and n.class is not null and n.starts_at > t.starts_at
+         )) as ends_at
+         from event t
+         where t.asset_id = $1 and t.kind = 'label' and t.class = any($2) and t.starts_at <= $3
+         order by t.starts_at desc, t.id desc limit 1",
+    )
+    .bind(asset)
+    .bind(classes)
+    .bind(by)
+    .fetch_optional(db)
     .await
 }
 

@@ -7,7 +7,9 @@
 mod examples;
 mod fit;
 mod grid;
+mod memory;
 mod portrait;
+mod prognosis;
 pub mod responses;
 mod seen;
 #[cfg(test)]
@@ -18,6 +20,8 @@ mod template;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
 pub use grid::Grid;
+pub use memory::{Memory, Recall, Run};
 pub use portrait::{Eye, Gaze, HealthModel, LOOK, Sketch};
+pub use prognosis::RemainingModel;
 pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};
 pub use setup::{Banks, Known, Lessons, Setup, Setups, study};

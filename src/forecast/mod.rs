@@ -23,6 +23,7 @@ mod online;
 mod paths;
 mod probe;
 pub mod refresher;
+mod remaining;
 mod routes;
 mod sampling;
 mod serving;
@@ -45,6 +46,7 @@ pub use self::answer::{
 pub use self::frozen::Frozen;
 pub use self::future::Future;
 use self::grids::Grids;
+use self::remaining::Beginnings;
 pub use self::routes::router;
 pub use self::sampling::{Lots, Sampling};
 use self::serving::{ServedBands, Versions};
@@ -148,6 +150,7 @@ pub struct Forecasts {
     keeping: Arc<Semaphore>,
     versions: Versions,
     bands: ServedBands,
+    beginnings: Beginnings,
     watches: Watches,
     config: Arc<Config>,
 }
@@ -185,8 +188,8 @@ impl Forecasts {
         let (fits, versions) = (Fits::default(), Versions::default());
         let keeping = Arc::new(Semaphore::new(KEEPING));
         let (grids, bands, watches) = (Grids::default(), ServedBands::default(), Watches::default());
-        let config = Arc::new(config);
-        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, watches, config }
+        let (config, beginnings) = (Arc::new(config), Beginnings::default());
+        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, beginnings, watches, config }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

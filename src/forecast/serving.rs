@@ -11,7 +11,7 @@ use super::calibration::Calibration;
 use super::online::Online;
 use super::store::bands_of;
 use crate::clock::Clock;
-use crate::features::{HealthModel, Seen, Setups};
+use crate::features::{HealthModel, RemainingModel, Seen, Setups};
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
 use crate::model::{HeadArtefact, MODEL_CARD_NAME};
@@ -80,6 +80,8 @@ pub(super) struct Version {
     pub(super) note: Option<String>,
     /// What names the asset's health class, if the version has it.
     pub(super) health: Option<Arc<HealthModel>>,
+    /// What tells how long it is until the asset fails, if the version has it.
+    pub(super) remaining: Option<Arc<RemainingModel>>,
 }
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
@@ -117,6 +119,7 @@ impl Versions {
             seen: Seen::attached_to(&model.weights).map(Arc::new),
             note: model.note,
             health: HealthModel::attached_to(&model.weights).map(Arc::new),
+            remaining: RemainingModel::attached_to(&model.weights).map(Arc::new),
         });
         let mut kept = self.lock();
         if kept.len() >= KEPT {

@@ -18,6 +18,7 @@ use super::forward::forward;
 use super::health::{self, Classifier, Portrait};
 use super::lean::Head;
 use super::network::{self, LEVELS};
+use super::remaining;
 use super::window::Window;
 use crate::ids::ModelId;
 
@@ -68,6 +69,14 @@ pub type Quantiles = Vec<[f64; LEVELS.len()]>;
 enum Task {
     Answer(Request),
     Name(Naming),
+    Foretell(Foretelling),
+}
+
+/// A question for the time that remains of an asset.
+struct Foretelling {
+    head: Arc<remaining::Head>,
+    seen: Vec<f32>,
+    reply: oneshot::Sender<Result<Vec<f64>, EngineError>>,
 }
 
 /// A question for the class of an asset.
@@ -167,6 +176,13 @@ impl Engine {
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
+    /// Probabilities of a head's bins for what is remembered of an asset's run, in deviations.
+    pub async fn foretell(&self, head: Arc<remaining::Head>, seen: Vec<f32>) -> Result<Vec<f64>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Task::Foretell(Foretelling { head, seen, reply }))?;
+        answer.await.map_err(|_| EngineError::Stopped)?
+    }
+
     fn send(&self, task: Task) -> Result<(), EngineError> {
         let inbox = self.inbox.as_ref().ok_or(EngineError::Stopped)?;
         inbox.try_send(task).map_err(|error| match error {
@@ -206,18 +222,25 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
-        let (mut waiting, mut namings) = (Vec::new(), Vec::new());
+        let (mut waiting, mut namings, mut foretellings) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(first) = tasks.blocking_recv() {
             for task in std::iter::once(first).chain(std::iter::from_fn(|| tasks.try_recv().ok())) {
                 match task {
                     Task::Answer(request) => waiting.push(request),
                     Task::Name(naming) => namings.push(naming),
+                    Task::Foretell(foretelling) => foretellings.push(foretelling),
                 }
             }
             self.serve(&mut waiting);
             for Naming { classifier, statistics, windows, reply } in namings.drain(..) {
                 if !reply.is_closed() {
                     let _ = reply.send(self.name(&classifier, statistics, &windows));
+                }
+            }
+            for Foretelling { head, seen, reply } in foretellings.drain(..) {
+                if !reply.is_closed() {
+                    let said = remaining::foretell(&head, &[&seen]);
+                    let _ = reply.send(said.and_then(|mut said| said.pop().ok_or(EngineError::NotFinite)));
                 }
             }
         }

@@ -18,6 +18,7 @@ mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+pub mod remaining;
 pub mod scratch;
 mod sheet;
 pub mod store;

@@ -11,11 +11,13 @@ pub mod interval;
 pub mod lead;
 pub mod paired;
 pub mod point;
+pub mod remaining;
 
 pub use card::{ScoreCard, Scored, Scorer, TargetScore};
 pub use class::{ClassCard, ClassScore, Confusion};
 pub use lead::LeadCoverage;
 pub use paired::{Paired, paired_block_bootstrap};
+pub use remaining::{RemainingCard, RemainingTime};
 
 /// Skill against a reference: 1 is perfect, 0 as good as the reference, negative is worse. `None`
 /// where the reference made no error at all or either loss is not a number.

@@ -1,23 +1,19 @@
 //! Health classes: what labels teach, and whether it may serve.
 //!
-//! A fine-tune job of an asset with labels also teaches a classifier on the same frozen backbone. Forecasts
-//! and health are judged apart and travel in one version: it takes the better forecaster and the better
-//! classifier. Each class is cut in time, its newest labelled steps judge. Readings are taken as they came,
+//! A fine-tune job of an asset with labels also teaches a classifier on the same frozen backbone. Each class is cut in time, its newest labelled steps judge. Readings are taken as they came,
 //! not cleaned: a sensor that is stuck may be what a class is about.
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::learner::{Candidate, Champion, LearnError};
-use super::verdict::Verdict;
+use super::learner::LearnError;
 use crate::asset::AssetType;
 use crate::event::Label;
 use crate::features::{Eye, Grid, HealthModel, LOOK, Sketch};
 use crate::model::health::{Classroom, Portrait, Sample, classify, learn};
-use crate::model::trainee::{TraineeError, untaught};
-use crate::model::{ArtefactError, Base, Recipe};
+use crate::model::trainee::TraineeError;
+use crate::model::{Base, Recipe};
 use crate::score::class::log_losses;
 use crate::score::{ClassCard, Paired, paired_block_bootstrap};
 
@@ -34,16 +30,6 @@ const BETTER: (f64, f64) = (0.01, 0.95);
 /// Judging portraits that hang together.
 const BLOCK: usize = 8;
 const RESAMPLES: usize = 1_000;
-
-/// What came of the labels.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HealthResult {
-    /// Whether the new classifier serves, and why.
-    pub verdict: HealthVerdict,
-    /// A version that forecasts as what serves does, with the new classifier: for when the new forecaster is
-    /// turned down and the classifier is not. Its head with all that is attached, and its bands.
-    pub beside: Option<(Vec<u8>, Value)>,
-}
 
 /// How well health classes are told apart, and what was decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -63,7 +49,7 @@ pub struct HealthVerdict {
     pub left_out: Vec<String>,
 }
 
-/// What a classifier is made from and compared with.
+/// What a classifier is made from and compared with: readings as they came.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) base: &'a Base,
@@ -73,32 +59,6 @@ pub(super) struct Source<'a> {
     pub(super) labels: &'a [Label],
     pub(super) recipe: &'a Recipe,
     pub(super) champion: Option<&'a HealthModel>,
-}
-
-/// What travels with a candidate: its weights with the better classifier attached, and what came of the
-/// labels. `champion` serves on the same base model.
-pub(super) fn attach(
-    source: Source<'_>,
-    champion: Option<&Champion>,
-    weights: Vec<u8>,
-    alive: &mut dyn FnMut() -> Result<(), LearnError>,
-) -> Result<(Vec<u8>, Option<HealthResult>), LearnError> {
-    let other = |error: ArtefactError| LearnError::Other(error.to_string());
-    let Some((verdict, keeps)) = source.learn(alive)? else {
-        let weights = source.champion.map_or(Ok(weights.clone()), |known| known.attach_to(&weights));
-        return Ok((weights.map_err(other)?, None));
-    };
-    let Some(model) = keeps else { return Ok((weights, Some(HealthResult { verdict, beside: None }))) };
-    let beside = if verdict.improved {
-        let (served, calibration) = match champion {
-            Some(champion) => (champion.weights.to_vec(), champion.calibration.clone()),
-            None => (untaught(source.base).weights, Value::Null),
-        };
-        Some((model.attach_to(&served).map_err(other)?, calibration))
-    } else {
-        None
-    };
-    Ok((model.attach_to(&weights).map_err(other)?, Some(HealthResult { verdict, beside })))
 }
 
 /// Labelled steps of the classes that have enough of them.
@@ -320,23 +280,6 @@ fn judge(cut: &Cut, truths: &[usize], said: &[Vec<f64>], before: Option<&[Vec<f6
         champion,
         naive: Some(naive),
         left_out: cut.left_out.clone(),
-    }
-}
-
-impl Candidate {
-    /// Takes the classifier into account: where it is better and the forecaster is not, the version forecasts
-    /// as before and has the new classifier.
-    pub(super) fn compose(&mut self, verdict: &mut Verdict) {
-        let Some(HealthResult { verdict: health, beside }) = self.health.take() else { return };
-        if let Some((weights, calibration)) = beside.filter(|_| health.improved && !verdict.passed) {
-            (self.weights, self.calibration) = (weights, calibration);
-            (verdict.passed, verdict.promoted) = (true, true);
-            verdict.candidate = verdict.champion.clone();
-            verdict.reason = format!("forecasts as before ({})", verdict.reason);
-        }
-        let decided = if health.improved { "new health classes" } else { "health classes as before" };
-        verdict.reason = format!("{}; {decided}: {}", verdict.reason, health.reason);
-        verdict.health = Some(health);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::card::DataCard;
-use super::health::HealthResult;
+use super::companions::Companions;
 use crate::asset::Asset;
 use crate::event::Label;
 use crate::ids::ModelId;
@@ -122,7 +122,7 @@ pub struct Candidate {
     /// What it learned from, and what was left out.
     pub data: DataCard,
     /// What came of the labels, where there are any.
-    pub health: Option<HealthResult>,
+    pub companions: Option<Companions>,
 }
 
 /// Scores on windows that training never saw.

@@ -10,6 +10,7 @@
 
 mod backing;
 pub mod card;
+mod companions;
 mod contradiction;
 pub mod data_health;
 mod dataset;
@@ -18,6 +19,7 @@ pub mod health;
 mod job;
 pub mod learner;
 pub mod readiness;
+pub mod remaining;
 pub mod routes;
 pub mod lease;
 pub mod store;
@@ -37,11 +39,13 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 pub use card::DataCard;
-pub use health::{HealthResult, HealthVerdict};
+pub use companions::Companions;
+pub use health::HealthVerdict;
 pub use job::{Cause, Job, Promotion, Status};
 pub use learner::{
     Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,
 };
+pub use remaining::RemainingVerdict;
 pub use verdict::{Gate, Verdict, judge};
 pub use worker::{Step, Worker};
 

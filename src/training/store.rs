@@ -254,7 +254,7 @@ async fn insert_version(
 ) -> sqlx::Result<i32> {
     let scores = json!({
         "candidate": verdict.candidate, "champion": verdict.champion, "naive": verdict.naive, "vs_naive": verdict.vs_naive,
-        "sparsity": candidate.sparsity, "health": verdict.health,
+        "sparsity": candidate.sparsity, "health": verdict.health, "remaining": verdict.remaining,
     });
     let curve = serde_json::to_value(&candidate.curve).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let recipe = serde_json::to_value(&candidate.recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;

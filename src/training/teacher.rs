@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backing::Backing;
 use super::card;
+use super::companions::{self, School};
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
-use super::health;
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use crate::asset::{Asset, AssetType};
-use crate::features::{Banks, Grid, HealthModel, Layout, Seen, Setups, TargetExamples};
+use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
@@ -128,16 +128,15 @@ impl Learner for Teacher {
         });
         let weights = weights.map_err(|error| LearnError::Other(error.to_string()))?;
         let objection = contradiction(source, &class.base, &taught.learned.weights, &backing.setups)?;
-        let known = champion.and_then(|champion| HealthModel::attached_to(&champion.weights));
-        let school = health::Source {
+        let school = School {
             base: &class.base,
             asset_type: &asset.asset_type,
             grid: &raw,
             labels: &assignment.labels,
             recipe: &assignment.recipe,
-            champion: known.as_ref(),
+            champion,
         };
-        let (weights, health) = health::attach(school, champion, weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
+        let (weights, companions) = companions::attach(school, &weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights,
@@ -150,7 +149,7 @@ impl Learner for Teacher {
             curve: taught.learned.curve,
             objection,
             data,
-            health,
+            companions,
             holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
             note: taught.note,
         })

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::HealthVerdict;
 use super::learner::{Evaluation, Holdout};
+use super::remaining::RemainingVerdict;
 use crate::score::{Paired, ScoreCard, paired_block_bootstrap, skill};
 
 /// What a candidate must achieve.
@@ -70,6 +71,9 @@ pub struct Verdict {
     /// What came of the asset's labels, where it has any.
     #[serde(default)]
     pub health: Option<HealthVerdict>,
+    /// What came of its runs to failure, where the type has a class that ends runs and the asset labels.
+    #[serde(default)]
+    pub remaining: Option<RemainingVerdict>,
 }
 
 impl Verdict {
@@ -112,6 +116,7 @@ pub fn judge(evaluation: &Evaluation, incumbent: &str, gate: &Gate, seed: u64) -
         champion: champion.clone(),
         naive: naive.clone(),
         health: None,
+        remaining: None,
     };
     if let Some(objection) = objection(evaluation, &verdict, incumbent, gate) {
         verdict.reason = objection;

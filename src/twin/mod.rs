@@ -16,11 +16,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 pub use desired::{Desired, Setpoint};
-pub use state::{Freshness, Health, State};
+pub use state::{Freshness, Health, Remaining, State};
 
 use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
-use crate::ids::AssetId;
+use crate::ids::{AssetId, ModelId};
 use crate::reading::{ReadingError, Readings, TAIL_FRAMES};
 
 /// Live state of one asset, as its row has it.
@@ -55,6 +55,19 @@ pub struct Anomaly {
     pub score: f64,
     /// What each signal has to do with it: their sum is the score.
     pub contributions: BTreeMap<String, f64>,
+}
+
+/// What the version that serves says of an asset's newest step.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The version.
+    pub model: ModelId,
+    /// Instant of the step.
+    pub at: DateTime<Utc>,
+    /// The likeliest class and the probabilities of all, where it has a classifier.
+    pub class: Option<(String, BTreeMap<String, f64>)>,
+    /// The time that remains, where it knows it.
+    pub remaining: Option<Remaining>,
 }
 
 /// A twin that changed, for the stream.

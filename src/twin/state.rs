@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::asset::{Asset, Interval, Kind};
@@ -134,24 +134,46 @@ pub struct State {
     /// Instant of the step that was judged; it follows `observed_at` within seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anomaly_at: Option<String>,
-    /// The health class that the asset is in. Absent without a classifier, which a fine-tune job makes where
-    /// there are labels, and for a state in the past.
+    /// The health class that the asset is in, and how long it is until it fails. Absent without a classifier
+    /// or a model of remaining time, which a fine-tune job makes where there are labels, and for a state in
+    /// the past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 }
 
-/// The health class of an asset.
+/// The health of an asset.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[schema(as = AssetHealth)]
 pub struct Health {
-    /// The likeliest class.
-    pub class: String,
-    /// Probability of each class that the classifier knows; they sum to 1.
-    pub probabilities: BTreeMap<String, f64>,
+    /// The likeliest class; absent where only the remaining time is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Probability of each class that the classifier knows; they sum to 1. Absent without a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probabilities: Option<BTreeMap<String, f64>>,
+    /// How long it is until the class that ends runs. Absent where too few runs to failure are known, and
+    /// while the asset is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_time: Option<Remaining>,
     /// Instant of the step that was looked at; it follows the state's within seconds.
     pub at: String,
-    /// The model version whose classifier looked.
+    /// The model version that looked.
     pub model: ModelId,
+}
+
+/// How long it is until a health class begins, as a distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RemainingTime)]
+pub struct Remaining {
+    /// The class that ends the run.
+    pub class: String,
+    /// Durations that are not exceeded with the probability of their key, `0.1`, `0.5` and `0.9`: ISO 8601
+    /// such as `PT3H20M`; null beyond the horizon.
+    pub quantiles: BTreeMap<String, Option<String>>,
+    /// How far it is known: ISO 8601.
+    pub horizon: String,
+    /// Probability that it is longer than the horizon.
+    pub beyond_horizon: f64,
 }
 
 impl State {

@@ -7,11 +7,11 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, Row as _};
 
-use crate::ids::{AssetId, ModelId};
+use crate::ids::AssetId;
 use crate::reading::instant::{self, instant};
 use crate::reading::store::Values;
-use crate::twin::state::{Health, Reported};
-use crate::twin::{Anomaly, Change, Desired, Twin};
+use crate::twin::state::{Health, Remaining, Reported};
+use crate::twin::{Anomaly, Change, Desired, Looked, Twin};
 
 /// The row of one asset.
 pub async fn find(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Twin>, sqlx::Error> {
@@ -249,47 +249,49 @@ pub async fn set_anomaly(
     .map(drop)
 }
 
-/// The newest health class of an asset, as the version that serves names it.
+/// What the version that serves says of the health of an asset.
 pub async fn health(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Health>, sqlx::Error> {
     let row = sqlx::query(
-        "select h.class, h.probabilities, h.observed_at, h.model_id
-         from health h join champion c on c.asset_id = h.asset_id and c.model_id = h.model_id where h.asset_id = $1",
+        "select h.class, h.probabilities, h.remaining, h.observed_at, h.model_id
+         from health h join champion c on c.asset_id = h.asset_id and c.model_id = h.model_id
+         where h.asset_id = $1 and (h.class is not null or h.remaining is not null)",
     )
     .bind(asset)
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        let probabilities = row.try_get::<Json<BTreeMap<String, f64>>, _>(1)?.0;
-        let at = instant::text(row.try_get(2)?);
-        Ok(Health { class: row.try_get(0)?, probabilities, at, model: row.try_get(3)? })
+        let probabilities = row.try_get::<Option<Json<BTreeMap<String, f64>>>, _>(1)?.map(|json| json.0);
+        let remaining_time = row.try_get::<Option<Json<Remaining>>, _>(2)?.map(|json| json.0);
+        let at = instant::text(row.try_get(3)?);
+        Ok(Health { class: row.try_get(0)?, probabilities, remaining_time, at, model: row.try_get(4)? })
     })
     .transpose()
 }
 
-/// Replaces the health class of an asset unless it is of a newer step. Does not wait for the disk: it is
-/// looked at again in seconds.
+/// Replaces what is said of the health of an asset unless that is of a newer step. Does not wait for the
+/// disk: it is looked at again in seconds.
 pub async fn set_health(
     db: impl PgExecutor<'_>,
     asset: AssetId,
-    observed_at: DateTime<Utc>,
-    (model, class): (ModelId, &str),
-    probabilities: &BTreeMap<String, f64>,
+    looked: &Looked,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
+    let (class, probabilities) = looked.class.as_ref().map(|(class, all)| (class, Json(all))).unzip();
     sqlx::query(
-        "insert into health (asset_id, observed_at, model_id, class, probabilities, updated_at)
-         select $1, $2, $3, $4, $5, $6 from set_config('synchronous_commit', 'off', true)
+        "insert into health (asset_id, observed_at, model_id, class, probabilities, remaining, updated_at)
+         select $1, $2, $3, $4, $5, $6, $7 from set_config('synchronous_commit', 'off', true)
          where exists (select from asset where id = $1)
          on conflict (asset_id) do update
          set observed_at = excluded.observed_at, model_id = excluded.model_id, class = excluded.class,
-             probabilities = excluded.probabilities, updated_at = excluded.updated_at
+             probabilities = excluded.probabilities, remaining = excluded.remaining, updated_at = excluded.updated_at
          where health.observed_at <= excluded.observed_at",
     )
     .bind(asset)
-    .bind(observed_at)
-    .bind(model)
+    .bind(looked.at)
+    .bind(looked.model)
     .bind(class)
-    .bind(Json(probabilities))
+    .bind(probabilities)
+    .bind(looked.remaining.as_ref().map(Json))
     .bind(now)
     .execute(db)
     .await

@@ -21,6 +21,7 @@ mod laws;
 mod ledger;
 mod lives;
 mod openapi;
+mod remaining;
 mod responses;
 mod retro;
 mod risk;

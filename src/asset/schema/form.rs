@@ -34,6 +34,11 @@ pub struct TypeForm {
     #[serde(default)]
     #[schema(max_items = 64)]
     pub health_classes: Vec<String>,
+    /// Which health class is the end of a run, so that fine-tune jobs learn the time that remains until it.
+    /// Inherited unless given; by default a class named `failed` or `failure`, a class named `maintenance`
+    /// restoring the asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_of_life: Option<EndOfLife>,
     /// What happens to a reading that breaks a limit of its signal. By default `refuse`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_invalid: Option<OnInvalid>,
@@ -46,6 +51,21 @@ pub struct TypeForm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 512)]
     pub responses: Vec<Declared>,
+}
+
+/// The health class that ends a run to failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct EndOfLife {
+    /// One of `health_classes`: a label of this class begins at the moment of failure. Where it ends, or the
+    /// next label begins, the asset is restored.
+    #[schema(min_length = 1, max_length = 64)]
+    pub class: String,
+    /// One of `health_classes`, of the asset being maintained before it failed: where its labels end, the
+    /// asset is as good as new; the run that they broke off lasted at least that long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub restored_by: Option<String>,
 }
 
 /// What is known of how an output answers an input that is raised and held.

@@ -15,7 +15,7 @@ use crate::web::problem::FieldError;
 use form::{AttributeForm, KindForm, SignalForm, TypeForm};
 
 pub use check::attributes as check_attributes;
-pub use form::{AttributeKind, Declared, Extends, OnInvalid, Role, Sign, Template};
+pub use form::{AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template};
 
 /// The schema of a type, checked and complete.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,8 @@ pub struct TypeDocument {
     pub attributes: Vec<Attribute>,
     /// The classes that health can have.
     pub health_classes: Vec<String>,
+    /// The class that ends a run, where the type says so itself.
+    pub end_of_life: Option<EndOfLife>,
     /// What happens to a reading that breaks a limit.
     pub on_invalid: OnInvalid,
     /// The equations that its outputs follow, as far as known.
@@ -110,6 +112,7 @@ impl TypeDocument {
             signals: form.signals.into_iter().map(Signal::from).collect(),
             attributes: form.attributes.into_iter().map(Attribute::from).collect(),
             health_classes: form.health_classes,
+            end_of_life: form.end_of_life,
             on_invalid: form.on_invalid.unwrap_or_default(),
             template: form.template,
             responses: form.responses,
@@ -127,6 +130,15 @@ impl TypeDocument {
     /// Checks the attributes of an asset. Pointers begin with `/attributes`.
     pub fn check_attributes(&self, attributes: &Map<String, Value>) -> Result<(), Vec<FieldError>> {
         check::attributes(self, attributes)
+    }
+
+    /// The class that ends a run: declared, or known by its name. `None` where there is none.
+    #[must_use]
+    pub fn end_of_life(&self) -> Option<EndOfLife> {
+        let named = |names: &[&str]| self.health_classes.iter().find(|class| names.contains(&class.as_str())).cloned();
+        let by_name =
+            || Some(EndOfLife { class: named(&["failed", "failure"])?, restored_by: named(&["maintenance"]) });
+        self.end_of_life.clone().or_else(by_name)
     }
 
     /// Nominal time between the values of a signal: its own, or that of the frames.
@@ -151,6 +163,7 @@ impl From<TypeDocument> for TypeForm {
             signals: document.signals.into_iter().map(SignalForm::from).collect(),
             attributes: document.attributes.into_iter().map(AttributeForm::from).collect(),
             health_classes: document.health_classes,
+            end_of_life: document.end_of_life,
             on_invalid: Some(document.on_invalid),
             template: document.template,
             responses: document.responses,

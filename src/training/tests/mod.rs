@@ -1,6 +1,7 @@
 //! Jobs on a real database, with a learner that does what the test says.
 
 mod cleaning;
+mod companions;
 mod jobs;
 mod routes;
 mod serving;
@@ -122,7 +123,7 @@ fn candidate(crps: f64) -> Candidate {
         holdout: Evaluation { recent, older: None, only_bands: false },
         objection: None,
         data: DataCard { frames: 900, ..DataCard::default() },
-        health: None,
+        companions: None,
     }
 }
 

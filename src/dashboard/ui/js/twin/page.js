@@ -10,7 +10,7 @@ import { api } from "../api.js";
 import { fill, h, problemBox, put, say } from "../dom.js";
 import { addEvent, eventsPanel } from "../event/panel.js";
 import { Feed } from "../feed.js";
-import { ago, assumptions, FRESHNESS, span, time, trust, utc } from "../format.js";
+import { ago, assumptions, FRESHNESS, seconds, span, time, trust, utc } from "../format.js";
 import { modelsTab } from "../model/tab.js";
 import { dataHealthPanel } from "../quality/panel.js";
 import { assetLink, here } from "../router.js";
@@ -172,15 +172,24 @@ function head(feed) {
   return element;
 }
 
-/** The class that the asset is in, as its classifier names it. @param {HTMLElement} badge @param {Feed} feed */
+/** The class that the asset is in, and how long it is until it fails, as the version that serves says. @param {HTMLElement} badge @param {Feed} feed */
 function drawHealth(badge, feed) {
   const health = feed.state?.health;
   badge.hidden = !health;
   if (!health) return;
-  badge.dataset.tone = health.class === feed.type.health_classes?.[0] ? "good" : "bad";
-  badge.dataset.health = health.class;
-  say(badge, `${health.class}, ${Math.round(100 * (health.probabilities[health.class] ?? 0))} %`);
-  badge.title = Object.entries(health.probabilities).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
+  const { class: named, probabilities = {}, remaining_time: left } = health;
+  badge.dataset.tone = named === undefined ? "" : named === feed.type.health_classes?.[0] ? "good" : "bad";
+  badge.dataset.health = named ?? "";
+  const until = left && `${left.class} in ${lasting(left, "0.5")}`;
+  say(badge, [named && `${named}, ${Math.round(100 * (probabilities[named] ?? 0))} %`, until].filter(Boolean).join("; "));
+  const shares = Object.entries(probabilities).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`);
+  const band = left && `${left.class}: with 80 % between ${lasting(left, "0.1")} and ${lasting(left, "0.9")}`;
+  badge.title = [...shares, band].filter(Boolean).join(", ");
+}
+
+/** A quantile of a remaining time, which may lie beyond what is known. @param {any} left @param {string} level */
+function lasting(left, level) {
+  return left.quantiles[level] ? span(seconds(left.quantiles[level])) : `more than ${span(seconds(left.horizon))}`;
 }
 
 /** How far the newest step lies from normal operation. @param {HTMLElement} badge @param {Feed} feed */

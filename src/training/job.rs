@@ -9,6 +9,7 @@ use super::learner::Stage;
 use super::verdict::Verdict;
 use crate::ids::JobId;
 use crate::model::Recipe;
+use crate::model::trainee::CurvePoint;
 
 /// How far a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -67,6 +68,9 @@ pub struct Job {
     pub progress: f64,
     /// Seconds until it is done, as far as that can be told.
     pub eta_s: Option<f64>,
+    /// Losses while it learns, as they were told; of the newest attempt. The version keeps the whole curve.
+    #[schema(value_type = Vec<CurvePoint>)]
+    pub curve: Value,
     /// Attempts so far; at most five.
     pub attempts: i32,
     /// Whether a person wants it stopped.

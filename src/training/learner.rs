@@ -78,6 +78,15 @@ pub struct Progress {
     pub validation_loss: Option<f64>,
 }
 
+impl Progress {
+    /// The newest point of the training curve, where there is one.
+    #[must_use]
+    pub fn point(&self) -> Option<CurvePoint> {
+        let (train_loss, validation_loss) = self.train_loss.zip(self.validation_loss)?;
+        Some(CurvePoint { step: self.step, train_loss, validation_loss })
+    }
+}
+
 /// What a running job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

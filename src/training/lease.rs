@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgQueryResult;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::job::{Promotion, Status};
@@ -16,6 +17,7 @@ use super::learner::Stage;
 use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, JobId, LeaseToken, ModelId};
+use crate::model::trainee::CurvePoint;
 
 /// Attempts at a job; then it has failed.
 pub const MAX_ATTEMPTS: i32 = 5;
@@ -83,7 +85,7 @@ pub async fn acquire(db: impl PgExecutor<'_>, clock: &Clock, term: Duration) -> 
     let token = LeaseToken::mint(clock);
     let row: Option<(JobId, AssetId, i32, Value, Promotion)> = sqlx::query_as(
         "update fine_tune_job set status = 'running', stage = 'preparing', progress = 0, eta_s = null,
-             attempts = attempts + 1, lease_token = $1, lease_expires_at = now() + make_interval(secs => $2),
+             curve = '[]', attempts = attempts + 1, lease_token = $1, lease_expires_at = now() + make_interval(secs => $2),
              started_at = coalesce(started_at, $3), updated_at = $3
          where id = (
              select id from fine_tune_job
@@ -123,18 +125,23 @@ pub async fn bury(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> sqlx::Result<V
 }
 
 impl Lease {
-    /// Extends the lease and tells how far the work is.
+    /// Extends the lease and tells how far the work is. A point of the curve that lies before the last one begins
+    /// another curve: the learner tries again.
     pub async fn renew(
         &self,
         db: impl PgExecutor<'_>,
         term: Duration,
-        told: (Stage, f64, Option<f64>),
+        told: (Stage, f64, Option<f64>, Option<CurvePoint>),
         now: DateTime<Utc>,
     ) -> sqlx::Result<Renewal> {
-        let (stage, progress, eta_s) = told;
+        let (stage, progress, eta_s, point) = told;
         let cancel: Option<bool> = sqlx::query_scalar(
             "update fine_tune_job set lease_expires_at = now() + make_interval(secs => $3), stage = $4, progress = $5,
-                 eta_s = $6, updated_at = $7
+                 eta_s = $6, updated_at = $7, curve = case
+                     when $8::jsonb is null or curve -> -1 = $8 then curve
+                     when (curve -> -1 ->> 'step')::int8 >= ($8 ->> 'step')::int8 then jsonb_build_array($8)
+                     else curve || $8
+                 end
              where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
              returning cancel_requested",
         )
@@ -145,6 +152,7 @@ impl Lease {
         .bind(progress)
         .bind(eta_s)
         .bind(now)
+        .bind(point.map(Json))
         .fetch_optional(db)
         .await?;
         Ok(match cancel {

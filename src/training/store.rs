@@ -89,7 +89,7 @@ pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at
+             j.finished_at, j.updated_at, j.curve
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.id = $1",
     )
@@ -103,7 +103,7 @@ pub async fn jobs(db: impl PgExecutor<'_>, filter: Filter, limit: i64) -> sqlx::
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at
+             j.finished_at, j.updated_at, j.curve
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where ($1::int8 is null or j.asset_id = $1) and ($2::text is null or j.status = $2)
              and ($3::uuid is null or j.id < $3)
@@ -127,7 +127,7 @@ pub async fn changed_since(
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at
+             j.finished_at, j.updated_at, j.curve
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.updated_at > $1 and ($2::int8 is null or j.asset_id = $2)
          order by j.updated_at, j.id limit $3",

@@ -309,7 +309,7 @@ impl Worker {
     async fn renew(&self, lease: &Lease, progress: &Progress, started: Instant) -> Option<Stopped> {
         let fraction = if progress.fraction.is_finite() { progress.fraction.clamp(0.0, 1.0) } else { 0.0 };
         let eta_s = (fraction >= ETA_FROM).then(|| started.elapsed().as_secs_f64() * (1.0 - fraction) / fraction);
-        let told = (progress.stage, fraction, eta_s);
+        let told = (progress.stage, fraction, eta_s, progress.point());
         let Training { db, clock, .. } = &self.training;
         match lease.renew(db, self.training.term(), told, clock.now()).await {
             Ok(Renewal::Held) => None,

@@ -92,16 +92,40 @@ async fn a_late_worker_can_neither_renew_nor_end_a_job() {
     let job = yard.ask().await;
     let late = lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap().lease;
     store::expire(&yard.db, job.id).await;
-    let renewal = late.renew(&yard.db, TERM, (Stage::Learning, 0.5, None), yard.clock.now()).await.unwrap();
+    let renewal = late.renew(&yard.db, TERM, (Stage::Learning, 0.5, None, None), yard.clock.now()).await.unwrap();
     assert_eq!(renewal, Renewal::Lost, "before anybody else has it");
     let heir = lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap().lease;
     assert_eq!((heir.job, heir.attempts), (job.id, 2));
-    let renewal = late.renew(&yard.db, TERM, (Stage::Learning, 0.5, None), yard.clock.now()).await.unwrap();
+    let renewal = late.renew(&yard.db, TERM, (Stage::Learning, 0.5, None, None), yard.clock.now()).await.unwrap();
     assert_eq!(renewal, Renewal::Lost);
     assert_eq!(late.fail(&yard.db, "late", yard.clock.now()).await.unwrap(), Ended::Late);
     assert_eq!(yard.job(&job).await.status, Status::Running, "the heir still has it");
     assert_eq!(heir.fail(&yard.db, "mine", yard.clock.now()).await.unwrap(), Ended::Closed);
     assert_eq!(yard.job(&job).await.error.as_deref(), Some("mine"));
+}
+
+#[tokio::test]
+async fn a_job_tells_its_curve_while_it_learns_and_another_attempt_begins_anew() {
+    let yard = Yard::new().await;
+    let job = yard.ask().await;
+    let lease = lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap().lease;
+    let tell = async |step: Option<u32>| {
+        let point = step.map(|step| CurvePoint { step, train_loss: 0.5, validation_loss: 1.0 / f64::from(step + 1) });
+        let told = (Stage::Learning, 0.5, None, point);
+        assert_eq!(lease.renew(&yard.db, TERM, told, yard.clock.now()).await.unwrap(), Renewal::Held);
+        let curve = yard.job(&job).await.curve;
+        curve.as_array().unwrap().iter().map(|point| point["step"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(tell(None).await, [0_i64; 0]);
+    assert_eq!(tell(Some(0)).await, [0]);
+    assert_eq!(tell(Some(20)).await, [0, 20]);
+    assert_eq!(tell(Some(20)).await, [0, 20], "told twice");
+    assert_eq!(tell(None).await, [0, 20], "nothing new");
+    assert_eq!(tell(Some(10)).await, [10], "with another learning rate");
+    assert_eq!(yard.job(&job).await.curve[0]["train_loss"], 0.5);
+    store::expire(&yard.db, job.id).await;
+    lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap();
+    assert_eq!(yard.job(&job).await.curve, serde_json::json!([]), "a new attempt");
 }
 
 #[tokio::test]

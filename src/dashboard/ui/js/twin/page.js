@@ -17,6 +17,7 @@ import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
 import { livePanel, usualWindow } from "./live.js";
+import { schematicPanel } from "./schematic.js";
 import { statePanel } from "./state.js";
 
 /** @type {Record<string, {name: string, build: (feed: Feed) => HTMLElement}>} */
@@ -78,20 +79,22 @@ export async function twinPage(page, key, end) {
 function nowTab(feed) {
   const answered = h("section", { class: "panel", "aria-label": "Forecast in words" });
   const key = feed.asset.key;
-  const alarms = alarmList({ asset: key, end: feed.end, empty: () => h("p", { class: "panel-body quiet" }, "No alarm is active. ", h("a", { href: assetLink(key, "alarms") }, "Rules")) });
+  const schematic = schematicPanel(feed);
+  const alarms = alarmList({ asset: key, end: feed.end, counted: schematic.alarmed, empty: () => h("p", { class: "panel-body quiet" }, "No alarm is active. ", h("a", { href: assetLink(key, "alarms") }, "Rules")) });
   alarms.only({ state: "active" });
   feed.on("prediction", () => forecastWords(answered, feed));
   forecastWords(answered, feed);
   return h(
     "div",
     { class: "twin" },
+    h("div", { class: "wide" }, schematic.element),
     livePanel(feed),
     h(
       "div",
       { class: "stack" },
-      statePanel(feed),
       h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
       answered,
+      statePanel(feed),
       eventsPanel(feed, { limit: 5, whole: false }),
     ),
   );

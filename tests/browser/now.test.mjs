@@ -1,0 +1,103 @@
+// The first tab of an asset: the schematic, its neighbours, past ranges, and skill in words.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { accessible, browse, page, until } from "./browser.mjs";
+import { post, start } from "./server.mjs";
+
+/** @type {{url: string, stop: () => Promise<void>}} */
+let server;
+/** @type {{browser: any, close: () => Promise<void>}} */
+let chromium;
+
+const SIGNALS = [
+  { name: "pump", unit: "%", role: "control_input", min: 0, max: 100 },
+  { name: "drain", kind: "boolean", role: "control_input" },
+  { name: "inflow", unit: "m3/h", role: "disturbance", min: 0, max: 50 },
+  { name: "level", unit: "m", role: "output", min: 0, max: 5 },
+  { name: "outflow", unit: "m3/h", role: "output" },
+];
+const HOSTILE = '<img src=x onerror="console.error(1)">';
+
+/** @param {string} path @param {any} body */
+async function put(path, body) {
+  const answer = await fetch(server.url + path, { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  assert.ok(answer.ok, await answer.text());
+}
+
+/** A reading of one asset at an instant. @param {string} key @param {number} at ms @param {Record<string, any>} values */
+const reading = (key, at, values) => post(server.url, `/v1/assets/${key}/telemetry`, { observed_at: new Date(at).toISOString(), values });
+
+before(async () => {
+  [server, chromium] = await Promise.all([start("serve"), browse()]);
+  await post(server.url, "/v1/asset-types", { key: "basin", interval: "PT1S", signals: SIGNALS });
+  await post(server.url, "/v1/assets", { key: "basin-1", type: "basin", name: HOSTILE });
+  for (const key of ["basin-2", "basin-3", "lonely"]) await post(server.url, "/v1/assets", { key, type: "basin" });
+  const now = Date.now();
+  // Three hours of a slow wave, a minute apart, and then one reading of everything but the inflow.
+  const rows = Array.from({ length: 180 }, (_, i) => [now - (180 - i) * 60_000, (2.5 + 2 * Math.sin(i / 12)).toFixed(3)]);
+  const csv = ["observed_at,pump,drain,inflow,level,outflow", ...rows.map(([at, level]) => `${new Date(at).toISOString()},40,false,12,${level},9`)].join("\n");
+  await post(server.url, "/v1/assets/basin-1/telemetry", csv, "text/csv");
+  await reading("basin-1", now - 900, { pump: 40, drain: false, level: 2.5, outflow: 9 });
+  await reading("basin-2", now - 900, { pump: 10, drain: true, inflow: 9, level: 1, outflow: 3 });
+});
+after(async () => {
+  await chromium?.close();
+  await server?.stop();
+});
+
+/** @param {any} p @param {string} key @param {string} [query] */
+async function now(p, key, query = "") {
+  await p.goto(`${server.url}/#/assets/${key}${query}`);
+  await p.locator('[data-panel="schematic"]').waitFor();
+}
+
+test("the schematic says each signal where it stands, live, with its limits, what is desired, age and alarm", async (t) => {
+  await put("/v1/assets/basin-1/desired", { pump: { value: 60 } });
+  await post(server.url, "/v1/assets/basin-1/alarm-rules", { name: HOSTILE, condition: "above", signal: "level", limit: 4, severity: "critical" });
+  const { page: p, faults, close } = await page(chromium.browser);
+  await now(p, "basin-1");
+  const card = (/** @type {string} */ name) => p.locator(`[data-panel="schematic"] [data-signal="${name}"]`);
+  const value = (/** @type {string} */ name) => card(name).locator("[data-value]").textContent();
+  await until(async () => (await value("level")) === "2.50\u202fm", "the level");
+  assert.equal(await value("drain"), "off");
+  assert.equal(await card("pump").locator("[data-desired]").textContent(), "desired 60.00");
+  const left = (/** @type {string} */ name, /** @type {string} */ mark) => card(name).locator(`[data-mark="${mark}"]`).evaluate((/** @type {HTMLElement} */ one) => parseFloat(one.style.left));
+  assert.deepEqual([await left("pump", "now"), await left("pump", "desired"), await left("level", "now")], [40, 60, 50]);
+  assert.equal(await card("outflow").locator(".sch-bar").count(), 0, "no bar without limits");
+  // The groups stand where the process has them: inputs, asset, outputs, disturbances above.
+  const places = await p.locator("[data-panel='schematic'] :is([data-role], .sch-asset)").evaluateAll((/** @type {HTMLElement[]} */ all) => Object.fromEntries(all.map((one) => [one.dataset.role ?? "asset", [one.getBoundingClientRect().left, one.getBoundingClientRect().top]])));
+  assert.ok(places.control_input[0] < places.asset[0] && places.asset[0] < places.output[0] && places.disturbance[1] < places.asset[1], JSON.stringify(places));
+  // Its last reading is a minute older than the others'.
+  await until(async () => /stale, .* ago/.test((await card("inflow").locator("[data-stale]").textContent()) ?? ""), "the stale badge");
+  assert.equal(await card("level").locator("[data-stale]").isVisible(), false);
+
+  // A new reading changes the card in place.
+  await card("level").evaluate((/** @type {any} */ one) => (one.kept = true));
+  await reading("basin-1", Date.now(), { pump: 40, drain: true, level: 4.5, outflow: 9 });
+  await until(async () => (await value("level")) === "4.50\u202fm" && (await value("drain")) === "on", "the new reading");
+  await until(() => card("level").locator("[data-alarm]").isVisible(), "the alarm on its signal");
+  assert.equal(await card("level").locator("[data-alarm]").textContent(), "critical");
+  assert.ok(await card("level").evaluate((/** @type {any} */ one) => one.kept), "the card was made anew");
+  assert.equal(await card("pump").locator("[data-alarm]").isVisible(), false);
+  await accessible(p, t);
+  await p.emulateMedia({ colorScheme: "dark" });
+  await accessible(p, t);
+  await card("level").locator("[data-alarm]").focus();
+  await p.keyboard.press("Enter");
+  await p.locator('section[aria-label="Alarms"] .alarm').first().waitFor();
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test("the schematic of an asset without readings, on a small screen", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser, { viewport: { width: 360, height: 740 }, colorScheme: "dark" });
+  await now(p, "lonely");
+  await until(async () => (await p.locator('[data-signal][data-freshness="empty"]').count()) === SIGNALS.length, "no value anywhere");
+  assert.equal(await p.locator('[data-signal="level"] [data-value]').textContent(), "–");
+  assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= 360, "wider than the screen");
+  await accessible(p, t);
+  assert.deepEqual(faults, []);
+  await close();
+});

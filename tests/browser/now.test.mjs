@@ -34,6 +34,7 @@ before(async () => {
   await post(server.url, "/v1/asset-types", { key: "basin", interval: "PT1S", signals: SIGNALS });
   await post(server.url, "/v1/assets", { key: "basin-1", type: "basin", name: HOSTILE });
   for (const key of ["basin-2", "basin-3", "lonely"]) await post(server.url, "/v1/assets", { key, type: "basin" });
+  await post(server.url, "/v1/assets/basin-1/alarm-rules", { name: HOSTILE, condition: "above", signal: "level", limit: 4, severity: "critical" });
   const now = Date.now();
   // Three hours of a slow wave, a minute apart, and then one reading of everything but the inflow.
   const rows = Array.from({ length: 180 }, (_, i) => [now - (180 - i) * 60_000, (2.5 + 2 * Math.sin(i / 12)).toFixed(3)]);
@@ -55,7 +56,6 @@ async function now(p, key, query = "") {
 
 test("the schematic says each signal where it stands, live, with its limits, what is desired, age and alarm", async (t) => {
   await put("/v1/assets/basin-1/desired", { pump: { value: 60 } });
-  await post(server.url, "/v1/assets/basin-1/alarm-rules", { name: HOSTILE, condition: "above", signal: "level", limit: 4, severity: "critical" });
   const { page: p, faults, close } = await page(chromium.browser);
   await now(p, "basin-1");
   const card = (/** @type {string} */ name) => p.locator(`[data-panel="schematic"] [data-signal="${name}"]`);
@@ -99,5 +99,52 @@ test("the schematic of an asset without readings, on a small screen", async (t) 
   assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= 360, "wider than the screen");
   await accessible(p, t);
   assert.deepEqual(faults, []);
+  await close();
+});
+
+test("neighbours are added, seen with how they stand, followed and removed by keyboard", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await now(p, "basin-2");
+  const panel = p.locator('[data-panel="relations"]');
+  await panel.getByText("It stands alone.").waitFor();
+  await panel.getByRole("button", { name: "Add" }).focus();
+  await p.keyboard.press("Enter");
+  const dialog = p.locator("dialog");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await until(async () => /name the other asset/.test((await dialog.locator('[data-pointer="/other"] .fault').textContent()) ?? ""), "the fault of the missing asset");
+  await accessible(p, t);
+  await dialog.getByLabel("The other asset").fill("basin-3");
+  await until(async () => (await dialog.getByLabel("Input of the target").locator("option").count()) === 3, "the inputs of the other");
+  // A level is no flow: the server says so, at its field or above the buttons.
+  await dialog.getByLabel("Output of the source").selectOption("level");
+  await dialog.getByLabel("Input of the target").selectOption("inflow");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await until(async () => /must be the same/.test((await dialog.locator(".fault, .faults").allTextContents()).join()), "the fault of the unit");
+  await dialog.getByLabel("Output of the source").selectOption("outflow");
+  await until(async () => (await dialog.getByLabel("Input of the target").inputValue()) === "inflow", "the input stays chosen");
+  await dialog.getByLabel("Input of the target").press("Enter");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await until(async () => (await panel.locator(".rel-out [data-neighbour]").count()) === 1, "what it feeds");
+  await reading("basin-1", Date.now(), { level: 4.6 });
+  await put("/v1/assets/basin-1/relationships/feeds/basin-2", { from_signal: "outflow", to_signal: "inflow" });
+  await p.reload();
+  const above = panel.locator('.rel-in [data-neighbour="basin-1"]');
+  await until(async () => (await above.locator("a").textContent()) === HOSTILE, "the name as text");
+  await until(async () => /1 critical alarm/.test((await above.textContent()) ?? ""), "its alarm");
+  assert.match((await panel.locator('[data-neighbour="basin-3"]').textContent()) ?? "", /no readings.*outflow → inflow/);
+  await accessible(p, t);
+  await p.emulateMedia({ colorScheme: "dark" });
+  await p.setViewportSize({ width: 360, height: 740 });
+  await accessible(p, t);
+  assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= 360, "wider than the screen");
+  await panel.getByRole("button", { name: "Remove: basin-2 feeds basin-3" }).focus();
+  await p.keyboard.press("Enter");
+  await p.locator("dialog").getByRole("button", { name: "Remove" }).click();
+  await until(async () => (await panel.locator("[data-neighbour]").count()) === 1, "one left");
+  await above.locator("a").focus();
+  await p.keyboard.press("Enter");
+  await until(async () => (await p.locator("h1").textContent()) === HOSTILE, "the neighbour's page");
+  // The browser itself logs the answer of 422.
+  assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();
 });

@@ -17,6 +17,7 @@ import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
 import { livePanel, usualWindow } from "./live.js";
+import { relationsPanel } from "./relations.js";
 import { schematicPanel } from "./schematic.js";
 import { statePanel } from "./state.js";
 
@@ -94,6 +95,7 @@ function nowTab(feed) {
       { class: "stack" },
       h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
       answered,
+      relationsPanel(feed),
       statePanel(feed),
       eventsPanel(feed, { limit: 5, whole: false }),
     ),

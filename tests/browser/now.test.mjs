@@ -11,6 +11,8 @@ let server;
 /** @type {{browser: any, close: () => Promise<void>}} */
 let chromium;
 
+/** The oldest reading, seconds. */
+let began = 0;
 const SIGNALS = [
   { name: "pump", unit: "%", role: "control_input", min: 0, max: 100 },
   { name: "drain", kind: "boolean", role: "control_input" },
@@ -36,6 +38,7 @@ before(async () => {
   for (const key of ["basin-2", "basin-3", "lonely"]) await post(server.url, "/v1/assets", { key, type: "basin" });
   await post(server.url, "/v1/assets/basin-1/alarm-rules", { name: HOSTILE, condition: "above", signal: "level", limit: 4, severity: "critical" });
   const now = Date.now();
+  began = now / 1000 - 3 * 3600;
   // Three hours of a slow wave, a minute apart, and then one reading of everything but the inflow.
   const rows = Array.from({ length: 180 }, (_, i) => [now - (180 - i) * 60_000, (2.5 + 2 * Math.sin(i / 12)).toFixed(3)]);
   const csv = ["observed_at,pump,drain,inflow,level,outflow", ...rows.map(([at, level]) => `${new Date(at).toISOString()},40,false,12,${level},9`)].join("\n");
@@ -146,5 +149,61 @@ test("neighbours are added, seen with how they stand, followed and removed by ke
   await until(async () => (await p.locator("h1").textContent()) === HOSTILE, "the neighbour's page");
   // The browser itself logs the answer of 422.
   assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
+  await close();
+});
+
+test("a stretch of the past: chosen, panned by buttons and keys, kept over a reload, and back to live", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await now(p, "basin-1");
+  const bar = p.locator(".range-bar");
+  const range = async () => (await bar.evaluate((/** @type {HTMLElement} */ one) => [Number(one.dataset.from), Number(one.dataset.to)]));
+  const view = () => bar.getAttribute("data-view");
+  const points = async () => Number(await p.locator('figure[data-chart="level"]').getAttribute("data-points"));
+  // Three hours of readings: a day and longer ones are not offered.
+  await until(async () => (await bar.locator("[data-window]").allTextContents()).join() === "5 min,15 min,1 h,All", "the spans");
+  await bar.getByRole("button", { name: "All" }).click();
+  await until(async () => (await points()) >= 180, "all readings");
+  assert.ok(Math.abs((await range())[0] - began) < 2, `from ${(await range())[0]}, not ${began}`);
+  assert.ok(await bar.getByRole("button", { name: "Earlier" }).isDisabled(), "there is nothing before all");
+
+  await bar.getByRole("button", { name: "1 h", exact: true }).click();
+  await bar.getByRole("button", { name: "Earlier" }).click();
+  assert.equal(await view(), "past");
+  const first = await range();
+  assert.ok(Math.abs(first[1] - first[0] - 3600) < 1, `${first}`);
+  await until(async () => (await points()) >= 59 && (await points()) <= 61, "an hour of readings");
+  await p.locator(".charts").focus();
+  await p.keyboard.press("ArrowLeft");
+  assert.ok(Math.abs((await range())[1] - first[1] + 1800) < 1, "half an hour earlier");
+  assert.match((await bar.locator(".range-words").textContent()) ?? "", /\d to .*\d/);
+  // New readings do not move it.
+  const still = await range();
+  await reading("basin-1", Date.now(), { level: 4.5 });
+  await p.waitForTimeout(1200);
+  assert.deepEqual(await range(), still);
+  await accessible(p, t);
+  await p.reload();
+  await until(async () => (await bar.count()) === 1 && (await view()) === "past", "the stretch after a reload");
+  assert.deepEqual((await range()).map(Math.round), still.map(Math.round));
+  await until(async () => (await points()) >= 59 && (await points()) <= 61, "its readings after a reload");
+  // Other parts of the page have their own address; coming back brings the stretch back into it.
+  await p.locator(".tab-nav").getByRole("link", { name: "Data" }).click();
+  await p.locator(".tab-nav").getByRole("link", { name: "Now" }).click();
+  await until(async () => /until=/.test(await p.evaluate(() => location.hash)), "the stretch in the address again");
+  // As far back as there are readings, and no farther.
+  await p.locator(".charts").focus();
+  await p.keyboard.press("Home");
+  assert.ok(Math.abs((await range())[0] - began) < 2, "the beginning");
+  await until(() => bar.getByRole("button", { name: "Earlier" }).isDisabled(), "no way before the beginning");
+  await p.keyboard.press("+");
+  assert.ok(Math.abs((await range())[1] - (await range())[0] - 1800) < 1, "half the span");
+  await p.setViewportSize({ width: 360, height: 740 });
+  await p.emulateMedia({ colorScheme: "dark" });
+  await accessible(p, t);
+  assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= 360, "wider than the screen");
+  await bar.getByRole("button", { name: "Back to live" }).click();
+  await until(async () => (await view()) === "live", "live again");
+  assert.doesNotMatch(await p.evaluate(() => location.hash), /until=/);
+  assert.deepEqual(faults, []);
   await close();
 });

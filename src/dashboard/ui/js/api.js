@@ -91,8 +91,8 @@ export const api = {
   },
   /** @param {string} key */
   state: (key) => request("GET", `${at(key)}/state`),
-  /** @param {string} key @param {Record<string, any>} query */
-  history: (key, query) => request("GET", `${at(key)}/history`, { query }),
+  /** @param {string} key @param {Record<string, any>} query @param {AbortSignal} [signal] */
+  history: (key, query, signal) => request("GET", `${at(key)}/history`, { query, signal }),
   /** @param {string} key @returns {Promise<Prediction|null>} the newest vintage */
   async newestPrediction(key) {
     const page = await request("GET", `${at(key)}/predictions`, { query: { limit: 1 } });

@@ -16,10 +16,11 @@ import { dataHealthPanel } from "../quality/panel.js";
 import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
-import { livePanel, usualWindow } from "./live.js";
+import { livePanel } from "./live.js";
 import { relationsPanel } from "./relations.js";
 import { schematicPanel } from "./schematic.js";
 import { statePanel } from "./state.js";
+import { usualWindow } from "./windows.js";
 
 /** @type {Record<string, {name: string, build: (feed: Feed) => HTMLElement}>} */
 const TABS = {

@@ -99,6 +99,7 @@ test("the schematic of an asset without readings, on a small screen", async (t) 
   await now(p, "lonely");
   await until(async () => (await p.locator('[data-signal][data-freshness="empty"]').count()) === SIGNALS.length, "no value anywhere");
   assert.equal(await p.locator('[data-signal="level"] [data-value]').textContent(), "–");
+  await until(async () => (await p.locator('[data-skill-of="level"]').textContent())?.startsWith("No forecast has come due yet"), "that nothing was compared");
   assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= 360, "wider than the screen");
   await accessible(p, t);
   assert.deepEqual(faults, []);

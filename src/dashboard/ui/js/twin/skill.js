@@ -74,10 +74,12 @@ export function sentence(outcomes, name, feed) {
   const band = typeof held === "number" ? `the 80\u202f% band held ${percent(held)}${count < FEW ? "" : held < RIGHT[0] ? ", so it is too narrow" : held > RIGHT[1] ? ", so it is wider than it need be" : ""}` : "";
   const far = [...mine.leads].reverse().find((/** @type {any} */ lead) => typeof lead.scores.vs_naive === "number");
   const ahead = far && far.from_step > 1 ? ` At ${span(far.from_step * feed.interval)} ahead: ${percent(Math.abs(far.scores.vs_naive))} ${far.scores.vs_naive >= 0 ? "better" : "worse"}.` : "";
+  const left = other / (other + truths);
+  const moved = left > 0.5 ? ` ${percent(left)} of the values could not be compared: the inputs had moved otherwise than was assumed.` : "";
   const labels = feed.labels.get(name) ?? [];
   const code = mine.unit ?? undefined;
   return {
-    text: `${count === 1 ? "The only forecast that has come due" : `The ${count < FEW ? "first " : ""}${count} forecasts that have come due`}: ${[better, band].filter(Boolean).join("; ")}.${ahead}${count < FEW ? " Too few to judge by." : ""}`,
+    text: `${count === 1 ? "The only forecast that has come due" : `The ${count < FEW ? "first " : ""}${count} forecasts that have come due`}: ${[better, band].filter(Boolean).join("; ")}.${ahead}${count < FEW ? " Too few to judge by." : ""}${moved}`,
     about: `Forecasts of the last ${DAYS} days by ${mine.source === "model" ? `version ${mine.version}` : mine.source === "base" ? "the base model" : "the naive fallback"}: ${truths} values compared; mean absolute error ${quantity(mae, code, labels)}, bias ${quantity(bias, code, labels)}. ${other} values were not compared, because the inputs had left what was assumed of them.`,
   };
 }

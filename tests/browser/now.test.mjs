@@ -135,6 +135,8 @@ test("neighbours are added, seen with how they stand, followed and removed by ke
   const above = panel.locator('.rel-in [data-neighbour="basin-1"]');
   await until(async () => (await above.locator("a").textContent()) === HOSTILE, "the name as text");
   await until(async () => /1 critical alarm/.test((await above.textContent()) ?? ""), "its alarm");
+  const ends = (/** @type {string} */ name) => p.locator(`[data-panel="schematic"] [data-signal="${name}"] .sch-links`).textContent();
+  assert.deepEqual([await ends("inflow"), await ends("outflow"), await ends("level")], ["from basin-1", "to basin-3", ""]);
   assert.match((await panel.locator('[data-neighbour="basin-3"]').textContent()) ?? "", /no readings.*outflow → inflow/);
   await accessible(p, t);
   await p.emulateMedia({ colorScheme: "dark" });

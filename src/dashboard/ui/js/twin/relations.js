@@ -45,6 +45,7 @@ export function relationsPanel(feed) {
     const names = all.map((one) => JSON.stringify([one.source, one.target, one.from_signal, one.to_signal]));
     element.dataset.count = String(all.length);
     if (names.join() !== [...shown.keys()].join() || !graph.childElementCount) {
+      feed.tell("relations", all);
       shown = new Map(all.map((one, i) => [names[i], shown.get(names[i]) ?? new Neighbour(feed, one, () => remove(one))]));
       const side = (/** @type {boolean} */ into) => [...shown.values()].filter((one) => one.into === into);
       fill(graph, all.length ? [row(side(true), "Fed by"), h("div", { class: "rel-self" }, asset.name || asset.key), row(side(false), "Feeds")] : h("p", { class: "quiet" }, "It stands alone. Say which asset feeds it, or which it feeds: a what-if then goes on downstream."));

@@ -7,12 +7,14 @@
 
 import { instant, numeric, quantileColumns } from "../align.js";
 import { TONES } from "../alarm/words.js";
-import { h, say } from "../dom.js";
+import { fill, h, say } from "../dom.js";
 import { ago, number, plain, quantity, span, utc } from "../format.js";
 import { assetLink } from "../router.js";
 
 /** More signals of a group than this are shown on demand. */
 const FIRST = 8;
+/** Assets at the other end of a signal that its card names. */
+const ENDS = 3;
 /** Signals grow old without an event that says so. */
 const AGE_MS = 2000;
 
@@ -80,6 +82,7 @@ export function schematicPanel(feed) {
   };
   feed.on("state", drawState);
   feed.on("prediction", drawPrediction);
+  feed.on("relations", (all) => cards.forEach((card) => card.connected(all)));
   const ageing = setInterval(drawState, AGE_MS);
   feed.end.addEventListener("abort", () => clearInterval(ageing));
   drawState();
@@ -107,6 +110,7 @@ class SignalCard {
     this.alarm = h("a", { class: "badge", href: assetLink(feed.asset.key, "alarms"), "data-alarm": "", hidden: true });
     this.desired = h("span", { class: "small sch-desired", "data-desired": "", hidden: true });
     this.ahead = h("span", { class: "small c-forecast", "data-ahead": "", hidden: true });
+    this.ends = h("span", { class: "small quiet sch-links", hidden: true });
     this.marks = Object.fromEntries(["band", "ahead", "desired", "now"].map((name) => [name, h("i", { class: name === "band" ? "sch-band" : "sch-mark", "data-mark": name, hidden: true })]));
     this.bar = this.bounded
       ? h(
@@ -121,6 +125,7 @@ class SignalCard {
       { class: "sch-card", "data-signal": signal.name, title: signal.description ?? null },
       h("span", { class: "sch-name" }, h("span", {}, signal.name), this.alarm, this.old),
       h("span", { class: "sch-line" }, this.value, this.ahead, this.desired),
+      this.ends,
       this.bar,
     );
   }
@@ -173,6 +178,14 @@ class SignalCard {
     const mark = this.marks[name];
     mark.hidden = !this.bounded || value === null;
     if (!mark.hidden) mark.style.left = `${share(/** @type {number} */ (value), /** @type {number} */ (this.signal.min), /** @type {number} */ (this.signal.max))}%`;
+  }
+
+  /** Which assets stand at the other end of it. @param {import("../api.js").Relationship[]} all */
+  connected(all) {
+    const { key } = this.feed.asset;
+    const links = all.flatMap(({ source, target, from_signal: from, to_signal: to }) => (target === key && to === this.signal.name ? [["from ", source]] : source === key && from === this.signal.name ? [["to ", target]] : []));
+    this.ends.hidden = !links.length;
+    fill(this.ends, links.slice(0, ENDS).map(([way, other], i) => [i ? ", " : "", way, h("a", { href: assetLink(other) }, other)]), links.length > ENDS ? ` and ${links.length - ENDS} more` : "");
   }
 
   /** @param {any[]} alarms active ones on this signal, the worst first */

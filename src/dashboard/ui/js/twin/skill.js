@@ -40,7 +40,7 @@ export function skillWords(feed) {
   };
   const timer = setInterval(() => document.hidden || feed.tab !== "" || read(), AGAIN_MS);
   feed.end.addEventListener("abort", () => clearInterval(timer));
-  let version = /** @type {number | null} */ (null);
+  let version = /** @type {number | null | undefined} */ (undefined);
   // Another version has another record.
   feed.on("prediction", () => {
     const serves = feed.prediction?.model?.version ?? null;

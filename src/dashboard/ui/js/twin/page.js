@@ -97,8 +97,8 @@ function nowTab(feed) {
       h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
       answered,
       relationsPanel(feed),
-      statePanel(feed),
       eventsPanel(feed, { limit: 5, whole: false }),
+      statePanel(feed),
     ),
   );
 }

@@ -13,6 +13,8 @@ import { assetLink } from "../router.js";
 
 /** More signals of a group than this are shown on demand. */
 const FIRST = 8;
+/** More than this stand in two columns where there is room. */
+const COLUMN = 4;
 /** Assets at the other end of a signal that its card names. */
 const ENDS = 3;
 /** Signals grow old without an event that says so. */
@@ -31,7 +33,7 @@ export function schematicPanel(feed) {
       cards.set(signal.name, card);
       return card.element;
     });
-    const list = h("ul", { "aria-label": title }, made.slice(0, FIRST));
+    const list = h("ul", { "aria-label": title, "data-many": signals.length > COLUMN }, made.slice(0, FIRST));
     const rest = made.slice(FIRST);
     const more = h("button", { type: "button", class: "small", onclick: () => { list.append(...rest); more.remove(); } }, `Show ${rest.length} more`);
     return h("div", { class: `sch-group sch-${name}`, "data-role": role }, h("h3", {}, title), list, rest.length ? more : null);

@@ -127,8 +127,8 @@ class SignalCard {
       { class: "sch-card", "data-signal": signal.name, title: signal.description ?? null },
       h("span", { class: "sch-name" }, h("span", {}, signal.name), this.alarm, this.old),
       h("span", { class: "sch-line" }, this.value, this.ahead, this.desired),
-      this.ends,
       this.bar,
+      this.ends,
     );
   }
 

@@ -187,7 +187,7 @@ class SignalCard {
     const { key } = this.feed.asset;
     const links = all.flatMap(({ source, target, from_signal: from, to_signal: to }) => (target === key && to === this.signal.name ? [["from ", source]] : source === key && from === this.signal.name ? [["to ", target]] : []));
     this.ends.hidden = !links.length;
-    fill(this.ends, links.slice(0, ENDS).map(([way, other], i) => [i ? ", " : "", way, h("a", { href: assetLink(other) }, other)]), links.length > ENDS ? ` and ${links.length - ENDS} more` : "");
+    fill(this.ends, links.slice(0, ENDS).flatMap(([way, other], i) => [i ? ", " : "", way, h("a", { href: assetLink(other) }, other)]), links.length > ENDS ? ` and ${links.length - ENDS} more` : "");
   }
 
   /** @param {any[]} alarms active ones on this signal, the worst first */

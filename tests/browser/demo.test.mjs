@@ -123,6 +123,33 @@ test("a job's recipe has the server's defaults, and its faults are said at the f
   await close();
 });
 
+test("each output's chart says how its forecasts turned out, as the server has it, or that it cannot", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await p.goto(`${server.url}/#/assets/demo-plant`);
+  const line = p.locator('[data-skill-of="level_1"]');
+  await until(async () => (await line.getAttribute("data-skill")) === "measured" || ((await line.textContent()) ?? "").startsWith("No forecast"), "the words");
+  // A version that has just begun to serve has no record for a while.
+  await until(async () => {
+    if ((await line.getAttribute("data-skill")) === "measured") return true;
+    await p.reload();
+    await p.waitForTimeout(3000);
+    return false;
+  }, "a record", 180_000);
+  const [, count] = /(\d+|only) forecasts? th/.exec((await line.textContent()) ?? "") ?? [];
+  const { items } = await (await fetch(`${server.url}/v1/assets/demo-plant/outcomes`)).json();
+  const mine = items.filter((/** @type {any} */ one) => one.signal === "level_1" && Math.abs(one.predictions - (count === "only" ? 1 : Number(count))) <= 3);
+  assert.ok(mine.length, `${await line.textContent()} of ${JSON.stringify(items.map((/** @type {any} */ one) => [one.signal, one.version, one.predictions]))}`);
+  assert.match((await line.textContent()) ?? "", /(better|worse) than holding the last value|as good as holding/);
+  assert.match((await line.textContent()) ?? "", /the 80\u202f% band held \d/);
+  await accessible(p, t);
+  assert.deepEqual(faults, []);
+  await p.route("**/outcomes?*", (/** @type {any} */ route) => route.abort());
+  await p.reload();
+  await until(async () => (await line.getAttribute("data-skill")) === "failed", "that it cannot be read");
+  assert.match((await line.textContent()) ?? "", /could not be read/);
+  await close();
+});
+
 test("it fits small and dark screens", async () => {
   const { page: p, faults, close } = await page(chromium.browser, { viewport: { width: 360, height: 740 }, colorScheme: "dark" });
   await openTwin(p, server.url);

@@ -185,6 +185,7 @@ test("looking back from the chart: what would have been", async (t) => {
   await p.goto(`${server.url}/#/assets/demo-plant`);
   const chart = p.locator('figure[data-chart="level_1"] .u-over');
   await chart.waitFor({ timeout: 60_000 });
+  await chart.scrollIntoViewIfNeeded();
   const box = await chart.boundingBox();
   await p.mouse.move(box.x + box.width * 0.2, box.y + 40);
   await p.mouse.down();

@@ -5,6 +5,7 @@
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
  * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
+ * @typedef {{source: string, type: string, target: string, from_signal: string, to_signal: string}} Relationship
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
  * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
  */
@@ -90,8 +91,8 @@ export const api = {
   },
   /** @param {string} key */
   state: (key) => request("GET", `${at(key)}/state`),
-  /** @param {string} key @param {Record<string, any>} query */
-  history: (key, query) => request("GET", `${at(key)}/history`, { query }),
+  /** @param {string} key @param {Record<string, any>} query @param {AbortSignal} [signal] */
+  history: (key, query, signal) => request("GET", `${at(key)}/history`, { query, signal }),
   /** @param {string} key @returns {Promise<Prediction|null>} the newest vintage */
   async newestPrediction(key) {
     const page = await request("GET", `${at(key)}/predictions`, { query: { limit: 1 } });
@@ -141,6 +142,24 @@ export const api = {
   anomalies: (key, query, signal) => request("GET", `${at(key)}/anomalies`, { query, signal }),
   /** @param {string} key @param {AbortSignal} [signal] */
   dataHealth: (key, signal) => request("GET", `${at(key)}/data-health`, { signal }),
+
+  /** What feeds it and what it feeds, whole. @param {string} key @returns {Promise<Relationship[]>} */
+  async relationships(key) {
+    const found = [];
+    let cursor;
+    do {
+      const page = await request("GET", `${at(key)}/relationships`, { query: { limit: 200, cursor } });
+      found.push(...page.items);
+      cursor = page.next;
+    } while (cursor);
+    return found;
+  },
+  /** @param {string} source @param {string} target @param {{from_signal: string, to_signal: string}} body */
+  feed: (source, target, body) => request("PUT", `${at(source)}/relationships/feeds/${encodeURIComponent(target)}`, { body }),
+  /** @param {string} source @param {string} target */
+  endFeed: (source, target) => request("DELETE", `${at(source)}/relationships/feeds/${encodeURIComponent(target)}`),
+  /** @param {string} key @param {Record<string, any>} [query] */
+  outcomes: (key, query) => request("GET", `${at(key)}/outcomes`, { query }),
 
   /** @param {string} key @param {any} body @param {AbortSignal} signal */
   retroWhatIf: (key, body, signal) => request("POST", `${at(key)}/retro-what-if`, { body, signal }),

@@ -21,12 +21,15 @@ function decoded(part) {
 
 /**
  * Writes into the query without loading the page anew and without a step in the history.
- * @param {Record<string, string | number | null | undefined>} changes null removes
+ * @param {Record<string, string | number | string[] | null | undefined>} changes null removes; a list is written name by name
  */
 export function remember(changes) {
   const { query } = here();
   for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") query.delete(name);
+    if (Array.isArray(value)) {
+      query.delete(name);
+      for (const one of value) query.append(name, one);
+    } else if (value === null || value === undefined || value === "") query.delete(name);
     else query.set(name, String(value));
   }
   const path = location.hash.replace(/^#/, "").split("?", 1)[0] || "/";

@@ -68,21 +68,27 @@ export class Watch {
     }
   }
 
-  /**
-   * Intervals to mark behind a signal's line: its anomalies, and labels and notes at the bottom.
-   * @param {string} signal @returns {import("../paint.js").Mark[]}
-   */
+  /** Of the stretch that the watch has read. @param {string} signal */
   marks(signal) {
-    const now = this.feed.now ?? 0;
-    const healthy = this.feed.type.health_classes?.[0];
-    const strange = (this.anomalies?.intervals ?? [])
-      .filter((/** @type {any} */ one) => share(one, signal) >= 0.2)
-      .map((/** @type {any} */ one) => ({ from: instant(one.start), to: Math.max(instant(one.end), instant(one.start) + this.feed.interval), color: "anomaly" }));
-    const told = this.events
-      .filter((event) => event.kind !== "label" || event.class !== healthy)
-      .map((event) => ({ from: instant(event.start), to: event.end ? instant(event.end) : event.kind === "label" ? now : instant(event.start), color: event.kind === "label" ? "label" : "noted", strip: true }));
-    return [...strange, ...told];
+    return marksOf(this.feed, this.anomalies, this.events, signal);
   }
+}
+
+/**
+ * Intervals to mark behind a signal's line: its anomalies, and labels and notes at the bottom.
+ * @param {import("../feed.js").Feed} feed @param {any} anomalies @param {any[]} events @param {string} signal
+ * @returns {import("../paint.js").Mark[]}
+ */
+export function marksOf(feed, anomalies, events, signal) {
+  const now = feed.now ?? 0;
+  const healthy = feed.type.health_classes?.[0];
+  const strange = (anomalies?.intervals ?? [])
+    .filter((/** @type {any} */ one) => share(one, signal) >= 0.2)
+    .map((/** @type {any} */ one) => ({ from: instant(one.start), to: Math.max(instant(one.end), instant(one.start) + feed.interval), color: "anomaly" }));
+  const told = events
+    .filter((event) => event.kind !== "label" || event.class !== healthy)
+    .map((event) => ({ from: instant(event.start), to: event.end ? instant(event.end) : event.kind === "label" ? now : instant(event.start), color: event.kind === "label" ? "label" : "noted", strip: true }));
+  return [...strange, ...told];
 }
 
 /** What part of an anomaly is a signal's. @param {any} interval @param {string} signal */

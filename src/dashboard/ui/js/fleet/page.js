@@ -8,6 +8,7 @@ import { choice, field } from "../form.js";
 import { here, remember } from "../router.js";
 import { stream } from "../stream.js";
 import { welcome } from "../welcome.js";
+import { Groups, GROUPS } from "./groups.js";
 import { Row } from "./row.js";
 
 const PAGE = 200;
@@ -24,12 +25,15 @@ export async function fleetPage(page, end) {
   const count = h("p", { class: "facts", role: "status" });
   const list = h("ul", { class: "fleet" });
   const body = h("div", {});
+  const trouble = h("div", {});
   const none = h("p", { class: "panel-body quiet", hidden: true }, "No asset fits these filters.");
   const search = h("input", { type: "search", value: query.get("q") ?? "", placeholder: "name, key or type" });
   const order = choice(ORDERS, query.get("order") ?? "attention");
   const types = h("select", {}, h("option", { value: "" }, "all"));
-  const filters = h("div", { class: "filters push", hidden: true }, field("Find", search), field("Type", types), field("Order by", order));
-  fill(page, h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Fleet"), count), filters), body);
+  const groups = new Groups(() => arrange());
+  const group = choice(GROUPS, groups.by);
+  const filters = h("div", { class: "filters push", hidden: true }, field("Find", search), field("Type", types), field("Order by", order), field("Group by", group));
+  fill(page, h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Fleet"), count), filters), trouble, body);
   /** @type {Map<string, Row>} */
   const rows = new Map();
   let polling = /** @type {number | undefined} */ (undefined);
@@ -47,14 +51,15 @@ export async function fleetPage(page, end) {
     const all = [...rows.values()].sort((a, b) => by(a, b) || (a.asset.key < b.asset.key ? -1 : 1));
     let shown = 0;
     let alarmed = 0;
-    all.forEach((row, i) => {
-      const { key, name, type } = row.asset;
-      const fits = (!types.value || type === types.value) && (!words || [key, name ?? "", type].some((text) => text.toLowerCase().includes(words)));
-      row.element.hidden = !fits;
-      shown += Number(fits);
-      alarmed += Number(fits && row.alarms.length > 0);
-      if (list.children[i] !== row.element) list.insertBefore(row.element, list.children[i] ?? null);
-    });
+    /** @param {Row} row */
+    const fits = ({ asset: { key, name, type } }) => (!types.value || type === types.value) && (!words || [key, name ?? "", type].some((text) => text.toLowerCase().includes(words)));
+    for (const row of all) {
+      shown += Number(fits(row));
+      alarmed += Number(fits(row) && row.alarms.length > 0);
+    }
+    const sequence = groups.sequence(all, fits);
+    sequence.forEach((element, i) => list.children[i] === element || list.insertBefore(element, list.children[i] ?? null));
+    while (list.children.length > sequence.length) list.lastElementChild?.remove();
     none.hidden = shown > 0 || !rows.size;
     const total = rows.size === 1 ? "1 asset" : `${rows.size} assets`;
     say(count, !rows.size ? "" : [shown === rows.size ? total : `${shown} of ${total}`, alarmed ? `${alarmed} with an active alarm` : ""].filter(Boolean).join(", "));
@@ -64,6 +69,23 @@ export async function fleetPage(page, end) {
     arrange();
   };
   for (const control of [search, types, order]) control.addEventListener("input", filtered);
+  /** Reads what feeds what where it is asked for. */
+  const connect = async () => {
+    fill(trouble);
+    if (groups.by !== "tree") return;
+    say(count, "reading what feeds what…");
+    try {
+      await groups.read([...rows.values()], end);
+    } catch (error) {
+      if (!end.aborted) fill(trouble, problemBox(error, () => connect().then(arrange)));
+    }
+  };
+  group.addEventListener("input", async () => {
+    groups.set(group.value);
+    arrange();
+    await connect();
+    if (!end.aborted) arrange();
+  });
 
   const readAlarms = async () => {
     const { items } = await api.alarms({ state: "active", limit: MOST_ALARMS });
@@ -101,6 +123,9 @@ export async function fleetPage(page, end) {
     const wanted = types.value || query.get("type") || "";
     fill(types, h("option", { value: "" }, "all"), known.map((type) => h("option", { value: type, selected: type === wanted }, type)));
     filters.hidden = rows.size < 2;
+    arrange();
+    await connect();
+    if (end.aborted) return;
     arrange();
     await readAlarms().catch(() => {});
   };

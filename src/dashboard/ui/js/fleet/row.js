@@ -35,13 +35,14 @@ export class Row {
     this.alarms = [];
     this.values = h("span", { class: "values" });
     this.spark = h("span", { class: "spark-cell" });
+    this.fed = h("span", { class: "small quiet fleet-fed", hidden: true });
     this.element = h(
       "li",
       { "data-asset": asset.key },
       h(
         "a",
         { class: "fleet-row", href: assetLink(asset.key) },
-        h("span", {}, h("strong", {}, asset.name || asset.key), h("span", { class: "small quiet" }, asset.name ? `${asset.key}  ·  ` : "", asset.type, asset.attributes.demo === true ? "  ·  demo data" : "")),
+        h("span", {}, h("strong", {}, asset.name || asset.key), h("span", { class: "small quiet" }, asset.name ? `${asset.key}  ·  ` : "", asset.type, asset.attributes.demo === true ? "  ·  demo data" : ""), this.fed),
         h("span", { class: "standing" }, this.badge, this.alarm, this.health, this.age),
         this.values,
         this.model,
@@ -67,6 +68,14 @@ export class Row {
       return;
     }
     this.draw();
+  }
+
+  /** Where it stands among those that feed it. @param {number} depth @param {string[]} sources */
+  placed(depth, sources) {
+    this.element.dataset.depth = String(depth);
+    this.element.style.setProperty("--depth", String(Math.min(depth, 6)));
+    this.fed.hidden = !sources.length;
+    say(this.fed, sources.length ? `fed by ${sources.join(", ")}` : "");
   }
 
   /** @param {any[]} alarms active ones, the worst first */

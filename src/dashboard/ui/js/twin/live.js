@@ -6,25 +6,16 @@ import { kindOf } from "../api.js";
 import { Chart, keys } from "../chart.js";
 import { fill, h } from "../dom.js";
 import { addEvent } from "../event/panel.js";
-import { quantity, span, time } from "../format.js";
-import { assetLink, remember } from "../router.js";
+import { number, quantity, span, time } from "../format.js";
+import { assetLink } from "../router.js";
+import { rangeBar, rangeKeys } from "./range.js";
+import { skillWords } from "./skill.js";
+import { View } from "./view.js";
 
-const WINDOWS = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400, 259200, 604800, 2592000, 7776000, 31536000];
 /** Charts are redrawn at most this often. */
 const DRAW_MS = 200;
 /** More outputs than this are shown on demand. */
 const FIRST_OUTPUTS = 6;
-
-/** Windows that make sense for a step. @param {number} interval seconds */
-export function windows(interval) {
-  const fitting = WINDOWS.filter((w) => w >= 25 * interval && w <= 40_000 * interval).slice(0, 9);
-  return fitting.length ? fitting : [100 * interval];
-}
-
-/** @param {number} interval seconds */
-export function usualWindow(interval) {
-  return windows(interval).find((w) => w >= 200 * interval) ?? 200 * interval;
-}
 
 /** @param {import("../feed.js").Feed} feed */
 export function livePanel(feed) {
@@ -32,20 +23,9 @@ export function livePanel(feed) {
   const outputs = type.signals.filter((signal) => signal.role === "output");
   const inputs = type.signals.filter((signal) => signal.role === "control_input" || signal.role === "disturbance");
   const sync = `live ${feed.asset.key}`;
-  const body = h("div", { class: "charts" });
-  const offered = windows(feed.interval);
-  if (!offered.includes(feed.window)) offered.push(feed.window);
-  const select = h(
-    "select",
-    {
-      id: "window",
-      onchange: () => {
-        remember({ window: select.value });
-        feed.setWindow(Number(select.value));
-      },
-    },
-    offered.sort((a, b) => a - b).map((w) => h("option", { value: w, selected: w === feed.window }, `last ${span(w)}`)),
-  );
+  const view = new View(feed);
+  const body = h("div", { class: "charts", tabindex: 0, role: "group", "aria-label": "Charts. Left and right arrows move in time, plus and minus zoom, End returns to the newest.", "aria-keyshortcuts": "ArrowLeft ArrowRight Home End + -" });
+  rangeKeys(body, view);
   const chosen = h("div", { class: "chosen", role: "status" });
   /** An interval was drawn on a chart. @param {number} from @param {number} to */
   const choose = (from, to) => {
@@ -55,6 +35,7 @@ export function livePanel(feed) {
     fill(
       chosen,
       h("strong", {}, `${time(from * 1000)} to ${time(until * 1000)}`),
+      h("button", { type: "button", class: "small", onclick: () => { fill(chosen); view.show(until - from, until); } }, "Zoom in"),
       h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note", from, to: until }) }, "Add a note"),
       labels ? h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label", from, to: until }) }, "Add a label") : null,
       h("a", { class: "button small", href: `${assetLink(feed.asset.key, "what-if")}?as_of=${new Date(from * 1000).toISOString()}` }, "What if it had been otherwise?"),
@@ -76,8 +57,8 @@ export function livePanel(feed) {
         { text: "label", color: "label" },
         { text: "note", color: "noted" },
       ),
-      h("span", { class: "push" }, h("label", { class: "sr", for: "window" }, "Shown span of time"), select),
     ),
+    rangeBar(view),
     chosen,
     body,
     h("p", { class: "small quiet hint-draw" }, "Draw across an output's chart to mark a stretch: note it, label it, or ask what would have been."),
@@ -91,14 +72,21 @@ export function livePanel(feed) {
     body.append(drawn.chart.element);
     drawn.draw();
   };
+  const words = skillWords(feed);
+  /** @param {import("../api.js").Signal} signal */
+  const output = (signal) => {
+    const drawn = outputChart(view, signal, sync, choose);
+    drawn.chart.element.append(words(signal.name));
+    return drawn;
+  };
   const rest = outputs.slice(FIRST_OUTPUTS);
-  for (const signal of outputs.slice(0, FIRST_OUTPUTS)) add(outputChart(feed, signal, sync, choose));
+  for (const signal of outputs.slice(0, FIRST_OUTPUTS)) add(output(signal));
   if (rest.length) {
-    const more = h("button", { type: "button", class: "small", onclick: () => { const before = charts.length; rest.forEach((signal) => add(outputChart(feed, signal, sync, choose))); holder.replaceWith(...charts.slice(before).map((c) => c.chart.element)); } }, `Show ${rest.length} more outputs`);
+    const more = h("button", { type: "button", class: "small", onclick: () => { const before = charts.length; rest.forEach((signal) => add(output(signal))); holder.replaceWith(...charts.slice(before).map((c) => c.chart.element)); } }, `Show ${rest.length} more outputs`);
     const holder = h("div", { class: "panel-body" }, more);
     body.append(holder);
   }
-  for (const group of byUnit(inputs)) add(inputChart(feed, group, sync));
+  for (const group of byUnit(inputs)) add(inputChart(view, group, sync));
 
   let timer = /** @type {number | undefined} */ (undefined);
   let drawn = 0;
@@ -112,7 +100,9 @@ export function livePanel(feed) {
       for (const chart of charts) chart.draw();
     }, Math.max(0, drawn + DRAW_MS - performance.now()));
   };
-  feed.on("history", draw);
+  // A past stretch stands still.
+  feed.on("history", () => view.live && draw());
+  view.on(draw);
   feed.on("tab", draw);
   feed.on("prediction", draw);
   feed.on("anomalies", draw);
@@ -124,16 +114,9 @@ export function livePanel(feed) {
   return element;
 }
 
-/** From and to of the live charts. @param {import("../feed.js").Feed} feed */
-function range(feed) {
-  const now = feed.now ?? Date.now() / 1000;
-  const last = feed.prediction?.timestamps.at(-1);
-  const ahead = last ? Math.max(0, Math.min(instant(last) - now, feed.window)) : 0;
-  return { from: now - feed.window, to: now + Math.max(ahead, feed.window * 0.02), now };
-}
-
-/** @param {import("../feed.js").Feed} feed @param {import("../api.js").Signal} signal @param {string} sync @param {(from: number, to: number) => void} choose */
-function outputChart(feed, signal, sync, choose) {
+/** @param {View} view @param {import("../api.js").Signal} signal @param {string} sync @param {(from: number, to: number) => void} choose */
+function outputChart(view, signal, sync, choose) {
+  const { feed } = view;
   const labels = feed.labels.get(signal.name) ?? [];
   const chart = new Chart({
     title: signal.name,
@@ -151,12 +134,13 @@ function outputChart(feed, signal, sync, choose) {
   });
   if (signal.description) chart.element.querySelector("h3")?.setAttribute("title", signal.description);
   const draw = () => {
-    const measured = feed.history.values.get(signal.name) ?? [];
-    const ahead = expected(feed, signal.name);
-    chart.set({ ...sideBySide([{ t: feed.history.t, columns: [measured] }, ahead]), ...range(feed), marks: feed.watch.marks(signal.name) });
+    const { history } = view;
+    const measured = history.values.get(signal.name) ?? [];
+    const ahead = view.live ? expected(feed, signal.name) : { t: [], columns: [[], [], []] };
+    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead]), ...view.range(), marks: view.marks(signal.name) });
     const [, median] = ahead.columns;
     const end = ahead.t.length ? ` in ${span(ahead.t[ahead.t.length - 1] - (feed.now ?? 0))}` : "";
-    chart.say(quantity(lastKnown(measured), signal.unit, labels), median.length ? `${quantity(median.at(-1), signal.unit, labels)}${end}` : "");
+    chart.say(view.live ? quantity(lastKnown(measured), signal.unit, labels) : spread(measured, signal.unit, labels), median.length ? `${quantity(median.at(-1), signal.unit, labels)}${end}` : "");
     chart.element.dataset.forecast = String(ahead.columns[1].length);
   };
   return { chart, draw };
@@ -193,8 +177,20 @@ function byUnit(signals) {
   return [...groups.values()];
 }
 
-/** @param {import("../feed.js").Feed} feed @param {import("../api.js").Signal[]} group @param {string} sync */
-function inputChart(feed, group, sync) {
+/** The least and the greatest of a past stretch. @param {import("../align.js").Column} column @param {string | undefined} code @param {string[]} labels */
+function spread(column, code, labels) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of column) {
+    if (value === null || value === undefined) continue;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  return labels.length || least > most ? "" : `${number(least)} to ${quantity(most, code)}`;
+}
+
+/** @param {View} view @param {import("../api.js").Signal[]} group @param {string} sync */
+function inputChart(view, group, sync) {
+  const { feed } = view;
   const lines = group.flatMap((signal, i) => [
     { label: signal.name, color: `series-${(i % 6) + 1}`, step: signal.role === "control_input" },
     { label: `${signal.name} assumed`, color: `series-${(i % 6) + 1}`, dash: [3, 4], step: signal.role === "control_input" },
@@ -210,15 +206,19 @@ function inputChart(feed, group, sync) {
   }
   const draw = () => {
     const tables = group.flatMap((signal) => {
-      const future = feed.prediction?.inputs?.[signal.name]?.values ?? [];
+      const future = !view.live ? [] : feed.prediction?.inputs?.[signal.name]?.values ?? [];
       const labels = feed.labels.get(signal.name) ?? [];
       return [
-        { t: feed.history.t, columns: [feed.history.values.get(signal.name) ?? []] },
+        { t: view.history.t, columns: [view.history.values.get(signal.name) ?? []] },
         { t: (feed.prediction?.timestamps ?? []).slice(0, future.length).map(instant), columns: [future.map((value) => numeric(value, labels))] },
       ];
     });
-    chart.set({ ...sideBySide(tables), ...range(feed) });
-    chart.say(group.length === 1 ? quantity(lastKnown(feed.history.values.get(group[0].name) ?? []), group[0].unit, feed.labels.get(group[0].name)) : "");
+    chart.set({ ...sideBySide(tables), ...view.range() });
+    if (group.length > 1) return;
+    const [{ name, unit }] = group;
+    const column = view.history.values.get(name) ?? [];
+    const labels = feed.labels.get(name) ?? [];
+    chart.say(view.live ? quantity(lastKnown(column), unit, labels) : spread(column, unit, labels));
   };
   return { chart, draw };
 }

@@ -16,8 +16,11 @@ import { dataHealthPanel } from "../quality/panel.js";
 import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
-import { livePanel, usualWindow } from "./live.js";
+import { livePanel } from "./live.js";
+import { relationsPanel } from "./relations.js";
+import { schematicPanel } from "./schematic.js";
 import { statePanel } from "./state.js";
+import { usualWindow } from "./windows.js";
 
 /** @type {Record<string, {name: string, build: (feed: Feed) => HTMLElement}>} */
 const TABS = {
@@ -78,21 +81,24 @@ export async function twinPage(page, key, end) {
 function nowTab(feed) {
   const answered = h("section", { class: "panel", "aria-label": "Forecast in words" });
   const key = feed.asset.key;
-  const alarms = alarmList({ asset: key, end: feed.end, empty: () => h("p", { class: "panel-body quiet" }, "No alarm is active. ", h("a", { href: assetLink(key, "alarms") }, "Rules")) });
+  const schematic = schematicPanel(feed);
+  const alarms = alarmList({ asset: key, end: feed.end, counted: schematic.alarmed, empty: () => h("p", { class: "panel-body quiet" }, "No alarm is active. ", h("a", { href: assetLink(key, "alarms") }, "Rules")) });
   alarms.only({ state: "active" });
   feed.on("prediction", () => forecastWords(answered, feed));
   forecastWords(answered, feed);
   return h(
     "div",
     { class: "twin" },
+    h("div", { class: "wide" }, schematic.element),
     livePanel(feed),
     h(
       "div",
       { class: "stack" },
-      statePanel(feed),
       h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
       answered,
+      relationsPanel(feed),
       eventsPanel(feed, { limit: 5, whole: false }),
+      statePanel(feed),
     ),
   );
 }

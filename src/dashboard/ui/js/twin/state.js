@@ -23,7 +23,7 @@ export function statePanel(feed) {
         signals.map((signal) => {
           const row = { signal, reported: h("td", { class: "number", "data-reported": signal.name }, "–"), desired: h("td", { class: "number" }, "–"), predicted: h("td", { class: "number" }, "–") };
           cells.set(signal.name, row);
-          return h("tr", {}, h("th", { scope: "row", title: signal.description }, signal.name), row.reported, row.desired, row.predicted, h("td", { class: "unit" }, unit(signal.unit)));
+          return h("tr", {}, h("th", { scope: "row", title: signal.description }, signal.name.split(/(?<=_)/).map((part) => [part, h("wbr")])), row.reported, row.desired, row.predicted, h("td", { class: "unit" }, unit(signal.unit)));
         }),
       )
       : null;
@@ -37,7 +37,7 @@ export function statePanel(feed) {
       { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Reported, desired and predicted values" },
       h(
         "table",
-        { class: "data" },
+        { class: "data state-table" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Signal"), h("th", { class: "number", scope: "col" }, "Reported"), h("th", { class: "number", scope: "col" }, "Desired"), predicted, h("th", { scope: "col" }, "Unit"))),
         groups,
       ),

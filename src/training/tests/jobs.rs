@@ -3,6 +3,7 @@
 use super::*;
 use crate::asset::AssetError;
 use crate::ids::JobId;
+use crate::model::trainee::CurvePoint;
 use crate::training::lease::{self, Ended, Renewal};
 use crate::training::{Cause, TrainingError};
 
@@ -124,7 +125,7 @@ async fn a_job_tells_its_curve_while_it_learns_and_another_attempt_begins_anew()
     assert_eq!(tell(Some(10)).await, [10], "with another learning rate");
     assert_eq!(yard.job(&job).await.curve[0]["train_loss"], 0.5);
     store::expire(&yard.db, job.id).await;
-    lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap();
+    let _again = lease::acquire(&yard.db, &yard.clock, TERM).await.unwrap().unwrap();
     assert_eq!(yard.job(&job).await.curve, serde_json::json!([]), "a new attempt");
 }
 

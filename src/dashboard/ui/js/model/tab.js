@@ -5,7 +5,7 @@ import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { jobCard, unfinished } from "../jobs.js";
 import { recipeForm } from "./recipe.js";
-import { versionCard } from "./version.js";
+import { losses, versionCard } from "./version.js";
 
 /** @param {import("../feed.js").Feed} feed */
 export function modelsTab(feed) {
@@ -51,6 +51,7 @@ export function modelsTab(feed) {
       newest
         ? jobCard(newest, { cancel: () => act(() => api.cancelJob(newest.id)), name: false })
         : h("p", { class: "quiet" }, "Nothing has been learned yet. A job starts by itself once enough readings have come, or now with the button above."),
+      busy && newest.curve?.length > 1 ? h("div", { "data-curve": String(newest.curve.length) }, losses("Training curve of the job", newest.curve)) : null,
     );
     if (focused) job.querySelector("button")?.focus();
   };

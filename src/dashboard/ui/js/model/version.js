@@ -84,19 +84,26 @@ function scores(item) {
   ];
 }
 
+/** Losses step by step, as a picture with its key. @param {string} title @param {any[]} points */
+export function losses(title, points) {
+  return [
+    keys({ text: "training loss", color: "series-2" }, { text: "validation loss", color: "series-1" }),
+    plot({
+      title,
+      x: "steps",
+      curves: [
+        { name: "training loss", color: "series-2", points: points.map((one) => [one.step, one.train_loss]) },
+        { name: "validation loss", color: "series-1", points: points.map((one) => [one.step, one.validation_loss]) },
+      ],
+    }),
+  ];
+}
+
 /** @param {any} item */
 function curve(item) {
   const recipe = item.recipe;
   return [
-    keys({ text: "training loss", color: "series-2" }, { text: "validation loss", color: "series-1" }),
-    plot({
-      title: `Training curve of version ${item.version}`,
-      x: "steps",
-      curves: [
-        { name: "training loss", color: "series-2", points: item.curve.map((/** @type {any} */ one) => [one.step, one.train_loss]) },
-        { name: "validation loss", color: "series-1", points: item.curve.map((/** @type {any} */ one) => [one.step, one.validation_loss]) },
-      ],
-    }),
+    ...losses(`Training curve of version ${item.version}`, item.curve),
     h("p", { class: "small quiet" }, `${recipe.optimizer}, ${recipe.loss}, learning rate ${recipe.learning_rate ?? "chosen"}, batch ${recipe.batch}, dropout ${recipe.dropout}, L1 ${recipe.l1}, L2 ${recipe.l2}, seed ${recipe.seed}`),
   ];
 }

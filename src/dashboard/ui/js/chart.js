@@ -151,7 +151,7 @@ export class Chart {
     return {
       width,
       height,
-      padding: [10, 10, 0, 0],
+      padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: Boolean(select), y: false, setScale: false, dist: 8 }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
       scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => range?.() ?? valueRange(uPlot, min, max, labels.length) } },

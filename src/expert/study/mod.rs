@@ -15,6 +15,7 @@ mod lens;
 mod parts;
 mod physics;
 mod pooled;
+mod scaled;
 mod stack;
 mod stepwise;
 
@@ -32,6 +33,7 @@ use joint::{Joint, JointState};
 use lens::Lens;
 use parts::{Fits, Parts, Span};
 use pooled::Pooled;
+use scaled::Scaled;
 pub use stack::Trial;
 use stack::{Shares, Tried};
 use stepwise::{Stepwise, StepwiseState};
@@ -224,42 +226,6 @@ impl Studies {
     #[must_use]
     pub fn learned_from(&self, step: usize) -> &Arc<Study> {
         if step < self.parts.judging { self.judged() } else { self.whole() }
-    }
-}
-
-/// A history in the units of a study.
-struct Scaled {
-    scales: (Scale, Vec<Scale>, Vec<Scale>),
-    target: Vec<f64>,
-    inputs: Vec<Vec<f64>>,
-    others: Vec<Vec<f64>>,
-    starts: Vec<usize>,
-}
-
-impl Scaled {
-    fn of(history: &History<'_>) -> Self {
-        let scale = |row: &[f64]| Scale::of(row, None);
-        let scales = (
-            scale(history.target),
-            history.inputs.iter().map(|row| scale(&row[..history.target.len()])).collect::<Vec<_>>(),
-            history.others.iter().map(|row| scale(row)).collect::<Vec<_>>(),
-        );
-        let apply = |rows: &[Vec<f64>], scales: &[Scale]| -> Vec<Vec<f64>> {
-            rows.iter().zip(scales).map(|(row, scale)| row.iter().map(|v| scale.input(*v)).collect()).collect()
-        };
-        Self {
-            target: history.target.iter().map(|v| scales.0.target(*v)).collect(),
-            inputs: apply(history.inputs, &scales.1),
-            others: apply(history.others, &scales.2),
-            starts: history.starts.to_vec(),
-            scales,
-        }
-    }
-
-    fn context(&self) -> Context<'_> {
-        let history =
-            History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts };
-        Context::newest(&history, self.target.len())
     }
 }
 

@@ -71,7 +71,8 @@ async fn labels_teach_classes_that_the_state_shows_for_as_long_as_their_version_
     for (class, condition) in [("leaking", "above"), ("healthy", "below")] {
         let rule = json!({"name": class, "source": "health", "class": class, "condition": condition, "limit": 0.5,
             "severity": "major"});
-        assert_eq!(server.post("/v1/assets/tank-1/alarm-rules", rule).await.status, 201);
+        let made = server.post("/v1/assets/tank-1/alarm-rules", rule).await;
+        assert_eq!((made.status.as_u16(), &made.json()["class"]), (201, &json!(class)));
     }
     assert!(server.alarms().await.is_empty(), "nobody names classes yet");
     let verdict = learn(&server).await;

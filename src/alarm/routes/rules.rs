@@ -40,8 +40,10 @@ struct RuleView {
     source: Source,
     /// What is watched for.
     condition: Condition,
-    /// The signal that is watched; null for missing readings of any signal.
+    /// The signal that is watched; null for missing readings of any signal, and where the whole asset is judged.
     signal: Option<String>,
+    /// Of health: the class whose probability is watched.
+    class: Option<String>,
     /// UCUM unit of the signal.
     unit: Option<String>,
     /// In the unit of the signal, for rates per second; null for missing readings.
@@ -97,6 +99,7 @@ impl From<Rule> for RuleView {
             source: form.source,
             condition: form.condition,
             signal: form.signal,
+            class: form.class,
             unit,
             limit: form.limit,
             deadband: form.deadband.unwrap_or_default(),

@@ -12,7 +12,7 @@ import { SEVERITIES } from "./words.js";
 
 const STATES = { "": "all", active: "active", unacknowledged: "not acknowledged", acknowledged: "acknowledged", shelved: "shelved", cleared: "cleared" };
 const SEVERITY = { "": "all", ...Object.fromEntries(SEVERITIES.map((name) => [name, name])) };
-const SOURCE = { "": "all", measured: "measured", predicted: "forecast" };
+const SOURCE = { "": "all", measured: "measured", predicted: "forecast", anomaly: "anomaly", health: "health" };
 
 /** @param {HTMLElement} page @param {AbortSignal} end */
 export async function alarmsPage(page, end) {
@@ -56,7 +56,7 @@ export function emptyAlarms(key) {
   return h(
     "div",
     { class: "panel-body" },
-    h("p", { class: "words" }, "No alarm. A rule watches a measured value, its rate or its silence, or a limit that the twin's own forecast expects to break. Make one on the page of an asset, or by hand:"),
+    h("p", { class: "words" }, "No alarm. A rule watches a measured value, its rate or its silence, a limit that the twin's own forecast expects to break, the anomaly score, or a health class. Make one on the page of an asset, or by hand:"),
     command(`curl -X POST ${location.origin}/v1/assets/${encodeURIComponent(key)}/alarm-rules -H 'content-type: application/json' \\
   -d '{"name":"too full","condition":"above","signal":"level_2","limit":2.5,"severity":"major"}'`, "the command that makes a rule"),
   );

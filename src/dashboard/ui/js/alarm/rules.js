@@ -60,13 +60,16 @@ export function rulesPanel(feed) {
 /** @param {import("../feed.js").Feed} feed @param {any} rule */
 function ruleFields(feed, rule) {
   const { signals } = feed.type;
+  /** @type {string[]} */
+  const classes = feed.type.health_classes ?? [];
   const first = signals.find((signal) => signal.role === "output") ?? signals[0];
   const name = h("input", { type: "text", maxlength: 200, value: rule?.name ?? "", required: true });
-  const source = choice({ measured: "what is measured", predicted: "what the twin forecasts" }, rule?.source ?? "measured", { disabled: Boolean(rule) });
+  const source = choice({ measured: "what is measured", predicted: "what the twin forecasts", anomaly: "the anomaly score", ...(classes.length ? { health: "a health class" } : {}) }, rule?.source ?? "measured", { disabled: Boolean(rule) });
   const condition = choice(CONDITIONS, rule?.condition ?? "above", { disabled: Boolean(rule) });
   const any = { "": "any signal" };
   const names = Object.fromEntries(signals.map((signal) => [signal.name, unit(signal.unit) ? `${signal.name} (${unit(signal.unit)})` : signal.name]));
   const signal = choice({ ...any, ...names }, rule ? rule.signal ?? "" : first?.name, { disabled: Boolean(rule) });
+  const named = choice(Object.fromEntries(classes.map((one) => [one, one])), rule?.class ?? classes[1] ?? classes[0], { disabled: Boolean(rule) });
   const limit = h("input", { type: "number", step: "any", value: rule?.limit ?? "" });
   const severity = choice(SEVERITIES, rule?.severity ?? "major");
   const holds = spanField("Must hold for", rule?.for, { pointer: "/for", hint: "Empty: at once." });
@@ -77,13 +80,18 @@ function ruleFields(feed, rule) {
   description.value = rule?.description ?? "";
   const enabled = h("input", { type: "checkbox", checked: rule?.enabled ?? true });
 
-  const limits = field("Limit", limit, { pointer: "/limit" });
+  const limits = field("Limit", limit, { pointer: "/limit", hint: "In the signal's unit; 1 is an anomaly score's threshold, and a class has a probability." });
+  const of = field("Signal", signal, { pointer: "/signal" });
+  const kind = field("Class", named, { pointer: "/class" });
+  const whole = () => source.value === "anomaly" || source.value === "health";
   const ahead = [within.element, field("Probability", probability, { pointer: "/probability", hint: "From which a breach counts." })];
   const calm = field("Deadband", deadband, { pointer: "/deadband", hint: "How far inside it clears." });
   const shown = () => {
     limits.hidden = condition.value === "missing";
     calm.hidden = condition.value === "missing";
     for (const element of ahead) element.hidden = source.value !== "predicted";
+    of.hidden = whole();
+    kind.hidden = source.value !== "health";
   };
   condition.addEventListener("change", shown);
   source.addEventListener("change", shown);
@@ -101,14 +109,15 @@ function ruleFields(feed, rule) {
       ...(missing ? {} : { limit: typed(limit) ?? null }),
       ...(predicted ? { within: within.value() ?? null, probability: typed(probability) ?? null } : {}),
     };
-    return rule ? common : { ...common, source: source.value, condition: condition.value, signal: signal.value || null };
+    return rule ? common : { ...common, source: source.value, condition: condition.value, ...(whole() ? {} : { signal: signal.value || null }), ...(source.value === "health" ? { class: named.value } : {}) };
   };
   return {
     body,
     fields: [
       field("Name", name, { pointer: "/name", wide: true }),
       field("Watches", source, { pointer: "/source" }),
-      field("Signal", signal, { pointer: "/signal" }),
+      of,
+      kind,
       field("Condition", condition, { pointer: "/condition" }),
       limits,
       ...ahead,

@@ -7,7 +7,7 @@ import { number, percent, quantity, seconds, span, time, unit } from "../format.
 export const SEVERITIES = ["critical", "major", "minor", "warning"];
 export const TONES = /** @type {Record<string, string>} */ ({ critical: "bad", major: "bad", minor: "warn", warning: "warn", info: "" });
 export const CONDITIONS = /** @type {Record<string, string>} */ ({ above: "above", below: "below", rate_above: "rises faster than", rate_below: "changes slower than", missing: "no readings" });
-export const SOURCES = /** @type {Record<string, string>} */ ({ measured: "measured", predicted: "forecast" });
+export const SOURCES = /** @type {Record<string, string>} */ ({ measured: "measured", predicted: "forecast", anomaly: "anomaly", health: "health" });
 
 /** @type {Map<string, Promise<Map<string, string>>>} units of an asset's signals */
 const units = new Map();
@@ -29,19 +29,23 @@ export function unitsOf(key) {
 export function evidence(alarm, code) {
   const { value, limit, condition, source } = alarm;
   if (value === null || value === undefined) return "–";
-  if (source === "predicted") return `${percent(value)} likely`;
+  if (source === "predicted" || source === "health") return `${percent(value)} likely`;
+  if (source === "anomaly") return `${number(value)} times the threshold`;
   if (condition === "missing") return `${span(value)} of silence`;
   const rate = condition.startsWith("rate") ? "/s" : "";
   const shown = rate ? `${number(value)} ${unit(code)}${rate}` : quantity(value, code);
   return limit === null || limit === undefined ? shown : `${shown} (limit ${number(limit)})`;
 }
 
+/** @param {any} rule */
+const subject = (rule) => ({ anomaly: "anomaly score", health: `probability of ${rule.class}` })[/** @type {string} */ (rule.source)] ?? rule.signal;
+
 /** What a rule watches. @param {any} rule */
 export function watched(rule) {
   const code = rule.unit ?? "";
   const rate = rule.condition.startsWith("rate");
   const limit = rule.limit === null || rule.limit === undefined ? "" : ` ${rate ? `${number(rule.limit)} ${unit(code)}/s` : quantity(rule.limit, code)}`;
-  const what = rule.condition === "missing" ? `no readings of ${rule.signal ?? "any signal"}` : `${rule.signal} ${CONDITIONS[rule.condition]}${limit}`;
+  const what = rule.condition === "missing" ? `no readings of ${rule.signal ?? "any signal"}` : `${subject(rule)} ${CONDITIONS[rule.condition]}${limit}`;
   const parts = [
     rule.source === "predicted" ? `forecast within ${spanOf(rule.within)} with ${percent(rule.probability ?? 0.8)}` : "",
     rule.for ? `for ${spanOf(rule.for)}` : "",

@@ -7,8 +7,8 @@
 
 use super::blend::{Weights, blend};
 use super::history::Context;
-use super::study::{MEMBERS, STUDIED, Seen};
-use super::team::{Expert, Team};
+use super::study::{self, MEMBERS, STUDIED, Seen};
+use super::team::{Expert, Stand, Team};
 
 /// Truncated origins that are tried.
 const ORIGINS: usize = 2;
@@ -51,6 +51,11 @@ const STUDY_WORSE: f64 = 4.0;
 /// With a share of 0.3 or 0.6 the CRPS on new steps was less than without on six of seven real and
 /// simulated plants, and equal on one; between the two it hardly mattered.
 const KNOWN_SHARE: f64 = 0.6;
+/// Windows at most on which a study's members are compared anew where it has not learned from them: the more
+/// the newest ones differ from what it knows, the more that matters.
+const NEWER: usize = 8;
+/// Distance between them, in horizons.
+const NEWER_SPACING: f64 = 0.5;
 /// Error scale when nothing could be tested (prototype).
 const UNTESTED_SCALE: f64 = 0.7;
 /// Error scale when persistence is all there is: the deviation of the signal itself.
@@ -87,20 +92,44 @@ struct Trial {
 /// Fits the team at the end of `context` and tests it at truncated origins; a `study` joins it as
 /// it is.
 pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> (Team, Verdict) {
-    let origins = origins(context, horizon);
-    let mut ends: Vec<usize> = origins.iter().map(|&(origin, _)| origin).collect();
+    let (tested, newer) = (origins(context, horizon), newer(context, horizon, study));
+    let mut ends: Vec<usize> = tested.iter().map(|&(origin, _)| origin).chain(newer.iter().copied()).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let states = study.map_or_else(Vec::new, |study| study.stands(context, &ends));
     ends.push(context.len());
     let mut teams = Team::fit(context, &ends, horizon, study);
     let team = teams.pop().unwrap_or_default();
-    let mut trials: Vec<Trial> =
-        origins.iter().zip(&teams).map(|(&(origin, steps), team)| Trial::of(context, team, origin, steps, 0)).collect();
+    let trial = |origin: usize, steps: usize| {
+        let place = ends.binary_search(&origin).expect("every origin is an end");
+        let stand = teams[place].stand_with(&context.until(origin), states.get(place).cloned());
+        Trial::of(context, &stand, origin, steps, 0)
+    };
+    let mut trials: Vec<Trial> = tested.iter().map(|&(origin, steps)| trial(origin, steps)).collect();
     if trials.is_empty() {
         trials.extend(replayed_restart(context, horizon, study));
     }
     // readings are finite; should one not be, nothing can be judged against it
     trials.retain(|trial| trial.truth.iter().all(|t| t.is_finite()));
-    let verdict = judge(&team.members(), &trials, !context.inputs.is_empty(), horizon, study);
+    let mut weights = weights(&team.members(), &trials, !context.inputs.is_empty());
+    if let Some(study) = study {
+        let newer = newer.iter().map(|origin| trial(*origin, horizon).beside(&weights)).collect();
+        weights.studied = studied(study, &trials, &weights, study.shares(newer, horizon));
+    }
+    let verdict = judge(weights, &trials, horizon, study);
     (team, verdict)
+}
+
+/// Origins of the newest windows from which a study has not learned, newest first. Without inputs there are none:
+/// to fit anew what looks back on hundreds of lags costs too much.
+fn newer(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> Vec<usize> {
+    let (end, unseen) = (context.len(), study.map_or(0, Seen::unseen));
+    if context.inputs.is_empty() || horizon == 0 {
+        return Vec::new();
+    }
+    let least = context.last_start() + LEAST_BEFORE;
+    let backs = (0..NEWER).map(|place| horizon + (place as f64 * NEWER_SPACING * horizon as f64) as usize);
+    backs.take_while(|back| *back <= unseen && end >= least + back).map(|back| end - back).collect()
 }
 
 /// Truncated origins with the steps they are tested over, oldest first.
@@ -137,16 +166,16 @@ fn replayed_restart(context: &Context<'_>, horizon: usize, study: Option<&Seen>)
     }
     let team = Team::fit(&replay, &[origin], steps, study).pop()?;
     let after = context.len() - end;
-    Some(Trial::of(&replay, &team, origin, steps, after))
+    Some(Trial::of(&replay, &team.stand(&replay.until(origin)), origin, steps, after))
 }
 
 impl Trial {
     /// `after` counts the samples between the end of `context` and the end of the fitted history.
-    fn of(context: &Context<'_>, team: &Team, origin: usize, steps: usize, after: usize) -> Self {
+    fn of(context: &Context<'_>, stand: &Stand<'_>, origin: usize, steps: usize, after: usize) -> Self {
         let future = context.inputs_within(origin, origin + steps);
         Self {
             start_back: context.len() - origin + after,
-            answers: team.stand(&context.until(origin)).answers(&future, steps),
+            answers: stand.answers(&future, steps),
             truth: context.target[origin..origin + steps].to_vec(),
         }
     }
@@ -167,6 +196,12 @@ impl Trial {
         variance.max(ABSENT)
     }
 
+    /// The blend of the bank's own experts beside what the members of a study said.
+    fn beside(self, own: &Weights) -> study::Trial {
+        let member = |member| self.answer(member).map(<[f64]>::to_vec);
+        study::Trial { bank: self.blend(own), members: STUDIED.map(member), learned: Default::default(), truth: self.truth }
+    }
+
     /// The weighted answer of the experts that were present.
     fn blend(&self, weights: &Weights) -> Vec<f64> {
         blend(&self.answers, weights).mean
@@ -177,20 +212,16 @@ fn squares<'a>(answer: &'a [f64], truth: &'a [f64]) -> impl Iterator<Item = f64>
     answer.iter().zip(truth).map(|(a, t)| (a - t).powi(2))
 }
 
-/// Weights, scale and traces from the trials (oldest first).
-fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize, study: Option<&Seen>) -> Verdict {
-    let mut weights = Weights { own: weights(members, trials, inputs), studied: Vec::new() };
-    if let Some(study) = study {
-        weights.studied = studied(study, trials, &weights, horizon);
-    }
-    let optimism = study.map_or([1.0; MEMBERS], Seen::optimism);
+/// Scale and traces of a blend from the trials (oldest first).
+fn judge(weights: Weights, trials: &[Trial], horizon: usize, study: Option<&Seen>) -> Verdict {
+    let optimism = study.map_or([1.0; MEMBERS], |study| study.optimism(2 * horizon));
     // What a member has learned by heart it answers too well: its part of the error is more.
     let honest = |step: usize, weights: &Weights| {
         1.0 + weights.studied_at(step).iter().zip(optimism).map(|(share, times)| share * (times - 1.0)).sum::<f64>()
     };
     let blocks = horizon.div_ceil(BLOCK);
     if trials.is_empty() {
-        let scale = if members.len() > 1 { UNTESTED_SCALE } else { BARE_SCALE };
+        let scale = if weights.own.len() > 1 { UNTESTED_SCALE } else { BARE_SCALE };
         return Verdict { weights, scale, blocks: vec![scale; blocks], traces: Vec::new() };
     }
     let mut traces = Vec::with_capacity(trials.len());
@@ -229,11 +260,11 @@ fn judge(members: &[Expert], trials: &[Trial], inputs: bool, horizon: usize, stu
     Verdict { weights, scale, blocks, traces }
 }
 
-/// The shares of a study's members, step by step: as learned, less where the back-test finds a member
-/// far worse than the bank's own blend.
-fn studied(study: &Seen, trials: &[Trial], own: &Weights, horizon: usize) -> Vec<[f64; MEMBERS]> {
+/// The `shares` of a study's members, step by step, less where the back-test finds a member far worse than the
+/// bank's own blend.
+fn studied(study: &Seen, trials: &[Trial], own: &Weights, shares: Vec<[f64; MEMBERS]>) -> Vec<[f64; MEMBERS]> {
     let mean = |of: &dyn Fn(&Trial) -> f64| trials.iter().map(of).sum::<f64>() / trials.len() as f64;
-    let optimism = study.optimism();
+    let optimism = study.optimism(2 * shares.len());
     let mut guards = [1.0; MEMBERS];
     if !trials.is_empty() {
         let bank = mean(&|trial| squares(&trial.blend(own), &trial.truth).sum::<f64>() / trial.truth.len() as f64);
@@ -242,9 +273,9 @@ fn studied(study: &Seen, trials: &[Trial], own: &Weights, horizon: usize) -> Vec
             *guard = (STUDY_WORSE * (bank + FLOOR) / (error + FLOOR)).powi(2).min(1.0);
         }
     }
-    (0..horizon)
-        .map(|step| {
-            let shares = study.shares(step);
+    shares
+        .into_iter()
+        .map(|shares| {
             let kept: [f64; MEMBERS] = std::array::from_fn(|k| shares[k] * guards[k]);
             // Those that are still trusted take what the others lose as far as they are, the bank the rest.
             let lost = shares.iter().sum::<f64>() - kept.iter().sum::<f64>();
@@ -253,7 +284,7 @@ fn studied(study: &Seen, trials: &[Trial], own: &Weights, horizon: usize) -> Vec
         .collect()
 }
 
-fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f64)> {
+fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Weights {
     let errors: Vec<f64> = members
         .iter()
         .map(|&expert| {
@@ -281,7 +312,7 @@ fn weights(members: &[Expert], trials: &[Trial], inputs: bool) -> Vec<(Expert, f
         };
         keep_the_input_path(&mut weights, input_share(best(true) / best(false)));
     }
-    weights
+    Weights { own: weights, studied: Vec::new() }
 }
 
 /// What the experts that follow inputs hold at least when their squared error is `ratio` times that
@@ -336,9 +367,9 @@ mod tests {
         let members = [Expert::ArxShort, Expert::Direct, Expert::Season];
         let answers = [(Expert::ArxShort, 9.0), (Expert::Direct, f64::NAN), (Expert::Season, 1.0)];
         let trials = [trial(&answers, 1.0)];
-        let kept = weights(&members, &trials, true);
+        let kept = weights(&members, &trials, true).own;
         assert!((kept[0].1 + kept[1].1 - 0.5).abs() < 1e-12);
-        let free = weights(&members, &trials, false);
+        let free = weights(&members, &trials, false).own;
         assert!(free[2].1 > 0.999);
     }
 
@@ -346,14 +377,15 @@ mod tests {
     fn half_the_error_weighs_sixteen_times_as_much() {
         let members = [Expert::ArxShort, Expert::ArxLong];
         let answers = [(Expert::ArxShort, 2.0), (Expert::ArxLong, 4.0)];
-        let kept = weights(&members, &[trial(&answers, 0.0)], true);
+        let kept = weights(&members, &[trial(&answers, 0.0)], true).own;
         assert!((kept[0].1 / kept[1].1 - 16.0).abs() < 0.01);
     }
 
     #[test]
     fn blocks_beyond_the_back_test_repeat_the_last_one() {
         let answers = [(Expert::Persistence, 1.5)];
-        let verdict = judge(&[Expert::Persistence], &[trial(&answers, 1.0)], false, 64, None);
+        let trials = [trial(&answers, 1.0)];
+        let verdict = judge(weights(&[Expert::Persistence], &trials, false), &trials, 64, None);
         assert_eq!(verdict.blocks.len(), 4);
         assert!(verdict.blocks.iter().all(|b| (b - 0.5).abs() < 1e-12));
         assert!((verdict.scale - 0.5).abs() < 1e-12);

@@ -114,13 +114,18 @@ impl Team {
 
     /// What the members remember of `context`, to answer from its end.
     pub(super) fn stand(&self, context: &Context<'_>) -> Stand<'_> {
+        self.stand_with(context, self.study.as_ref().map(|study| study.stand(context)))
+    }
+
+    /// The same where it is known what those of the study remember.
+    pub(super) fn stand_with(&self, context: &Context<'_>, studied: Option<StudyState>) -> Stand<'_> {
         Stand {
             arx_short: self.arx_short.as_ref().map(|e| (e, e.stand(context))),
             arx_long: self.arx_long.as_ref().map(|e| (e, e.stand(context))),
             direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             season: self.season.and_then(|e| e.stand(context)),
             long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
-            study: self.study.as_ref().map(|study| (study, study.stand(context))),
+            study: self.study.as_ref().zip(studied),
             last: context.target.last().copied().unwrap_or(0.0),
         }
     }

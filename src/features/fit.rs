@@ -84,9 +84,9 @@ impl Fit {
         let stretch = Stretch::new(grid, layout, target, &scales, start, until);
         let newest = grid.instants[until - 1];
         let study = setup.study.as_ref().and_then(|study| {
-            let tested = until.saturating_sub(2 * steps);
-            let knows = setup.learned_until.is_some_and(|learned| grid.instants[tested] < learned);
-            study.seen(scales.target, &scales.inputs, &scales.others, knows)
+            let known = |learned| grid.instants.partition_point(|instant| *instant <= learned);
+            let unseen = until.saturating_sub(setup.learned_until.map_or(0, known));
+            study.seen(scales.target, &scales.inputs, &scales.others, unseen)
         });
         Self {
             bank: Bank::fit_with(&stretch.history(), steps, setup.context, study.as_ref()),
@@ -162,7 +162,7 @@ impl Fit {
             .collect();
         let history = stretch.history();
         let Scales { target, inputs, others } = &self.scales;
-        let learned = learned.and_then(|study| study.seen(*target, inputs, others, true));
+        let learned = learned.and_then(|study| study.seen(*target, inputs, others, 0));
         let learned = learned.map(|study| study.answers_after(&history, &scaled, truth.len()));
         self.bank.prepare(&history).trial(&scaled, learned.unwrap_or_default(), truth)
     }

@@ -65,9 +65,9 @@ impl Curved {
         if context.inputs.is_empty() {
             return None;
         }
-        let basis = Arc::new(Basis::of(&context.until(parts.validation), horizon));
+        let basis = Arc::new(Basis::of(&context.until(parts.validation()), horizon));
         let grams = sums(&basis, context, parts, horizon);
-        let (taught, newest) = choosing(&grams);
+        let (taught, newest) = choosing(&grams, parts);
         if taught.rows() < LEAST_ROWS.0 || newest.rows() < LEAST_ROWS.1 {
             return None;
         }
@@ -87,21 +87,29 @@ impl Curved {
         let columns = basis.columns(uses);
         let of = |weights: &[f64]| Curved::new(basis.clone(), uses, weights);
         let fit = |gram: &Gram| gram.solve_with(&columns, free, ridge).map(|weights| of(&weights));
-        Some(fits(&grams, LEAST_ROWS.0, of(&chosen), fit))
+        Some(fits(&grams, parts, LEAST_ROWS.0, of(&chosen), fit))
     }
 
-    /// What a roll-out from the end of `context` remembers of it; `None` in an empty context.
-    pub(super) fn stand(&self, context: &Context<'_>) -> Option<CurvedState> {
-        let start = context.last_start().max(context.len().saturating_sub(REMEMBERED));
-        context.target.get(start)?;
+    /// What roll-outs from each of the `ends` (ascending, in the newest segment) of a context remember of it;
+    /// `None` where nothing lies before one.
+    pub(super) fn stands(&self, context: &Context<'_>, ends: &[usize]) -> Vec<Option<CurvedState>> {
+        let first = ends.first().copied().unwrap_or_default();
+        let start = context.last_start().max(first.saturating_sub(REMEMBERED));
+        if start >= first {
+            return vec![None; ends.len()];
+        }
         let mut drive = Drive::begin(&self.basis, |input| context.inputs[input][start]);
         let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
-        for t in start + 1..context.len() {
-            drive.step(&self.basis, |input| context.inputs[input][t]);
-            known.step(&self.basis, context.target[t], context.others.iter().map(|row| row[t]));
-        }
-        let held = known.hold(&drive);
-        Some(CurvedState { drive, held })
+        let mut t = start + 1;
+        let stands = ends.iter().map(|end| {
+            while t < *end {
+                drive.step(&self.basis, |input| context.inputs[input][t]);
+                known.step(&self.basis, context.target[t], context.others.iter().map(|row| row[t]));
+                t += 1;
+            }
+            Some(CurvedState { drive: drive.clone(), held: known.hold(&drive) })
+        });
+        stands.collect()
     }
 
     /// The answers for `steps` over `future` (one row per input, at least `steps` long).
@@ -132,7 +140,7 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
     let width = basis.groups().width + 1;
     let steps = horizons(horizon);
     let stride = (context.len() * steps.len()).div_ceil(ROWS).max(1);
-    let mut rows = Rows::new(width);
+    let mut rows = Rows::new(width, parts);
     for &(start, end) in &context.segments {
         let first = start + WARM_UP;
         let mut drive = Drive::begin(basis, |input| context.inputs[input][start]);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{Gram, dot};
 use super::super::history::Context;
-use super::parts::{Fits, Parts, Rows, Span, Sums, choosing, fits};
+use super::parts::{Fits, Parts, Rows, Sums, choosing, fits};
 
 /// Degrees that compete: products of up to so many of the newest outputs and inputs are among the
 /// features. A valve that opens a flow which the level drives is a product of two, a bilinear heat
@@ -184,7 +184,7 @@ impl Joint {
             return None;
         }
         let sums = sums(context, parts);
-        let (taught, _) = choosing(&sums);
+        let (taught, _) = choosing(&sums, parts);
         if taught.rows() < LEAST_ROWS {
             return None;
         }
@@ -194,7 +194,7 @@ impl Joint {
             OUTPUT_LAGS.into_iter().flat_map(move |outputs| INPUT_LAGS.map(|inputs| Order { outputs, inputs, degree }))
         });
         let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
-        let reach: Vec<(f64, f64)> = outputs.map(|row| reach(&row[..parts.validation.max(1)])).collect();
+        let reach: Vec<(f64, f64)> = outputs.map(|row| reach(&row[..parts.validation().max(1)])).collect();
         let mut best: Option<(f64, f64, Self)> = None;
         for order in orders {
             for ridge in RIDGES {
@@ -215,7 +215,7 @@ impl Joint {
         }
         let (order, observer) = (chosen.order, chosen.observer);
         let fit = |gram: &Gram| Some(Self { observer, ..Self::fit(gram, layout, order, ridge, &reach)? });
-        Some(fits(&sums, LEAST_ROWS, chosen, fit))
+        Some(fits(&sums, parts, LEAST_ROWS, chosen, fit))
     }
 
     fn fit(gram: &Gram, layout: Layout, order: Order, ridge: f64, reach: &[(f64, f64)]) -> Option<Self> {
@@ -235,7 +235,7 @@ impl Joint {
 
     /// Mean squared error of free runs over the part that chooses.
     fn error(&self, context: &Context<'_>, parts: &Parts, horizon: usize) -> f64 {
-        let (from, to) = parts.range(Span::Newest);
+        let (from, to) = parts.range(parts.newest());
         let Some(last) = to.checked_sub(horizon).filter(|last| *last > from) else { return f64::INFINITY };
         let (mut sum, mut count) = (0.0, 0.0);
         for origin in (from..last).step_by(((last - from) / ORIGINS).max(1)) {
@@ -329,7 +329,7 @@ fn sums(context: &Context<'_>, parts: &Parts) -> Sums {
     let layout = Layout { outputs: outputs.len(), inputs: context.inputs.len() };
     let width = layout.intercept() + 1 + outputs.len();
     let stride = context.len().div_ceil(ROWS);
-    let mut rows = Rows::new(width);
+    let mut rows = Rows::new(width, parts);
     for &(start, end) in &context.segments {
         for t in (start + MOST_OUTPUT_LAGS..end).step_by(stride) {
             let Some(place) = parts.place(t - MOST_OUTPUT_LAGS, t) else { continue };

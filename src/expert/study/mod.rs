@@ -31,11 +31,11 @@ use super::{History, Scale};
 use curved::{Curved, CurvedState};
 use joint::{Joint, JointState};
 use lens::Lens;
-use parts::{Fits, Parts, Span};
+use parts::{Fits, Parts};
 use pooled::Pooled;
 use scaled::Scaled;
 pub use stack::Trial;
-use stack::{Shares, Tried};
+use stack::{Evidence, Tried};
 use stepwise::{Stepwise, StepwiseState};
 
 /// The members of a study in their order.
@@ -66,9 +66,6 @@ mod single {
     }
 }
 
-/// Place of the study that knows everything, after those that are blind to a stretch.
-const EVERYTHING: usize = 4;
-
 /// What to learn a study for.
 #[derive(Clone, Debug, Default)]
 pub struct Aim {
@@ -97,7 +94,7 @@ pub struct Study {
     template: Option<Fitted>,
     joint: Option<Joint>,
     stepwise: Option<Stepwise>,
-    shares: Shares,
+    evidence: Evidence,
     /// How many times larger each member's squared error is on what it did not learn from.
     optimism: [f64; MEMBERS],
     /// Root mean squared error of the blend of bank and members for each block of the horizon, on steps
@@ -125,8 +122,7 @@ impl Studies {
             return histories.iter().map(|_| None).collect();
         }
         let judging = aim.judging.clamp(validation, end);
-        let edges = Parts::has_edges(end, aim.horizon);
-        let parts = Parts { aside: aim.aside.clone(), half: validation / 2, validation, judging, end, edges };
+        let parts = Parts::new((validation, judging, end), aim.horizon, aim.aside.clone());
         let scaled: Vec<Scaled> = histories.iter().map(Scaled::of).collect();
         let contexts: Vec<Context<'_>> = scaled.iter().map(Scaled::context).collect();
         let mut pooled = pooled::learn(&contexts, &parts, aim.reach.max(aim.horizon)).unwrap_or_default().into_iter();
@@ -139,22 +135,23 @@ impl Studies {
                 let joint = Joint::learn(context, &parts, aim.horizon);
                 let stepwise = Stepwise::learn(context, &parts, aim.horizon);
                 let any = curves.is_some() || pooled.is_some() || physics.is_some() || joint.is_some();
+                let study = |place: usize| {
+                    Arc::new(Study {
+                        target: scaled.scales.0,
+                        inputs: scaled.scales.1.clone(),
+                        others: scaled.scales.2.clone(),
+                        curved: curves.as_ref().map(|fits| fits[place].clone()),
+                        pooled: pooled.as_ref().map(|fits| fits[place].clone()),
+                        template: physics.as_ref().map(|fits| fits[place].clone()),
+                        joint: joint.as_ref().map(|fits| fits[place].clone()),
+                        stepwise: stepwise.as_ref().map(|fits| fits[place].clone()),
+                        evidence: Evidence::default(),
+                        optimism: [1.0; MEMBERS],
+                        errors: Vec::new(),
+                    })
+                };
                 any.then(|| Self {
-                    fits: std::array::from_fn(|span| {
-                        Arc::new(Study {
-                            target: scaled.scales.0,
-                            inputs: scaled.scales.1.clone(),
-                            others: scaled.scales.2.clone(),
-                            curved: curves.as_ref().map(|fits| fits[span].clone()),
-                            pooled: pooled.as_ref().map(|pooled| pooled[span].clone()),
-                            template: physics.as_ref().map(|fits| fits[span].clone()),
-                            joint: joint.as_ref().map(|fits| fits[span].clone()),
-                            stepwise: stepwise.as_ref().map(|fits| fits[span].clone()),
-                            shares: Shares::default(),
-                            optimism: [1.0; MEMBERS],
-                            errors: Vec::new(),
-                        })
-                    }),
+                    fits: (0..=parts.count()).map(study).collect(),
                     parts: parts.clone(),
                     named: aim.template.is_some(),
                 })
@@ -166,28 +163,27 @@ impl Studies {
     /// from, the one that knows everything.
     #[must_use]
     pub fn blind_to(&self, step: usize) -> &Arc<Study> {
-        let known = self.parts.holding(step, step);
-        &self.fits[known.map_or(EVERYTHING, |span| span as usize)]
+        &self.fits[self.parts.holding(step, step).unwrap_or(self.parts.count())]
     }
 
     /// The last step before `step` that [`Self::blind_to`] it learned from; `None` where it learned from
     /// later ones alone.
     #[must_use]
     pub fn learned_before(&self, step: usize) -> Option<usize> {
-        let end = self.parts.holding(step, step).map_or(self.parts.end, |span| self.parts.range(span).0);
+        let end = self.parts.holding(step, step).map_or(self.parts.end(), |stretch| self.parts.range(stretch).0);
         end.checked_sub(1)
     }
 
     /// The study that is judged: it knows what comes before the part that judges.
     #[must_use]
     pub fn judged(&self) -> &Arc<Study> {
-        &self.fits[Span::Judging as usize]
+        &self.fits[self.parts.newest() + 1]
     }
 
     /// The study that knows everything: what serves once the judgement stands.
     #[must_use]
     pub fn whole(&self) -> &Arc<Study> {
-        &self.fits[EVERYTHING]
+        &self.fits[self.parts.count()]
     }
 
     /// Decides how far each member is trusted beside the bank, and how much it flatters itself where it has
@@ -201,22 +197,22 @@ impl Studies {
         }
         let tried = |end: usize| -> Vec<Tried<'_>> {
             let held = trials.iter().filter_map(|(origin, trial)| {
-                let span = self.parts.holding(*origin, origin + trial.truth.len().max(1) - 1)?;
-                let (_, to) = self.parts.range(span);
-                (to <= end).then(|| Tried { trial, origin: *origin, lacking: self.parts.lacking(span, end) })
+                let stretch = self.parts.holding(*origin, origin + trial.truth.len().max(1) - 1)?;
+                let (_, to) = self.parts.range(stretch);
+                (to <= end).then(|| Tried { trial, origin: *origin, lacking: self.parts.lacking(stretch, end) })
             });
             held.collect()
         };
         let weighed = |tried: &[Tried<'_>]| {
-            let shares = Shares::stack(tried, believed);
-            let errors = stack::errors(tried, &shares);
-            (shares, stack::optimism(tried), errors)
+            let evidence = Evidence::of(tried, believed);
+            let errors = stack::errors(tried, &evidence.shares(&[]));
+            (evidence, stack::optimism(tried), errors)
         };
-        let (judged, whole) = (weighed(&tried(self.parts.judging)), weighed(&tried(self.parts.end)));
+        let (judged, whole) = (weighed(&tried(self.parts.judging())), weighed(&tried(self.parts.end())));
         for (place, study) in self.fits.iter_mut().enumerate() {
             let study = Arc::make_mut(study);
-            let (shares, optimism, errors) = if place == EVERYTHING { &whole } else { &judged };
-            study.shares.clone_from(shares);
+            let (evidence, optimism, errors) = if place == self.parts.count() { &whole } else { &judged };
+            study.evidence.clone_from(evidence);
             study.optimism = *optimism;
             study.errors.clone_from(errors);
         }
@@ -225,7 +221,7 @@ impl Studies {
     /// The study that has learned from a step, to tell how much that flatters it.
     #[must_use]
     pub fn learned_from(&self, step: usize) -> &Arc<Study> {
-        if step < self.parts.judging { self.judged() } else { self.whole() }
+        if step < self.parts.judging() { self.judged() } else { self.whole() }
     }
 }
 
@@ -238,8 +234,8 @@ pub struct Seen {
     others: Vec<Lens>,
     /// The scales of the bank, for what thinks in the signals' units.
     units: (Scale, Vec<Scale>),
-    /// Whether the newest samples are among what it learned from.
-    knows: bool,
+    /// Newest samples that it has not learned from.
+    unseen: usize,
 }
 
 /// What the members of a study remember of a context, to answer from its end.
@@ -254,10 +250,10 @@ pub(super) struct StudyState {
 
 impl Study {
     /// The study in the units of a bank whose signals have these scales; `None` when it was learned
-    /// for other signals. `knows` tells whether the newest samples of the bank's history are among
-    /// those that it learned from: a back-test on them flatters it.
+    /// for other signals. `unseen` counts the newest samples of the bank's history that it has not learned
+    /// from: a back-test on others flatters it.
     #[must_use]
-    pub fn seen(self: &Arc<Self>, target: Scale, inputs: &[Scale], others: &[Scale], knows: bool) -> Option<Seen> {
+    pub fn seen(self: &Arc<Self>, target: Scale, inputs: &[Scale], others: &[Scale], unseen: usize) -> Option<Seen> {
         let lenses =
             |from: &[Scale], to: &[Scale]| from.iter().zip(to).map(|(from, to)| Lens::between(*from, *to)).collect();
         (inputs.len() == self.inputs.len() && others.len() == self.others.len()).then(|| Seen {
@@ -266,21 +262,29 @@ impl Study {
             inputs: lenses(inputs, &self.inputs),
             others: lenses(others, &self.others),
             units: (target, inputs.to_vec()),
-            knows,
+            unseen,
         })
     }
 
     /// Mean share of each member in the blend, by [`STUDIED`].
     #[must_use]
     pub fn shares(&self) -> [f64; MEMBERS] {
-        self.shares.mean()
+        self.evidence.shares(&[]).mean()
     }
 }
 
 impl Seen {
-    /// The members' shares at a step ahead, the first being 0.
-    pub(super) fn shares(&self, step: usize) -> [f64; MEMBERS] {
-        self.study.shares.at(step)
+    /// The members' shares for each of so many steps ahead, as learned and as windows tell that were tried
+    /// since, in the units of the bank.
+    pub(super) fn shares(&self, newer: Vec<Trial>, steps: usize) -> Vec<[f64; MEMBERS]> {
+        let newer: Vec<Trial> = newer.into_iter().map(|trial| trial.times(self.units.0.deviation)).collect();
+        let shares = self.study.evidence.shares(&newer);
+        (0..steps).map(|step| shares.at(step)).collect()
+    }
+
+    /// Newest samples that it has not learned from.
+    pub(super) fn unseen(&self) -> usize {
+        self.unseen
     }
 
     /// Root mean squared error that the blend is known for in a block of the horizon, the first being 0, in
@@ -291,10 +295,10 @@ impl Seen {
         error.is_finite().then_some(error)
     }
 
-    /// How many times larger each member's squared error is than a back-test on the newest samples
+    /// How many times larger each member's squared error is than a back-test on so many of the newest samples
     /// says.
-    pub(super) fn optimism(&self) -> [f64; MEMBERS] {
-        if self.knows { self.study.optimism } else { [1.0; MEMBERS] }
+    pub(super) fn optimism(&self, tested: usize) -> [f64; MEMBERS] {
+        if self.unseen < tested { self.study.optimism } else { [1.0; MEMBERS] }
     }
 
     /// The members' answers from the end of `recent` over `future`, both in the units of the bank, for
@@ -311,35 +315,47 @@ impl Seen {
 
     /// What the members remember of `context`, which is in the units of the bank.
     pub(super) fn stand(&self, context: &Context<'_>) -> StudyState {
-        let from = context.len().saturating_sub(Self::REMEMBERED);
-        let recent = context.within(from, context.len());
+        self.stands(context, &[context.len()]).pop().expect("one end, one state")
+    }
+
+    /// What they remember at each of the `ends` (ascending, in the newest segment) of `context`.
+    pub(super) fn stands(&self, context: &Context<'_>, ends: &[usize]) -> Vec<StudyState> {
+        let [Some(first), Some(last)] = [ends.first(), ends.last()] else { return Vec::new() };
+        let from = first.saturating_sub(Self::REMEMBERED);
+        let recent = context.within(from, *last);
+        let ends: Vec<usize> = ends.iter().map(|end| end - from).collect();
         let scaled = |rows: &[&[f64]], lenses: &[Lens]| -> Vec<Vec<f64>> {
             rows.iter().zip(lenses).map(|(row, lens)| row.iter().map(|v| lens.through(*v)).collect()).collect()
         };
         let target: Vec<f64> = recent.target.iter().map(|v| self.target.through(*v)).collect();
         let (inputs, others) = (scaled(&recent.inputs, &self.inputs), scaled(&recent.others, &self.others));
-        let seen = Context {
+        let all = Context {
             target: &target,
             inputs: inputs.iter().map(Vec::as_slice).collect(),
             others: others.iter().map(Vec::as_slice).collect(),
             segments: recent.segments.clone(),
         };
-        let newest = self.study.pooled.as_ref().and_then(|pooled| {
-            let segment = &target[seen.last_start()..];
-            segment.len().checked_sub(pooled.lags()).map(|start| segment[start..].to_vec())
-        });
-        let curved = self.study.curved.as_ref().and_then(|curved| curved.stand(&seen));
-        let template = self.study.template.as_ref().map(|fitted| {
-            let undo = |row: &[f64], scale: &Scale| -> Vec<f64> { row.iter().map(|v| scale.undo(*v)).collect() };
-            let inputs: Vec<Vec<f64>> =
-                recent.inputs.iter().zip(&self.units.1).map(|(row, scale)| undo(row, scale)).collect();
-            let starts: Vec<usize> = recent.segments.iter().map(|(start, _)| *start).collect();
-            let target = undo(recent.target, &self.units.0);
-            fitted.stand(&Record { target: &target, inputs: &inputs, starts: &starts, range: None })
-        });
-        let joint = self.study.joint.as_ref().map(|joint| joint.stand(&seen));
-        let stepwise = self.study.stepwise.as_ref().and_then(|stepwise| stepwise.stand(&seen));
-        StudyState { curved, newest, template, joint, stepwise }
+        let curved = self.study.curved.as_ref().map(|curved| curved.stands(&all, &ends)).unwrap_or_default();
+        let at = |(place, &end): (usize, &usize)| {
+            let seen = all.within(end.saturating_sub(Self::REMEMBERED), end);
+            let newest = self.study.pooled.as_ref().and_then(|pooled| {
+                let segment = &seen.target[seen.last_start()..];
+                segment.len().checked_sub(pooled.lags()).map(|start| segment[start..].to_vec())
+            });
+            let template = self.study.template.as_ref().map(|fitted| {
+                let undo = |row: &[f64], scale: &Scale| -> Vec<f64> { row.iter().map(|v| scale.undo(*v)).collect() };
+                let recent = recent.within(end.saturating_sub(Self::REMEMBERED), end);
+                let inputs: Vec<Vec<f64>> =
+                    recent.inputs.iter().zip(&self.units.1).map(|(row, scale)| undo(row, scale)).collect();
+                let starts: Vec<usize> = recent.segments.iter().map(|(start, _)| *start).collect();
+                let target = undo(recent.target, &self.units.0);
+                fitted.stand(&Record { target: &target, inputs: &inputs, starts: &starts, range: None })
+            });
+            let joint = self.study.joint.as_ref().map(|joint| joint.stand(&seen));
+            let stepwise = self.study.stepwise.as_ref().and_then(|stepwise| stepwise.stand(&seen));
+            StudyState { curved: curved.get(place).cloned().flatten(), newest, template, joint, stepwise }
+        };
+        ends.iter().enumerate().map(at).collect()
     }
 
     /// Samples that the slowest member looks back on.

@@ -31,17 +31,17 @@ pub(super) fn learn(
         range: None,
     };
     let candidates = named.map_or(GENERAL.to_vec(), |named| vec![named]);
-    let fitted = candidates.into_iter().filter_map(|template| Fitted::fit(template, &until(parts.validation), horizon));
+    let fitted = candidates.into_iter().filter_map(|template| Fitted::fit(template, &until(parts.validation()), horizon));
     let judged = fitted.map(|fitted| (error(&fitted, &until, history, parts, horizon), fitted));
     let (_, blind) = judged.filter(|(error, _)| error.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0))?;
     let again = |end: usize| {
-        let more = end > parts.validation;
+        let more = end > parts.validation();
         let fitted = more.then(|| Fitted::fit(blind.template(), &until(end), horizon)).flatten();
         fitted.unwrap_or_else(|| blind.clone())
     };
-    // A handful of parameters does not know its past by heart: the halves need no fits of their own.
-    let (judged, all) = (again(parts.judging), again(parts.end));
-    Some([blind.clone(), blind.clone(), blind, judged, all])
+    // A handful of parameters does not know its past by heart: the stretches that teach need no fits of their own.
+    let (judged, all) = (again(parts.judging()), again(parts.end()));
+    Some([vec![blind; parts.newest() + 1], vec![judged, all]].concat())
 }
 
 /// Mean squared error over the validation part.
@@ -52,12 +52,12 @@ fn error<'a>(
     parts: &Parts,
     horizon: usize,
 ) -> f64 {
-    let Some(last) = parts.judging.checked_sub(horizon).filter(|last| *last > parts.validation) else {
+    let Some(last) = parts.judging().checked_sub(horizon).filter(|last| *last > parts.validation()) else {
         return fitted.error().powi(2);
     };
-    let stride = ((last - parts.validation) / ORIGINS).max(1);
+    let stride = ((last - parts.validation()) / ORIGINS).max(1);
     let (mut sum, mut count) = (0.0, 0.0);
-    for origin in (parts.validation..last).step_by(stride) {
+    for origin in (parts.validation()..last).step_by(stride) {
         let future: Vec<Vec<f64>> = history.inputs.iter().map(|row| row[origin..origin + horizon].to_vec()).collect();
         let said = fitted.answer(&fitted.stand(&until(origin)), &future, horizon);
         for (said, truth) in said.iter().zip(&history.target[origin..]) {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::super::algebra::{dot, factorise, substitute_all};
 use super::super::history::Context;
 use super::super::long::{cross, gram};
-use super::parts::{Fits, Parts, Span};
+use super::parts::{Fits, Parts};
 
 /// Most and fewest lags; in between, a share of the samples that teach.
 const LAGS: (usize, usize) = (512, 48);
@@ -99,42 +99,39 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
     if contexts.iter().any(|context| !context.inputs.is_empty()) || horizon == 0 {
         return None;
     }
-    let lags = (parts.validation / LAG_SHARE).min(LAGS.0);
+    let lags = (parts.validation() / LAG_SHARE).min(LAGS.0);
     if lags < LAGS.1 {
         return None;
     }
-    let own: Vec<[Sums; 4]> = contexts
+    let own: Vec<Vec<Sums>> = contexts
         .iter()
         .map(|context| {
-            Span::ALL.map(|span| {
+            let of_stretch = |stretch| {
                 let mut sums = Sums::none(lags, horizon);
-                let taught = parts.taught(span).into_iter();
+                let taught = parts.taught(stretch).into_iter();
                 taught.for_each(|(from, to)| sums.add(&Sums::of(context, from, to, lags, horizon)));
                 sums
-            })
+            };
+            (0..parts.count()).map(of_stretch).collect()
         })
         .collect();
-    let pick = |sums: &[Sums; 4], spans: &[Span]| {
+    let pick = |sums: &[Sums], stretches: &[usize]| {
         let mut picked = Sums::none(lags, horizon);
-        spans.iter().for_each(|span| picked.add(&sums[*span as usize]));
+        stretches.iter().for_each(|stretch| picked.add(&sums[*stretch]));
         picked
     };
-    let fit = |spans: &[Span]| -> Option<Vec<Pooled>> {
-        let own: Vec<Sums> = own.iter().map(|sums| pick(sums, spans)).collect();
+    let fit = |place: usize| -> Option<Vec<Pooled>> {
+        let known = parts.known_to(place);
+        let own: Vec<Sums> = own.iter().map(|sums| pick(sums, &known)).collect();
         let mut all = Sums::none(lags, horizon);
         own.iter().for_each(|sums| all.add(sums));
         (all.windows >= LEAST_WINDOWS * own.len()).then(|| own.iter().map(|own| Pooled::fit(own, &all)).collect())?
     };
-    let chosen = fit(&[Span::Early, Span::Late])?;
-    let or_chosen = |spans: &[Span]| fit(spans).unwrap_or_else(|| chosen.clone());
-    let by_span = [
-        or_chosen(&[Span::Late, Span::Newest]),
-        or_chosen(&[Span::Early, Span::Newest]),
-        chosen.clone(),
-        or_chosen(&[Span::Early, Span::Late, Span::Newest]),
-        or_chosen(&Span::ALL),
-    ];
-    Some((0..contexts.len()).map(|target| by_span.each_ref().map(|maps| maps[target].clone())).collect())
+    let chosen = fit(parts.newest())?;
+    let fitted = |place: usize| (place != parts.newest()).then(|| fit(place)).flatten();
+    let by_place: Vec<Vec<Pooled>> =
+        (0..=parts.count()).map(|place| fitted(place).unwrap_or_else(|| chosen.clone())).collect();
+    Some((0..contexts.len()).map(|target| by_place.iter().map(|maps| maps[target].clone()).collect()).collect())
 }
 
 impl Pooled {

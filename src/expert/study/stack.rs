@@ -12,6 +12,9 @@
 //! where it is blind than where it has learned is twice what its weights lack (in linear regression the
 //! errors are `s2 (1 + p/n)` and `s2 (1 - p/n)`, Akaike 1970), and that goes down with the samples: so the
 //! products of both kinds of errors are mixed.
+//!
+//! A plant wears: who errs least may change after the study was learned. Windows that were answered since
+//! then and whose truth has come count beside what was learned ([`Evidence::shares`]).
 
 use faer::Mat;
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,8 @@ const CANDIDATES: usize = 1 + MEMBERS;
 const COMMON: f64 = 0.25;
 /// Added to each candidate's squared error, as a share of the mean one: equals share.
 const EQUAL: f64 = 1e-3;
+/// Windows that came since for which all that was learned counts.
+const LEARNED: f64 = 10.0;
 
 /// What candidates said over one window beside the truth, in one unit for all windows that are stacked.
 #[derive(Clone, Debug)]
@@ -57,6 +62,11 @@ pub(super) struct Tried<'t> {
 }
 
 impl Trial {
+    /// Whether these candidates, the first being the bank, all answered.
+    fn has(&self, present: &[usize]) -> bool {
+        present.iter().all(|k| k.checked_sub(1).is_none_or(|member| self.members[member].is_some()))
+    }
+
     /// The same in another unit, of which one of this is `factor`.
     #[must_use]
     pub fn times(mut self, factor: f64) -> Self {
@@ -103,21 +113,30 @@ pub(super) fn optimism(tried: &[Tried<'_>]) -> [f64; MEMBERS] {
     })
 }
 
-/// Shares of the members for each block of the horizon; the bank holds the rest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Shares {
-    blocks: Vec<[f64; MEMBERS]>,
+/// How the candidates are known to err.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Evidence {
+    /// Steps of a window.
+    steps: usize,
+    /// The candidates that are compared, in order; nobody where nothing was tried.
+    present: Vec<usize>,
+    /// How far correlations are shrunk.
+    shrinkage: f64,
+    /// What is known of the members beside their trials divides their errors.
+    believed: [f64; MEMBERS],
+    /// Mean products of errors for each block of the horizon.
+    blocks: Vec<Products>,
 }
 
-impl Shares {
-    /// Stacks on trials of one length. Members that are absent in the newest one get nothing; a trial in
+impl Evidence {
+    /// Of trials of one length. Members that are absent in the newest one get nothing; a trial in
     /// which another one is absent, for want of a past to look back on, counts for nothing. `believed`
     /// divides each member's errors: what is known of it beside the trials.
-    pub(super) fn stack(tried: &[Tried<'_>], believed: [f64; MEMBERS]) -> Self {
+    pub(super) fn of(tried: &[Tried<'_>], believed: [f64; MEMBERS]) -> Self {
         let Some(newest) = tried.last() else { return Self::default() };
         let (steps, members) = (newest.trial.bank.len(), |k: &usize| newest.trial.members[k - 1].is_some());
         let present: Vec<usize> = std::iter::once(0).chain((1..CANDIDATES).filter(members)).collect();
-        let whole = |tried: &&Tried<'_>| present[1..].iter().all(|k| tried.trial.members[k - 1].is_some());
+        let whole = |tried: &&Tried<'_>| tried.trial.has(&present);
         let tried: &[Tried<'_>] = &tried.iter().filter(whole).copied().collect::<Vec<_>>();
         if present.len() == 1 {
             return Self::default();
@@ -129,34 +148,63 @@ impl Shares {
             products
         };
         let shrinkage = shrinkage(tried, &present, |tried| products(0..steps, tried));
-        let by_block: Vec<Products> = (0..steps.div_ceil(BLOCK))
-            .map(|block| {
-                let span = block * BLOCK..((block + 1) * BLOCK).min(steps);
-                let mut all = Products::default();
-                tried.iter().for_each(|tried| all.merge(&products(span.clone(), tried), 1.0));
-                all
-            })
-            .collect();
+        let block = |block: usize| {
+            let mut all = Products::default();
+            tried.iter().for_each(|tried| all.merge(&products(span(block, steps), tried), 1.0));
+            all.per_step()
+        };
+        let blocks = (0..steps.div_ceil(BLOCK)).map(block).collect();
+        Self { steps, shrinkage: shrinkage.max(LEAST_SHRINKAGE), believed, blocks, present }
+    }
+
+    /// That a member alone is to be trusted in windows of so many steps.
+    #[cfg(test)]
+    pub(super) fn of_one(member: usize, steps: usize) -> Self {
+        let alone = Products { sums: [[1.0; CANDIDATES]; CANDIDATES], count: 1.0 };
+        let (present, blocks) = (vec![member + 1], vec![alone; steps.div_ceil(BLOCK)]);
+        Self { steps, present, believed: [1.0; MEMBERS], blocks, ..Self::default() }
+    }
+
+    /// The shares that follow from it, and from windows that were tried since, in the same unit.
+    pub(super) fn shares(&self, newer: &[Trial]) -> Shares {
+        let newer = || newer.iter().filter(|trial| trial.bank.len() == self.steps && trial.has(&self.present));
+        let with_newer = |(block, known): (usize, &Products)| {
+            let span = span(block, self.steps);
+            let mut all = Products::default();
+            all.merge(known, LEARNED * span.len() as f64);
+            for trial in newer() {
+                all.add(trial, &trial.members, span.clone(), &self.present, self.believed, 1.0);
+            }
+            all
+        };
+        let by_block: Vec<Products> = self.blocks.iter().enumerate().map(with_newer).collect();
         let mut common = Products::default();
         by_block.iter().for_each(|products| common.merge(products, 1.0));
         let blocks = by_block
             .into_iter()
             .map(|mut products| {
-                let share = COMMON * products.count / f64::max(common.count, 1.0);
+                let share = COMMON * products.count / f64::max(common.count, f64::MIN_POSITIVE);
                 products.merge(&common, share);
-                products.shrink(shrinkage.max(LEAST_SHRINKAGE));
-                products.best(&present)
+                products.shrink(self.shrinkage);
+                products.best(&self.present)
             })
             .collect();
-        Self { blocks }
+        Shares { blocks }
     }
+}
 
-    /// The same shares for so many blocks.
-    #[cfg(test)]
-    pub(super) fn of(shares: [f64; MEMBERS], blocks: usize) -> Self {
-        Self { blocks: vec![shares; blocks] }
-    }
+/// The steps of a block of a window.
+fn span(block: usize, steps: usize) -> std::ops::Range<usize> {
+    block * BLOCK..((block + 1) * BLOCK).min(steps)
+}
 
+/// Shares of the members for each block of the horizon; the bank holds the rest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Shares {
+    blocks: Vec<[f64; MEMBERS]>,
+}
+
+impl Shares {
     /// The members' shares at a step ahead (the first is 0), between the centres of two blocks.
     pub(super) fn at(&self, step: usize) -> [f64; MEMBERS] {
         let Some(last) = self.blocks.len().checked_sub(1) else { return [0.0; MEMBERS] };
@@ -198,8 +246,8 @@ fn shrinkage(tried: &[Tried<'_>], present: &[usize], products: impl Fn(&Tried<'_
     if squares > 0.0 { (varies / squares).min(1.0) } else { 1.0 }
 }
 
-/// Mean products of the candidates' errors.
-#[derive(Clone, Default)]
+/// Sums of products of the candidates' errors over steps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Products {
     sums: [[f64; CANDIDATES]; CANDIDATES],
     count: f64,
@@ -240,6 +288,15 @@ impl Products {
             }
             self.count += share;
         }
+    }
+
+    /// The means, as of one step; nothing where nothing was added.
+    fn per_step(mut self) -> Self {
+        if self.count > 0.0 {
+            self.sums.iter_mut().flatten().for_each(|sum| *sum /= self.count);
+            self.count = 1.0;
+        }
+        self
     }
 
     /// Mean product of two candidates' errors.

@@ -98,7 +98,7 @@ impl Stepwise {
                 continue;
             }
             let grams = sums(context, parts, shape);
-            let (taught, newest) = choosing(&grams);
+            let (taught, newest) = choosing(&grams, parts);
             if taught.rows() < LEAST.0 || newest.rows() < LEAST.1 {
                 continue;
             }
@@ -123,8 +123,8 @@ impl Stepwise {
             let weights = fitted.into_iter().flatten().map(|w| f64::from(w as f32)).collect();
             Some(Self { shape, weights })
         };
-        let chosen = fit(&choosing(&sums).0)?;
-        Some(fits(&sums, LEAST.0, chosen, fit))
+        let chosen = fit(&choosing(&sums, parts).0)?;
+        Some(fits(&sums, parts, LEAST.0, chosen, fit))
     }
 
     /// What an answer from the end of `context` remembers of it; `None` in an empty context.
@@ -155,7 +155,7 @@ impl Stepwise {
 /// The sums over the windows of each part: features, and what followed from the last value on.
 fn sums(context: &Context<'_>, parts: &Parts, shape: Shape) -> Sums {
     let stride = context.len().div_ceil(WINDOWS);
-    let mut rows = Rows::new(shape.width());
+    let mut rows = Rows::new(shape.width(), parts);
     for &(start, end) in &context.segments {
         let Some(last) = end.checked_sub(shape.steps) else { continue };
         for origin in (start + shape.lags..=last).step_by(stride) {

@@ -53,7 +53,7 @@ fn answer(
     let (inputs, others) =
         ([row(&plant.input[0], &scales.1[0], from, origin)], [row(&plant.outputs[1], &scales.2[0], from, origin)]);
     let history = History { target: &target, inputs: &inputs, others: &others, starts: &[0] };
-    let seen = study.and_then(|study| study.seen(scales.0, &scales.1, &scales.2, false));
+    let seen = study.and_then(|study| study.seen(scales.0, &scales.1, &scales.2, usize::MAX));
     assert_eq!(seen.is_some(), study.is_some());
     let bank = Bank::fit_with(&history, steps, 600, seen.as_ref());
     let mut future = row(&plant.input[0], &scales.1[0], origin, origin + steps);
@@ -83,7 +83,7 @@ fn weighed(plant: &Plant, until: usize) -> Studies {
             let study = studies.blind_to(origin);
             let (bank, truth) = answer(plant, None, origin, 32, None);
             let mut trusted = (**study).clone();
-            trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
+            trusted.evidence = Evidence::of_one(0, 32);
             let (curved, _) = answer(plant, Some(&Arc::new(trusted)), origin, 32, None);
             let members: [_; MEMBERS] = std::array::from_fn(|k| (k == 0).then(|| curved.clone()));
             (origin, Trial { bank, learned: members.clone(), members, truth })
@@ -121,7 +121,7 @@ fn learning_twice_gives_the_same_study() {
     let (one, other) = (learned(&plant, 1_600), learned(&plant, 1_600));
     let said = |studies: &Studies| {
         let mut trusted = (**studies.whole()).clone();
-        trusted.shares = Shares::of(std::array::from_fn(|k| f64::from(u8::from(k == 0))), 2);
+        trusted.evidence = Evidence::of_one(0, 32);
         answer(&plant, Some(&Arc::new(trusted)), 1_500, 32, None).0
     };
     assert_eq!(said(&one), said(&other));
@@ -188,7 +188,7 @@ fn too_little_teaches_nothing_and_hostile_values_do_no_harm() {
         &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, judging: 1_600, ..Aim::default() })[0]
     {
         let scale = studies.whole().target;
-        let seen = studies.whole().seen(scale, &studies.whole().inputs, &[], true).expect("the same signals");
+        let seen = studies.whole().seen(scale, &studies.whole().inputs, &[], 0).expect("the same signals");
         let rows = [vec![0.0; 300]];
         let history = History { target: &[0.0; 300], inputs: &rows, others: &[], starts: &[0] };
         let bank = Bank::fit_with(&history, 32, 300, Some(&seen));

@@ -23,9 +23,9 @@ fn spring(steps: usize) -> (Vec<f64>, Vec<f64>) {
 fn a_spring_that_hardens_is_a_product_of_three() {
     let (push, place) = spring(3_000);
     let context = Context { target: &place, inputs: vec![&push], others: Vec::new(), segments: vec![(0, 3_000)] };
-    let parts = Parts { aside: Vec::new(), half: 900, validation: 1_800, judging: 2_400, end: 3_000, edges: false };
+    let parts = Parts::new((1_800, 2_400, 3_000), 64, Vec::new());
     let known = context.within(0, 2_400);
-    let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[Span::Judging as usize];
+    let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[parts.newest() + 1];
     assert_eq!(joint.order.degree, 3);
     let said = joint.answer(&joint.stand(&known), &context.inputs_within(2_400, 2_464), 64);
     let worst = said.iter().zip(&place[2_400..]).map(|(said, truth)| (said - truth).abs()).fold(0.0, f64::max);
@@ -52,9 +52,9 @@ fn what_nobody_measures_is_taken_along() {
     // It leaks in the part that chooses, not in the one that teaches: equations know nothing of it.
     let (flow, level) = tank(3_000, 1_800);
     let context = Context { target: &level, inputs: vec![&flow], others: Vec::new(), segments: vec![(0, 3_000)] };
-    let parts = Parts { aside: Vec::new(), half: 900, validation: 1_800, judging: 2_400, end: 3_000, edges: false };
+    let parts = Parts::new((1_800, 2_400, 3_000), 64, Vec::new());
     let known = context.within(0, 2_400);
-    let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[Span::Newest as usize];
+    let joint = &Joint::learn(&known, &parts, 64).expect("there is enough to learn from")[parts.newest()];
     assert!(joint.observer.window > 0, "{:?}", joint.observer);
     let error = |joint: &Joint| {
         let said = joint.answer(&joint.stand(&known), &context.inputs_within(2_400, 2_464), 64);

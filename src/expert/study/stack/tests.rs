@@ -16,7 +16,7 @@ fn tried(trials: &[Trial], lacking: f64) -> Vec<Tried<'_>> {
 }
 
 fn stacked(trials: &[Trial], lacking: f64) -> Shares {
-    Shares::stack(&tried(trials, lacking), EQUALLY)
+    Evidence::of(&tried(trials, lacking), EQUALLY).shares(&[])
 }
 
 #[test]
@@ -49,16 +49,20 @@ fn alike(windows: usize, odd: Option<usize>) -> Vec<Trial> {
     (0..windows).map(one).collect()
 }
 
+/// How far the correlations of the bank and one member are shrunk in windows that begin so far apart.
+fn shrunk(trials: &[Trial], apart: usize) -> f64 {
+    let at = |(place, trial)| Tried { trial, origin: apart * place, lacking: 0.0 };
+    let tried: Vec<Tried<'_>> = trials.iter().enumerate().map(at).collect();
+    shrinkage(&tried, &[0, 1], |tried| {
+        let mut products = Products::default();
+        products.add(tried.trial, &tried.trial.members, 0..32, &[0, 1], EQUALLY, 1.0);
+        products
+    })
+}
+
 #[test]
 fn what_few_windows_say_of_correlations_is_believed_less() {
-    let of = |trials: &[Trial]| {
-        let tried = tried(trials, 0.0);
-        shrinkage(&tried, &[0, 1], |tried| {
-            let mut products = Products::default();
-            products.add(tried.trial, &tried.trial.members, 0..32, &[0, 1], EQUALLY, 1.0);
-            products
-        })
-    };
+    let of = |trials: &[Trial]| shrunk(trials, 32);
     let (few, many, odd) = (of(&alike(4, None)), of(&alike(200, None)), of(&alike(200, Some(9))));
     assert!(many < few && many < odd && odd < 1.0, "{few} {many} {odd}");
     assert_eq!(of(&alike(2, None)), 1.0, "of two windows nothing is known");
@@ -67,39 +71,26 @@ fn what_few_windows_say_of_correlations_is_believed_less() {
 #[test]
 fn windows_that_overlap_are_no_more_windows() {
     let trials = alike(16, Some(3));
-    let of = |apart: usize| {
-        let tried: Vec<Tried<'_>> = trials
-            .iter()
-            .enumerate()
-            .map(|(place, trial)| Tried { trial, origin: apart * place, lacking: 0.0 })
-            .collect();
-        Shares::stack(&tried, EQUALLY).at(8)[0]
-    };
-    assert_eq!(of(32), of(64));
-    assert!(of(8) != of(32), "{} {}", of(8), of(32));
+    assert_eq!(shrunk(&trials, 32), shrunk(&trials, 64), "apart is apart");
+    assert!(shrunk(&trials, 8) > 2.0 * shrunk(&trials, 32), "{} {}", shrunk(&trials, 8), shrunk(&trials, 32));
 }
 
 #[test]
-fn optimism_is_what_knowing_the_answers_saves() {
-    let mut twice = trial(1.0, 0.4);
-    twice.truth[3] = f64::NAN;
-    let measured = optimism(&tried(&[twice], 0.0));
-    assert!((measured[0] - 4.0).abs() < 1e-9 && measured[1..].iter().all(|times| *times == 1.0), "{measured:?}");
+fn what_came_since_counts_beside_what_was_learned() {
+    // As learned the member is far better; since then it errs far more than the bank.
+    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY);
+    let since = |windows: usize| learned.shares(&vec![trial(0.5, 2.0); windows]).at(8)[0];
+    let before = learned.shares(&[]).at(8)[0];
+    assert!(before > 0.8, "{before}");
+    assert!(since(1) < before - 0.1 && since(4) < since(1) - 0.1 && since(8) < 0.3, "{} {} {}", since(1), since(4), since(8));
+    let confirmed = learned.shares(&vec![trial(0.5, 0.2); 8]).at(8)[0];
+    assert!((confirmed - before).abs() < 0.02, "{confirmed} where {before} was learned");
 }
 
 #[test]
-fn absent_members_and_gaps_count_for_nothing() {
-    let mut gap = trial(1.0, 0.1);
-    gap.truth[3] = f64::NAN;
-    let shares = stacked(&[gap], 0.0).at(0);
-    assert!(shares[0] > 0.8 && shares[1..].iter().all(|share| *share == 0.0), "{shares:?}");
-    assert_eq!(stacked(&[], 0.0).at(5), [0.0; MEMBERS]);
-}
-
-#[test]
-fn a_trial_without_a_member_that_later_ones_have_is_left_out() {
-    let mut early = trial(1.0, 0.1);
-    early.members[0] = None;
-    let trials = [early, trial(0.1, 1.0), trial(0.1, 1.0)];
-    assert_eq!(stacked(&trials, 0.0).at(0), stacked(&trials[1..], 0.0).at(0));
+fn a_window_that_somebody_did_not_answer_tells_nothing() {
+    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY);
+    let silent = Trial { members: Default::default(), ..trial(0.5, 0.2) };
+    let short = Trial { bank: vec![9.0; 16], ..trial(0.5, 2.0) };
+    assert_eq!(learned.shares(&[silent, short]), learned.shares(&[]));
 }

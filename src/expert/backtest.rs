@@ -92,7 +92,7 @@ struct Trial {
 /// Fits the team at the end of `context` and tests it at truncated origins; a `study` joins it as
 /// it is.
 pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> (Team, Verdict) {
-    let (tested, newer) = (origins(context, horizon), newer(context, horizon, study));
+    let (tested, newer) = (origins(context, horizon), newest(context, horizon, study.map_or(0, Seen::unseen)));
     let mut ends: Vec<usize> = tested.iter().map(|&(origin, _)| origin).chain(newer.iter().copied()).collect();
     ends.sort_unstable();
     ends.dedup();
@@ -122,8 +122,8 @@ pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -
 
 /// Origins of the newest windows from which a study has not learned, newest first. Without inputs there are none:
 /// to fit anew what looks back on hundreds of lags costs too much.
-fn newer(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> Vec<usize> {
-    let (end, unseen) = (context.len(), study.map_or(0, Seen::unseen));
+fn newest(context: &Context<'_>, horizon: usize, unseen: usize) -> Vec<usize> {
+    let end = context.len();
     if context.inputs.is_empty() || horizon == 0 {
         return Vec::new();
     }
@@ -199,7 +199,12 @@ impl Trial {
     /// The blend of the bank's own experts beside what the members of a study said.
     fn beside(self, own: &Weights) -> study::Trial {
         let member = |member| self.answer(member).map(<[f64]>::to_vec);
-        study::Trial { bank: self.blend(own), members: STUDIED.map(member), learned: Default::default(), truth: self.truth }
+        study::Trial {
+            bank: self.blend(own),
+            members: STUDIED.map(member),
+            learned: Default::default(),
+            truth: self.truth,
+        }
     }
 
     /// The weighted answer of the experts that were present.
@@ -389,5 +394,21 @@ mod tests {
         assert_eq!(verdict.blocks.len(), 4);
         assert!(verdict.blocks.iter().all(|b| (b - 0.5).abs() < 1e-12));
         assert!((verdict.scale - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_newest_windows_that_were_not_learned_from_are_compared() {
+        let (target, input) = ([0.0; 900], [0.0; 900]);
+        let context = |inputs: usize| Context {
+            target: &target,
+            inputs: vec![&input; inputs],
+            others: Vec::new(),
+            segments: vec![(0, 500), (500, 900)],
+        };
+        assert_eq!(newest(&context(1), 64, 100), [836, 804]);
+        assert_eq!(newest(&context(1), 64, 63), [0; 0], "not one of them is whole");
+        assert_eq!(newest(&context(1), 64, 900).len(), 8);
+        assert_eq!(newest(&context(1), 128, 900), [772, 708, 644, 580], "none before the restart");
+        assert_eq!(newest(&context(0), 64, 900), [0; 0]);
     }
 }

@@ -248,6 +248,9 @@ mod tests {
         let ranges: Vec<(usize, usize)> = (0..long.count()).map(|stretch| long.range(stretch)).collect();
         assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "one after another: {ranges:?}");
         assert_eq!((ranges[0].0, long.validation(), long.judging(), long.end()), (0, 24_000, 32_000, 40_000));
-        assert_eq!((long.holding(3_999, 3_999), long.holding(3_999, 4_000), long.holding(40_000, 40_000)), (Some(0), None, None));
+        assert_eq!(
+            (long.holding(3_999, 3_999), long.holding(3_999, 4_000), long.holding(40_000, 40_000)),
+            (Some(0), None, None)
+        );
     }
 }

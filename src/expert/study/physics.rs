@@ -31,7 +31,8 @@ pub(super) fn learn(
         range: None,
     };
     let candidates = named.map_or(GENERAL.to_vec(), |named| vec![named]);
-    let fitted = candidates.into_iter().filter_map(|template| Fitted::fit(template, &until(parts.validation()), horizon));
+    let fitted =
+        candidates.into_iter().filter_map(|template| Fitted::fit(template, &until(parts.validation()), horizon));
     let judged = fitted.map(|fitted| (error(&fitted, &until, history, parts, horizon), fitted));
     let (_, blind) = judged.filter(|(error, _)| error.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0))?;
     let again = |end: usize| {

@@ -43,6 +43,17 @@ fn answer(
     steps: usize,
     push: Option<usize>,
 ) -> (Vec<f64>, Vec<f64>) {
+    answer_of(plant, study.map(|study| (study, 64)), origin, steps, push)
+}
+
+/// The same by a study that has not learned from so many of the newest samples.
+fn answer_of(
+    plant: &Plant,
+    study: Option<(&Arc<Study>, usize)>,
+    origin: usize,
+    steps: usize,
+    push: Option<usize>,
+) -> (Vec<f64>, Vec<f64>) {
     let from = origin - 600;
     let scale = |row: &[f64]| Scale::of(&row[from..origin], None);
     let scales = (scale(&plant.outputs[0]), [scale(&plant.input[0])], [scale(&plant.outputs[1])]);
@@ -53,7 +64,7 @@ fn answer(
     let (inputs, others) =
         ([row(&plant.input[0], &scales.1[0], from, origin)], [row(&plant.outputs[1], &scales.2[0], from, origin)]);
     let history = History { target: &target, inputs: &inputs, others: &others, starts: &[0] };
-    let seen = study.and_then(|study| study.seen(scales.0, &scales.1, &scales.2, usize::MAX));
+    let seen = study.and_then(|(study, unseen)| study.seen(scales.0, &scales.1, &scales.2, unseen));
     assert_eq!(seen.is_some(), study.is_some());
     let bank = Bank::fit_with(&history, steps, 600, seen.as_ref());
     let mut future = row(&plant.input[0], &scales.1[0], origin, origin + steps);
@@ -132,15 +143,33 @@ fn every_stretch_has_a_study_that_is_blind_to_it() {
     let plant = plant(1_600);
     let studies = learned(&plant, 1_600);
     let at = |step: usize| Arc::as_ptr(studies.blind_to(step));
-    assert_eq!(at(0), at(599));
-    assert_eq!(at(600), at(1_199));
-    assert_eq!(at(1_200), at(1_599));
+    let bounds = [0, 200, 400, 600, 800, 1_000, 1_200, 1_600];
+    for pair in bounds.windows(2) {
+        assert_eq!(at(pair[0]), at(pair[1] - 1), "{pair:?}");
+        assert_eq!(studies.learned_before(pair[1] - 1), pair[0].checked_sub(1), "{pair:?}");
+    }
     assert_eq!(at(1_600), Arc::as_ptr(studies.whole()));
-    let learned: Vec<Option<usize>> = [10, 700, 1_300, 1_700].map(|step| studies.learned_before(step)).to_vec();
-    assert_eq!(learned, [None, Some(599), Some(1_199), Some(1_599)]);
-    let mut all = vec![at(0), at(700), at(1_300), at(1_700)];
+    assert_eq!(studies.learned_before(1_700), Some(1_599));
+    let mut all = bounds.map(at).to_vec();
+    all.sort_unstable();
     all.dedup();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), bounds.len(), "one for every stretch, and one that knows everything");
+}
+
+#[test]
+fn a_plant_that_has_changed_since_is_seen_to_have() {
+    let mut plant = plant(3_000);
+    let study = weighed(&plant, 2_000).whole().clone();
+    plant.outputs[0][2_000..].iter_mut().for_each(|value| *value = 300.0 + 2.0 * (*value - 300.0));
+    let error = |unseen: usize| {
+        let squares = (2_600..2_960).step_by(40).flat_map(|origin| {
+            let (said, truth) = answer_of(&plant, Some((&study, unseen)), origin, 32, None);
+            said.into_iter().zip(truth).map(|(a, b)| (a - b).powi(2)).collect::<Vec<_>>()
+        });
+        squares.sum::<f64>()
+    };
+    let (anew, learned) = (error(600), error(16));
+    assert!(anew < 0.98 * learned, "{anew} when compared anew, {learned} as learned");
 }
 
 #[test]

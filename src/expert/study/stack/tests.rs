@@ -82,7 +82,13 @@ fn what_came_since_counts_beside_what_was_learned() {
     let since = |windows: usize| learned.shares(&vec![trial(0.5, 2.0); windows]).at(8)[0];
     let before = learned.shares(&[]).at(8)[0];
     assert!(before > 0.8, "{before}");
-    assert!(since(1) < before - 0.1 && since(4) < since(1) - 0.1 && since(8) < 0.3, "{} {} {}", since(1), since(4), since(8));
+    assert!(
+        since(1) < before - 0.1 && since(4) < since(1) - 0.1 && since(8) < 0.3,
+        "{} {} {}",
+        since(1),
+        since(4),
+        since(8)
+    );
     let confirmed = learned.shares(&vec![trial(0.5, 0.2); 8]).at(8)[0];
     assert!((confirmed - before).abs() < 0.02, "{confirmed} where {before} was learned");
 }

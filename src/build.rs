@@ -10,6 +10,11 @@ fn main() {
     if !lib.is_empty() {
         let resolved = std::fs::canonicalize(&lib).map_or(lib, |path| path.display().to_string());
         println!("cargo::rustc-link-arg=-Wl,-rpath,{resolved}");
+        // Nothing of ours names a symbol of the CUDA part, which registers itself when it is loaded; a
+        // linker leaves out what nobody names.
+        if std::path::Path::new(&resolved).join("libtorch_cuda.so").exists() {
+            println!("cargo::rustc-link-arg=-Wl,--no-as-needed,-ltorch_cuda,-ltorch");
+        }
     }
     // In the container image the libraries lie beside the binary's folder.
     println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib");

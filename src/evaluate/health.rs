@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ours::shipped;
+use super::ours::loaded;
 use super::record::{Document, Record};
 use super::sets::Set;
 use super::task::{asset_type, signal};
@@ -23,7 +23,7 @@ use super::{Config, EvaluateError, News, cpu};
 use crate::asset::{AssetType, Role};
 use crate::features::{Eye, Grid, LOOK, Sketch};
 use crate::model::health::{Classroom, Portrait, Sample, classify, learn};
-use crate::model::{Base, Recipe, digest, hex};
+use crate::model::{Base, BaseChoice, Recipe, digest, hex};
 use crate::reading::Frame;
 use crate::score::ClassCard;
 
@@ -91,6 +91,8 @@ pub(super) struct ClassRun {
 
 /// Portraits of all parts.
 struct Material {
+    /// Of the base model that saw.
+    width: usize,
     train: Vec<Sample>,
     validation: Vec<Sample>,
     test: Vec<Sample>,
@@ -106,7 +108,8 @@ pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Doc
         FAULTS.iter().map(|fault| rows(&folder.join(format!("tep/d{fault:02}{suffix}.dat")))).collect()
     };
     let (train, test) = (read("")?, read("_te")?);
-    let mut record: Record<ClassRun> = Record::open(&config.out, set, settings(&train, &test), config.again)?;
+    let mut record: Record<ClassRun> =
+        Record::open(&config.out, set, settings(&config.base()?, &train, &test), config.again)?;
     let runs: Vec<(Method, u64)> = Method::all()
         .into_iter()
         .flat_map(|method| (1..=method.seeds(config)).map(move |seed| (method, seed)))
@@ -118,7 +121,7 @@ pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Doc
             news(News::Begins(method.label().to_owned()));
             let known = match material.take() {
                 Some(known) => known,
-                None => Material::of(&shipped()?, &train, &test)?,
+                None => Material::of(&loaded(&config.base()?)?, &train, &test)?,
             };
             record.add(&config.out, one(method, seed, &known)?)?;
             material = Some(known);
@@ -141,7 +144,7 @@ fn one(method: Method, seed: u64, material: &Material) -> Result<ClassRun, Evalu
         let seen = |sample: &Sample| Sample { portrait: method.sees(sample.portrait.clone()), class: sample.class };
         samples.iter().map(seen).collect()
     };
-    let room = Classroom { train: see(&material.train), validation: see(&material.validation) };
+    let room = Classroom { width: material.width, train: see(&material.train), validation: see(&material.validation) };
     let before = cpu::seconds();
     let taught = learn(FAULTS.len(), &room, &Recipe { seed, ..Recipe::default() }, &mut || ControlFlow::Continue(()));
     let taught = taught.map_err(|error| EvaluateError::Broken(error.to_string()))?;
@@ -184,7 +187,12 @@ impl Material {
             }
         }
         let [train, validation, test] = parts;
-        Ok(Self { train: draw(train)?, validation: draw(validation)?, test: draw(test)? })
+        Ok(Self {
+            width: base.card.size.width as usize,
+            train: draw(train)?,
+            validation: draw(validation)?,
+            test: draw(test)?,
+        })
     }
 }
 
@@ -241,10 +249,10 @@ fn rows(path: &Path) -> Result<Vec<Vec<f64>>, EvaluateError> {
     }
 }
 
-fn settings(train: &[Vec<Vec<f64>>], test: &[Vec<Vec<f64>>]) -> serde_json::Value {
+fn settings(base: &BaseChoice, train: &[Vec<Vec<f64>>], test: &[Vec<Vec<f64>>]) -> serde_json::Value {
     let values = train.iter().chain(test).flatten().flatten();
     let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
-    let card = crate::model::shipped_card();
+    let card = base.card();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "protocol": format!(
@@ -278,7 +286,7 @@ mod tests {
         let test: Vec<_> = (0..FAULTS.len())
             .map(|class| [file(0, ONSET, 90 + class as u64), file(class, 90, 50 + class as u64)].concat())
             .collect();
-        let material = Material::of(&shipped().unwrap(), &train, &test).unwrap();
+        let material = Material::of(&Base::shipped().unwrap(), &train, &test).unwrap();
         let taught = 6 * (160 - LOOK + 1) + 5 * BEGINNINGS * (LOOK - 1);
         assert_eq!((material.train.len(), material.validation.len()), (taught, 6 * (40 - LOOK + 1)));
         for method in Method::all() {

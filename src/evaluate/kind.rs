@@ -11,6 +11,7 @@ use super::naive::{Persistence, Seasonal};
 use super::ours::{BankOnly, Corrected, Material, Views};
 use super::ridge::Ridge;
 use super::task::Task;
+use crate::model::BaseChoice;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub enum Kind {
     Ridge,
     /// The expert bank alone.
     Bank,
-    /// The bank, corrected by the base model as it is shipped.
+    /// The bank, corrected by the base model as it is.
     ZeroShot,
     /// The bank with a study of the whole past, not corrected.
     Studied,
@@ -35,6 +36,13 @@ pub enum Kind {
     FineTuned,
     /// The bank, corrected by a network that was not pretrained.
     Scratch,
+}
+
+/// What our own forecasters share.
+pub(super) struct Ours<'a> {
+    pub(super) base: &'a BaseChoice,
+    pub(super) views: Option<&'a Rc<Views>>,
+    pub(super) material: Option<&'a Material>,
 }
 
 impl Kind {
@@ -68,14 +76,8 @@ impl Kind {
     }
 
     /// Learns on a task.
-    pub(super) fn learn(
-        self,
-        task: &Task,
-        views: Option<&Rc<Views>>,
-        material: Option<&Material>,
-        seed: u64,
-    ) -> Result<Box<dyn Forecaster>, EvaluateError> {
-        let views = || views.ok_or(EvaluateError::Broken("no windows".into()));
+    pub(super) fn learn(self, task: &Task, ours: &Ours<'_>, seed: u64) -> Result<Box<dyn Forecaster>, EvaluateError> {
+        let views = || ours.views.ok_or(EvaluateError::Broken("no windows".into()));
         // A baseline, once chosen, is fitted again to both parts, as our study is.
         let taught = task.protocol.train.start..task.protocol.validation.end;
         let too_little = || EvaluateError::Broken("too few training rows".into());
@@ -93,12 +95,12 @@ impl Kind {
                 Box::new(ridge)
             }
             Self::Bank => Box::new(BankOnly::new(task, views()?)),
-            Self::ZeroShot => Box::new(Corrected::zero_shot(task, views()?)?),
+            Self::ZeroShot => Box::new(Corrected::zero_shot(task, views()?, ours.base)?),
             Self::Studied => Box::new(BankOnly::studied(task, views()?)?),
-            Self::FineTuned => Box::new(Corrected::fine_tuned(task, views()?, seed)?),
+            Self::FineTuned => Box::new(Corrected::fine_tuned(task, views()?, ours.base, seed)?),
             Self::Scratch => {
-                let material = material.ok_or(EvaluateError::Broken("nothing to learn from".into()))?;
-                Box::new(Corrected::from_scratch(task, views()?, material, seed)?)
+                let material = ours.material.ok_or(EvaluateError::Broken("nothing to learn from".into()))?;
+                Box::new(Corrected::from_scratch(task, views()?, material, ours.base, seed)?)
             }
         })
     }

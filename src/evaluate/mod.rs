@@ -39,13 +39,14 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 pub use self::kind::Kind;
+use self::kind::Ours;
 use self::ours::{Material, Views};
 use self::record::{Document, Record, Run};
 pub use self::sets::Set;
 pub use self::show::show;
 use self::tally::figures;
 use self::task::Task;
-use crate::model::{self, Recipe, digest};
+use crate::model::{self, BaseChoice, BaseFileError, Recipe, digest};
 
 /// Settings of an evaluation.
 #[derive(Clone, Debug, clap::Args)]
@@ -69,6 +70,10 @@ pub struct Config {
     /// Seeds of what is random: training, and the plants of the what-if suites.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub seeds: u64,
+    /// Weights of another base model, FILE.safetensors as counterpart pretrain writes it, with its card FILE.json
+    /// beside it; the shipped one by default.
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
     /// Folder for results; runs that are there with the same settings are kept.
     #[arg(long, value_name = "DIR", default_value = "evaluation")]
     pub out: PathBuf,
@@ -103,6 +108,11 @@ impl Config {
         if self.full { 1 } else { self.stride }
     }
 
+    /// The base model that zero-shot forecasts and fine-tuned heads build on.
+    fn base(&self) -> Result<BaseChoice, EvaluateError> {
+        Ok(self.base.as_deref().map(BaseChoice::read).transpose()?.unwrap_or_default())
+    }
+
     fn most_windows(&self) -> usize {
         if self.full { usize::MAX } else { self.max_windows }
     }
@@ -117,6 +127,9 @@ pub enum EvaluateError {
     /// The data folder is not there.
     #[error("there is no data folder {}", .0.display())]
     NoFolder(PathBuf),
+    /// The base model that was asked for is none.
+    #[error(transparent)]
+    Base(#[from] BaseFileError),
     /// A file could not be read.
     #[error("{} cannot be read", path.display())]
     Read {
@@ -212,7 +225,8 @@ fn finish(document: &Document, config: &Config, news: &mut dyn FnMut(News<'_>)) 
 
 /// All forecasters on one task.
 fn series(task: &Task, config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Document, EvaluateError> {
-    let mut record: Record<Run> = Record::open(&config.out, &task.name, settings(task), config.again)?;
+    let base = config.base()?;
+    let mut record: Record<Run> = Record::open(&config.out, &task.name, settings(task, &base), config.again)?;
     let kinds: &[Kind] = if config.forecasters.is_empty() { Kind::all() } else { &config.forecasters };
     let runs: Vec<(Kind, Option<u64>)> = kinds
         .iter()
@@ -222,7 +236,7 @@ fn series(task: &Task, config: &Config, news: &mut dyn FnMut(News<'_>)) -> Resul
         })
         .collect();
     news(News::Set(&task.name, runs.len()));
-    let mut shared = Shared::new(task, config.threads);
+    let mut shared = Shared::new(task, base, config.threads);
     for (kind, seed) in runs {
         if record.runs.iter().any(|run| run.forecaster == kind && run.seed == seed) {
             news(News::Done);
@@ -239,14 +253,15 @@ fn series(task: &Task, config: &Config, news: &mut dyn FnMut(News<'_>)) -> Resul
 /// What several forecasters of a task need, made when the first one asks.
 struct Shared<'t> {
     task: &'t Task,
+    base: BaseChoice,
     threads: usize,
     views: Option<Rc<Views>>,
     material: Option<Rc<Material>>,
 }
 
 impl<'t> Shared<'t> {
-    fn new(task: &'t Task, threads: usize) -> Self {
-        Self { task, threads, views: None, material: None }
+    fn new(task: &'t Task, base: BaseChoice, threads: usize) -> Self {
+        Self { task, base, threads, views: None, material: None }
     }
 
     fn views(&mut self) -> Rc<Views> {
@@ -270,7 +285,8 @@ fn judge(shared: &mut Shared<'_>, forecaster: Kind, seed: Option<u64>) -> Run {
         let views = if forecaster.needs_views() { Some(shared.views()) } else { None };
         let material = if forecaster == Kind::Scratch { Some(shared.material()?) } else { None };
         let before = cpu::seconds();
-        let mut learned = forecaster.learn(task, views.as_ref(), material.as_deref(), seed.unwrap_or_default())?;
+        let ours = Ours { base: &shared.base, views: views.as_ref(), material: material.as_deref() };
+        let mut learned = forecaster.learn(task, &ours, seed.unwrap_or_default())?;
         let fitted = cpu::seconds();
         let answers = learned.forecast(spans)?;
         run.fit_cpu_s = fitted - before;
@@ -286,12 +302,12 @@ fn judge(shared: &mut Shared<'_>, forecaster: Kind, seed: Option<u64>) -> Run {
 }
 
 /// What the numbers depend on: another one of these makes all runs of a set void.
-fn settings(task: &Task) -> Value {
+fn settings(task: &Task, base: &BaseChoice) -> Value {
     let protocol = &task.protocol;
     let bytes: Vec<u8> =
         task.frames.iter().flat_map(|frame| frame.values.iter().flat_map(|value| value.to_le_bytes())).collect();
     let data = model::hex(&digest(&bytes));
-    let (base, base_sha256) = ours::base_name();
+    let card = base.card();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "protocol": protocol.words,
@@ -305,8 +321,8 @@ fn settings(task: &Task) -> Value {
         "test": [protocol.test.start, protocol.test.end],
         "taught": [protocol.taught.start, protocol.taught.end],
         "data_sha256": data,
-        "base": base,
-        "base_sha256": base_sha256,
+        "base": card.name,
+        "base_sha256": card.sha256,
         "recipe": Recipe::default(),
     })
 }

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use clap::{Args as _, FromArgMatches as _};
 
-use super::kind::Kind;
+use super::kind::{Kind, Ours};
 use super::ours::Views;
 use super::task::{Protocol, Span, Task, Unit, asset_type, frames, signal};
 use super::{Config, EvaluateError, News, roles, run};
 use crate::asset::Role;
-use crate::model::Quantiles;
+use crate::model::{BaseChoice, Quantiles};
 
 const ROWS: usize = 700;
 const HORIZON: usize = 20;
@@ -84,7 +84,8 @@ fn no_window_crosses_a_pause_of_the_record() {
 /// The answers of a forecaster at one origin.
 fn answers(kind: Kind, task: &Task, span: Span) -> Vec<Vec<Quantiles>> {
     let views = Rc::new(Views::new(task, &[span], 1));
-    kind.learn(task, Some(&views), None, 1).unwrap().forecast(&[span]).unwrap()
+    let ours = Ours { base: &BaseChoice::default(), views: Some(&views), material: None };
+    kind.learn(task, &ours, 1).unwrap().forecast(&[span]).unwrap()
 }
 
 #[test]
@@ -121,16 +122,17 @@ fn a_known_future_input_does_reach_it() {
 
 #[test]
 fn regressions_find_a_linear_law_and_windows_do_not_depend_on_threads() {
-    let task = task(rows(), 10);
+    let (task, base) = (task(rows(), 10), BaseChoice::default());
+    let none = Ours { base: &base, views: None, material: None };
     for (kind, most) in [(Kind::Arx, 0.15), (Kind::Ridge, 0.15)] {
-        let mut learned = kind.learn(&task, None, None, 0).unwrap();
+        let mut learned = kind.learn(&task, &none, 0).unwrap();
         let figures = super::tally::figures(&task, &task.spans, &learned.forecast(&task.spans).unwrap());
         assert!(figures.rmse < most, "{kind:?} {}", figures.rmse);
         assert_eq!(figures.windows, task.spans.len());
     }
     let said = |threads: usize| {
         let views = Rc::new(Views::new(&task, &task.spans, threads));
-        Kind::Bank.learn(&task, Some(&views), None, 0).unwrap().forecast(&task.spans).unwrap()
+        Kind::Bank.learn(&task, &Ours { views: Some(&views), ..none }, 0).unwrap().forecast(&task.spans).unwrap()
     };
     assert_eq!(said(1), said(3));
 }
@@ -224,4 +226,44 @@ fn the_demo_plant_can_be_read_back_from_its_export() {
         task.truth(place, task.spans[0])
     };
     assert_eq!(format!("{:?}", level(&own)), format!("{:?}", level(&built_in)));
+}
+
+#[test]
+fn another_base_model_answers_in_the_place_of_the_shipped_one() {
+    use crate::model::pretrain;
+    let folder = tempfile::tempdir().unwrap();
+    let command = pretrain::Config::augment_args(clap::Command::new("pretrain"));
+    let own = folder.path().join("own.safetensors").to_string_lossy().into_owned();
+    let out = folder.path().to_string_lossy().into_owned();
+    let arguments = ["pretrain", "--name", "own", "--size", "base", "--windows", "256", "--steps", "1", "--out", &out];
+    let settings = pretrain::Config::from_arg_matches(&command.get_matches_from(arguments)).unwrap();
+    let card = pretrain::run(&settings, &mut |_| {}).unwrap().remove(0);
+
+    let (csv, roles) = own_file(folder.path());
+    let out = folder.path().join("out").to_string_lossy().into_owned();
+    let begun = |more: &[&str]| {
+        let arguments = ["--csv", &csv, "--roles", &roles, "--out", &out, "--max-windows", "4", "--seeds", "1"];
+        let some = ["--forecaster", "bank", "--forecaster", "zero_shot", "--forecaster", "fine_tuned"];
+        let mut begun = 0;
+        let config = config(&[arguments.as_slice(), some.as_slice(), more].concat());
+        let ended = run(&config, &mut |news| begun += usize::from(matches!(news, News::Begins(_))));
+        ended.map(|()| begun)
+    };
+    let crps = |place: usize| {
+        let text = std::fs::read(folder.path().join("out/small.json")).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(document["runs"][place]["failed"], serde_json::Value::Null);
+        (document["runs"][place]["figures"]["crps"].as_f64().unwrap(), document["settings"]["base_sha256"].clone())
+    };
+    assert_eq!(begun(&[]).unwrap(), 3);
+    let shipped = [0, 1, 2].map(crps);
+    assert_eq!(begun(&["--base", &own]).unwrap(), 3, "what another base model said is void");
+    let others = [0, 1, 2].map(crps);
+    assert_eq!((begun(&["--base", &own]).unwrap(), &others[0].1), (0, &card.sha256.into()));
+    assert_eq!(shipped[0].0, others[0].0, "the bank needs no base model");
+    assert!(shipped[1].0 != others[1].0 && shipped[2].0 != others[2].0, "{shipped:?} {others:?}");
+    // After one step of pretraining it still says what the bank says.
+    assert!((others[1].0 / others[0].0 - 1.0).abs() < 0.05, "{others:?}");
+    let error = begun(&["--base", &csv]).unwrap_err();
+    assert!(matches!(error, EvaluateError::Base(_)) && error.to_string().contains("small.json"), "{error}");
 }

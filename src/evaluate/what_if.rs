@@ -19,6 +19,7 @@ use super::task::{Span, asset_type, frames, signal};
 use super::{Config, EvaluateError, News};
 use crate::asset::Role;
 use crate::features::Grid;
+use crate::model::{Base, BaseChoice};
 
 /// Plants of a suite.
 const PLANTS: u64 = 64;
@@ -69,8 +70,10 @@ pub(super) struct Effect {
 
 /// All suites.
 pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Document, EvaluateError> {
+    let choice = config.base()?;
+    let base = ours::loaded(&choice)?;
     let set = Set::WhatIf.name();
-    let mut record: Record<EffectRun> = Record::open(&config.out, set, settings(), config.again)?;
+    let mut record: Record<EffectRun> = Record::open(&config.out, set, settings(&choice), config.again)?;
     let suites: Vec<(Equations, bool)> =
         Equations::all().into_iter().flat_map(|kind| [(kind, false), (kind, true)]).collect();
     news(News::Set(set, suites.len() * config.seeds as usize));
@@ -85,7 +88,7 @@ pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Doc
                 news(News::Begins(suite.clone()));
                 let plants: Vec<Experiment> =
                     (0..PLANTS).map(|index| plants::experiment(equations, closed, seed, index)).collect();
-                for (method, effect) in judge(&plants)? {
+                for (method, effect) in judge(&base, &plants)? {
                     if missing.contains(&method) {
                         record.add(&config.out, EffectRun { suite: suite.clone(), method, seed, effect })?;
                     }
@@ -97,20 +100,20 @@ pub(super) fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Doc
     Ok(Document::Effects(record))
 }
 
-fn settings() -> serde_json::Value {
-    let (base, base_sha256) = ours::base_name();
+fn settings(base: &BaseChoice) -> serde_json::Value {
+    let card = base.card();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "protocol": format!(
             "{PLANTS} plants a suite, {HISTORY} samples of history, two overrides of one input for {STEPS} steps"
         ),
-        "base": base,
-        "base_sha256": base_sha256,
+        "base": card.name,
+        "base_sha256": card.sha256,
     })
 }
 
 /// Every method on the plants of a suite.
-fn judge(plants: &[Experiment]) -> Result<Vec<(Method, Effect)>, EvaluateError> {
+fn judge(base: &Base, plants: &[Experiment]) -> Result<Vec<(Method, Effect)>, EvaluateError> {
     let asset_type =
         asset_type("plant", 1.0, vec![signal("input", Role::ControlInput, None), signal("output", Role::Output, None)]);
     let cases: Vec<(Grid, Vec<Vec<Vec<f64>>>)> = plants
@@ -121,7 +124,7 @@ fn judge(plants: &[Experiment]) -> Result<Vec<(Method, Effect)>, EvaluateError> 
             Some((grid, plant.futures.iter().map(|(input, _)| vec![input.clone()]).collect()))
         })
         .collect();
-    let ours = ours::what_if(&asset_type, &cases, STEPS)?;
+    let ours = ours::what_if(base, &asset_type, &cases, STEPS)?;
     let of = |forecast: &dyn Fn(usize) -> Option<Vec<Vec<f64>>>| -> Effect {
         let said: Vec<(&Experiment, Vec<Vec<f64>>)> =
             plants.iter().enumerate().filter_map(|(index, plant)| Some((plant, forecast(index)?))).collect();

@@ -38,6 +38,15 @@ pub struct BaseCard {
     pub batch: usize,
     /// CPU seconds that pretraining took, data included.
     pub cpu_seconds: f64,
+    /// Seconds that it took on the clock, where they were counted.
+    #[serde(default)]
+    pub wall_seconds: Option<f64>,
+    /// Where the network learned, `cpu` or `cuda:N`; only on the CPU do seed and recipe decide the weights.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// What that GPU is called.
+    #[serde(default)]
+    pub gpu: Option<String>,
     /// Revision of the source that trained it, where it was known.
     pub commit: Option<String>,
     /// How it was trained, where that is more than seed, windows, steps and batch.
@@ -67,6 +76,9 @@ pub struct PretrainRecipe {
     pub abstain: f64,
     /// Windows that batches are drawn from at a time.
     pub pool: usize,
+    /// Seconds after which the run ended, where the clock decided how many steps it took.
+    #[serde(default)]
+    pub seconds: Option<u64>,
 }
 
 /// How the base model does on unseen plants of one family of the prior.

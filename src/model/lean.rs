@@ -142,7 +142,7 @@ impl Block {
 
 impl Table {
     fn new(size: Size, tokens: i64, kept: i64) -> Self {
-        let (cos, sin) = network::rotary(size, tokens);
+        let (cos, sin) = network::rotary(size, tokens, Device::Cpu);
         let half = |values: &Tensor| values.narrow(1, 0, size.width / size.heads / 2).contiguous();
         let from = Tensor::ones([kept, tokens], (Kind::Bool, Device::Cpu)).tril(tokens - kept);
         let closed = Tensor::zeros([kept, tokens], (Kind::Float, Device::Cpu));

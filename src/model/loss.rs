@@ -11,7 +11,8 @@ const HUBER_DELTA: f64 = 1.0;
 /// Mean pinball loss (Koenker and Bassett 1978) over levels, twice, so that it approximates the
 /// CRPS: `[batch, steps]` from quantiles `[batch, steps, levels]` and truth `[batch, steps]`.
 pub(super) fn pinball(quantiles: &Tensor, truth: &Tensor) -> Tensor {
-    let levels = Tensor::from_slice(&LEVELS).to_kind(Kind::Float).to_device(Device::Cpu);
+    // On a GPU nothing waits for these few numbers.
+    let levels = Tensor::from_slice(&LEVELS).to_kind(Kind::Float).to_device_(truth.device(), Kind::Float, true, false);
     let error = truth.unsqueeze(-1) - quantiles;
     (&error * &levels).maximum(&(&error * (levels - 1.0))).mean_dim(-1, false, Kind::Float) * 2.0
 }

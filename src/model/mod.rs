@@ -6,6 +6,7 @@
 
 mod artefact;
 mod base;
+mod choice;
 mod dense;
 pub mod engine;
 pub mod forward;
@@ -29,6 +30,7 @@ pub mod window;
 
 pub use artefact::{ArtefactError, attach, attached, digest};
 pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, hex, shipped_card};
+pub use choice::{BaseChoice, BaseFileError};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
 pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};

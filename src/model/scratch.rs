@@ -1,5 +1,5 @@
 //! The same network without pretraining: backbone and head start at random and both learn one
-//! asset. Nothing serves it; it tells what the shipped base model is worth (`counterpart evaluate`).
+//! asset. Nothing serves it; it tells what a base model is worth (`counterpart evaluate`).
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use tch::Tensor;
 use tch::nn::{self, OptimizerConfig as _};
 
 use super::artefact;
-use super::base::{Base, shipped_card};
+use super::base::{Base, BaseCard};
 use super::lesson::truths;
 use super::loss::{masked_mean, pinball};
 use super::network::{Backbone, Head, quantiles};
@@ -22,9 +22,10 @@ const RATE: f64 = 2e-3;
 /// Windows in one forward pass of a validation.
 const CHUNK: usize = 64;
 
-/// Trains a whole network on a lesson whose windows have one shape; the weights of the best
+/// Trains a whole network, as large as a card says, on a lesson whose windows have one shape; the weights of the best
 /// validation loss are kept, the untrained ones among the candidates.
 pub fn learn(
+    card: BaseCard,
     lesson: &Lesson,
     recipe: &Recipe,
     progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
@@ -33,7 +34,6 @@ pub fn learn(
         return Err(TraineeError::Empty);
     }
     tch::manual_seed(recipe.seed as i64);
-    let card = shipped_card();
     let (backbone, head) = (Backbone::new(card.size), Head::new(card.size));
     let rate = recipe.learning_rate.unwrap_or(RATE);
     let adam = nn::AdamW { wd: recipe.l2, ..nn::AdamW::default() };

@@ -4,7 +4,7 @@
 //! Pretraining, fine-tuning and serving all build their windows here, so that no skew between
 //! them can exist. Everything is in normalised units; the origin lies on a patch border.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::expert::{Bank, History, Outlook};
 
@@ -216,9 +216,36 @@ impl Batch {
     /// per window, `inputs` one per window and slot.
     pub(super) fn flip(&mut self, target: &[f32], inputs: &[f32]) {
         let b = target.len() as i64;
-        let target = Tensor::from_slice(target).view([b, 1]);
+        let signs = |values: &[f32], shape: &[i64]| sent(&Tensor::from_slice(values), self.target.device()).view(shape);
+        let (target, inputs) = (signs(target, &[b, 1]), signs(inputs, &[b, SLOTS as i64, 1]));
         self.target = &self.target * &target;
         self.bank = &self.bank * &target;
-        self.inputs = &self.inputs * Tensor::from_slice(inputs).view([b, SLOTS as i64, 1]);
+        self.inputs = &self.inputs * inputs;
+    }
+
+    /// The same windows with something done to each tensor.
+    pub(super) fn map(&self, each: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self {
+            context: self.context,
+            future: self.future,
+            target: each(&self.target),
+            known: each(&self.known),
+            bank: each(&self.bank),
+            spread: each(&self.spread),
+            inputs: each(&self.inputs),
+            used: each(&self.used),
+            segment: each(&self.segment),
+            summary: each(&self.summary),
+            scale: each(&self.scale),
+        }
+    }
+}
+
+/// A tensor on a device. A GPU fetches it from pages that do not move, while this thread goes on.
+pub(super) fn sent(tensor: &Tensor, device: Device) -> Tensor {
+    if device.is_cuda() {
+        tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
+    } else {
+        tensor.shallow_clone()
     }
 }

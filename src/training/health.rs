@@ -115,8 +115,12 @@ impl Source<'_> {
         let taught = cut.taught(self.asset_type, self.grid.len());
         let eye = Eye::of(self.asset_type, self.grid, &taught);
         let [train, validation, holdout] = &cut.parts;
-        let room =
-            Classroom { train: self.samples(&eye, train, alive)?, validation: self.samples(&eye, validation, alive)? };
+        let width = self.base.card.size.width as usize;
+        let room = Classroom {
+            width,
+            train: self.samples(&eye, train, alive)?,
+            validation: self.samples(&eye, validation, alive)?,
+        };
         let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         let taught = learn(cut.classes.len(), &room, self.recipe, &mut go_on).map_err(|error| match error {
             TraineeError::Cancelled => LearnError::Cancelled,

@@ -20,7 +20,7 @@ use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
 use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
 use crate::model::window::Window;
-use crate::model::{Base, LEVELS, Quantiles, Recipe};
+use crate::model::{Base, BaseChoice, LEVELS, Quantiles, Recipe};
 use crate::score::{Scored, Scorer};
 
 /// Windows of each target below which a head does not learn.
@@ -33,6 +33,7 @@ const CHUNK: usize = 64;
 /// Learns with libtorch on the calling thread.
 #[derive(Clone, Debug, Default)]
 pub struct Teacher {
+    base: BaseChoice,
     synthetic: Arc<Mutex<Option<Synthetic>>>,
 }
 
@@ -100,7 +101,7 @@ impl Learner for Teacher {
         if count(&dataset.calibrating) == 0 || count(&exam.holdout) == 0 {
             return Err(LearnError::InsufficientData { have: usable, need: usable + 1 });
         }
-        let base = Base::shipped().map_err(|error| LearnError::Other(error.to_string()))?;
+        let base = self.base.load().map_err(|error| LearnError::Other(error.to_string()))?;
         let class = Class { asset, grid: &grid, base, dataset };
         let taught = self.teach(&class, &assignment.recipe, usable, &mut signs)?;
 
@@ -157,6 +158,12 @@ impl Learner for Teacher {
 }
 
 impl Teacher {
+    /// Teaches heads of another base model than the shipped one.
+    #[must_use]
+    pub fn of(base: BaseChoice) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// What a job would choose and learn for the banks of an asset, without a head.
     pub fn setups(asset_type: &AssetType, grid: &Grid) -> Result<Setups, LearnError> {
         if grid.len() < NEEDED {

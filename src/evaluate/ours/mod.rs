@@ -22,7 +22,7 @@ use crate::features::{Banks, FEWEST, FRESH, Fit, Grid, Layout, Setups, Split, Ta
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::model::trainee::{self, Example, Lesson};
 use crate::model::window::{Window, future_steps};
-use crate::model::{Base, LEVELS, NORMAL, Quantiles, Recipe, scratch};
+use crate::model::{Base, BaseChoice, LEVELS, NORMAL, Quantiles, Recipe, scratch};
 use crate::training::learner::{Assignment, Learner as _};
 use crate::training::teacher::Teacher;
 
@@ -31,12 +31,6 @@ const CHUNK: usize = 64;
 /// Steps and windows of the lesson of a network from scratch, as those of a fine-tune job.
 const LESSON_STEPS: usize = 64;
 const LESSON_WINDOWS: (usize, usize) = (720, 240);
-
-/// The base model that zero-shot forecasts and fine-tuned heads build on.
-pub(super) fn base_name() -> (String, String) {
-    let card = crate::model::shipped_card();
-    (card.name, card.sha256)
-}
 
 /// A window, and what undoes its units.
 type View = (Window, Scale);
@@ -223,7 +217,7 @@ fn gaussian(window: &Window) -> Quantiles {
     window.bank[window.context..].iter().map(|mean| NORMAL.map(|z| f64::from(*mean) + scale * z)).collect()
 }
 
-/// Bank and network: the shipped base model, a head of its own on it, or another network.
+/// Bank and network: the base model, a head of its own on it, or another network.
 pub(super) struct Corrected {
     views: Rc<Views>,
     limits: Vec<(f64, f64)>,
@@ -246,21 +240,26 @@ impl Corrected {
         }
     }
 
-    /// The base model as it is shipped.
-    pub(super) fn zero_shot(task: &Task, views: &Rc<Views>) -> Result<Self, EvaluateError> {
-        Ok(Self::new(task, views, shipped()?))
+    /// The base model as it is.
+    pub(super) fn zero_shot(task: &Task, views: &Rc<Views>, base: &BaseChoice) -> Result<Self, EvaluateError> {
+        Ok(Self::new(task, views, loaded(base)?))
     }
 
     /// The head and the bands of a fine-tune job.
-    pub(super) fn fine_tuned(task: &Task, views: &Rc<Views>, seed: u64) -> Result<Self, EvaluateError> {
-        let learned = Teacher::default().learn(assignment(task, seed), &mut |_| ControlFlow::Continue(()));
+    pub(super) fn fine_tuned(
+        task: &Task,
+        views: &Rc<Views>,
+        base: &BaseChoice,
+        seed: u64,
+    ) -> Result<Self, EvaluateError> {
+        let learned = Teacher::of(base.clone()).learn(assignment(task, seed), &mut |_| ControlFlow::Continue(()));
         let learned = learned.map_err(|error| EvaluateError::Broken(error.to_string()))?;
         let calibration = serde_json::from_value(learned.calibration);
         let tuned = views.tuned(task, &Setups::attached_to(&learned.weights));
         Ok(Self {
             head: Some(learned.weights),
             calibration: calibration.map_err(|error| EvaluateError::Broken(error.to_string()))?,
-            ..Self::new(task, &tuned, shipped()?)
+            ..Self::new(task, &tuned, loaded(base)?)
         })
     }
 
@@ -269,10 +268,11 @@ impl Corrected {
         task: &Task,
         views: &Rc<Views>,
         material: &Material,
+        base: &BaseChoice,
         seed: u64,
     ) -> Result<Self, EvaluateError> {
         let recipe = Recipe { seed, ..Recipe::default() };
-        let base = scratch::learn(&material.lesson, &recipe, &mut |_| ControlFlow::Continue(()));
+        let base = scratch::learn(base.card(), &material.lesson, &recipe, &mut |_| ControlFlow::Continue(()));
         let base = base.map_err(|error| EvaluateError::Broken(error.to_string()))?;
         let mut made = Self::new(task, views, base);
         for part in &material.validation {
@@ -342,8 +342,9 @@ impl Material {
     }
 }
 
-pub(super) fn shipped() -> Result<Base, EvaluateError> {
-    Base::shipped().map_err(|error| EvaluateError::Broken(error.to_string()))
+/// A base model on this thread.
+pub(super) fn loaded(base: &BaseChoice) -> Result<Base, EvaluateError> {
+    base.load().map_err(|error| EvaluateError::Broken(error.to_string()))
 }
 
 /// What can be measured, for each target.

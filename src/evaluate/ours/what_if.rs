@@ -1,12 +1,12 @@
 //! What bank, network and study say of several futures of one plant.
 
 use super::super::EvaluateError;
-use super::{gaussian, shipped};
+use super::gaussian;
 use crate::asset::AssetType;
 use crate::expert::Scale;
 use crate::features::{Fit, Grid, Layout, Setup};
 use crate::model::window::Window;
-use crate::model::{Quantiles, trainee};
+use crate::model::{Base, Quantiles, trainee};
 use crate::training::teacher::Teacher;
 
 /// Answers to several futures of one plant, in the target's unit, step by step.
@@ -22,11 +22,11 @@ pub(in super::super) struct Whatifs {
 /// Asks bank and base model for several futures of the inputs at the end of each grid, whose type
 /// has one output.
 pub(in super::super) fn what_if(
+    base: &Base,
     asset_type: &AssetType,
     plants: &[(Grid, Vec<Vec<Vec<f64>>>)],
     steps: usize,
 ) -> Result<Vec<Whatifs>, EvaluateError> {
-    let base = shipped()?;
     let (mut windows, mut scales, mut studied) = (Vec::new(), Vec::new(), Vec::new());
     for (grid, futures) in plants {
         let layout = Layout::new(asset_type, grid);
@@ -40,7 +40,7 @@ pub(in super::super) fn what_if(
         studied.push((learned.windows(grid, grid.len(), futures, steps), learned.scale()));
     }
     let flat: Vec<&Window> = windows.iter().flatten().collect();
-    let said = trainee::answer(&base, None, &flat).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+    let said = trainee::answer(base, None, &flat).map_err(|error| EvaluateError::Broken(error.to_string()))?;
     let mut said = said.into_iter();
     let median = |answer: &Quantiles, scale: &Scale| {
         answer.iter().map(|row| scale.undo(row[crate::model::MEDIAN])).collect::<Vec<f64>>()

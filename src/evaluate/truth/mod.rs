@@ -17,6 +17,7 @@ pub use self::plant::{Running, TruePlant};
 use super::EvaluateError;
 use super::task::{Protocol, Task, Unit, frames, moments};
 use crate::asset::{AssetType, TypeDocument, TypeForm};
+use crate::model::BaseChoice;
 
 /// Seed on which scores and searches were designed; never reported.
 pub const DESIGN: u64 = 1;
@@ -65,7 +66,7 @@ pub fn find(plant: TruePlant, seed: u64) -> Result<Found, EvaluateError> {
     let operation = operate(plant, seed, TAUGHT, ORIGINS, SCENARIOS);
     let task = task(plant, &operation)?;
     let version = Version::learn(&task, seed)?;
-    let base = super::ours::shipped()?;
+    let base = super::ours::loaded(&BaseChoice::default())?;
     let mut baselines = Baselines::learn(&task)?;
     let mut tallies: Vec<Tally> = ["fine-tuned", "base model", "ARX", "ridge"].map(Tally::new).to_vec();
     let mut support = Vec::new();

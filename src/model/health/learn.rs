@@ -80,7 +80,7 @@ pub fn learn(
     let (Some(first), false) = (room.train.first(), room.validation.is_empty()) else {
         return Err(TraineeError::Empty);
     };
-    let shape = shape(classes, &first.portrait);
+    let shape = shape(classes, room.width, &first.portrait);
     let portraits = |samples: &'_ [Sample]| -> Rows {
         Rows::of(shape, &samples.iter().map(|sample| &sample.portrait).collect::<Vec<_>>())
     };
@@ -101,9 +101,8 @@ pub fn learn(
 }
 
 /// The dimensions that a portrait calls for.
-fn shape(classes: usize, portrait: &Portrait) -> Shape {
-    let width = crate::model::shipped_card().size.width as usize;
-    let signals = portrait.states.len() / width;
+fn shape(classes: usize, width: usize, portrait: &Portrait) -> Shape {
+    let signals = portrait.states.len() / width.max(1);
     Shape { signals, statistics: portrait.statistics.len() / signals.max(1), width, classes }
 }
 

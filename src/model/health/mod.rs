@@ -50,6 +50,8 @@ pub struct Sample {
 /// What a classifier learns from.
 #[derive(Clone, Debug, Default)]
 pub struct Classroom {
+    /// Numbers in the state of a signal: the width of the base model that saw.
+    pub width: usize,
     /// Gradients come from these.
     pub train: Vec<Sample>,
     /// Decide early stopping, the learning rate and the temperature.

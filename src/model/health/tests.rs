@@ -40,14 +40,14 @@ fn go_on() -> ControlFlow<()> {
 
 #[test]
 fn learning_stops_when_it_is_asked_to() {
-    let room = Classroom { train: samples(60, 1), validation: samples(30, 2) };
+    let room = Classroom { width: WIDTH, train: samples(60, 1), validation: samples(30, 2) };
     let stopped = learn(3, &room, &Recipe::default(), &mut || ControlFlow::Break(()));
     assert!(matches!(stopped, Err(TraineeError::Cancelled)));
 }
 
 #[test]
 fn classes_are_learned_by_both_losses_and_the_same_seed_gives_the_same_bytes() {
-    let room = Classroom { train: samples(300, 1), validation: samples(90, 2) };
+    let room = Classroom { width: WIDTH, train: samples(300, 1), validation: samples(90, 2) };
     for loss in [ClassLoss::CrossEntropy, ClassLoss::BinaryCrossEntropy] {
         let classification = Classification { loss, ..Classification::default() };
         let recipe = Recipe { classification, seed: 5, ..Recipe::default() };
@@ -80,7 +80,7 @@ fn rare_classes_count_as_much_when_they_are_balanced() {
 
 #[test]
 fn probabilities_are_whole_and_what_is_no_number_is_refused() {
-    let room = Classroom { train: samples(60, 1), validation: samples(30, 2) };
+    let room = Classroom { width: WIDTH, train: samples(60, 1), validation: samples(30, 2) };
     let taught = learn(
         3,
         &room,

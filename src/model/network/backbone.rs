@@ -38,8 +38,13 @@ pub(in super::super) struct Block {
 impl Backbone {
     /// A backbone with fresh random weights.
     pub(in super::super) fn new(size: Size) -> Self {
+        Self::on(Device::Cpu, size)
+    }
+
+    /// The same on a device.
+    pub(in super::super) fn on(device: Device, size: Size) -> Self {
         let width = size.width;
-        let store = nn::VarStore::new(Device::Cpu);
+        let store = nn::VarStore::new(device);
         let root = store.root();
         let token = P * (4 + S) + S + 1 + SUMMARY;
         let linear = |name: &str, from, to| nn::linear(&root / name, from, to, nn::LinearConfig::default());
@@ -87,7 +92,7 @@ impl Backbone {
             -1,
         );
         let mut x = self.outer.forward(&self.inner.forward(&token).gelu("none")) + self.skip.forward(&token);
-        let (cos, sin) = rotary(self.size, n);
+        let (cos, sin) = rotary(self.size, n, x.device());
         for block in &self.blocks {
             x = block.forward(&x, &cos, &sin);
         }
@@ -165,9 +170,9 @@ fn rms_norm(x: &Tensor, weight: &Tensor) -> Tensor {
 }
 
 /// Rotary position embedding (Su et al. 2021): cosines and sines, `[patches, width / heads]`.
-pub(in super::super) fn rotary(size: Size, patches: i64) -> (Tensor, Tensor) {
+pub(in super::super) fn rotary(size: Size, patches: i64, device: Device) -> (Tensor, Tensor) {
     let half = size.width / size.heads / 2;
-    let options = (Kind::Float, Device::Cpu);
+    let options = (Kind::Float, device);
     let frequency = (Tensor::arange(half, options) * (-ROTARY_BASE.ln() / half as f64)).exp();
     let angle = Tensor::arange(patches, options).unsqueeze(1) * frequency;
     let angle = Tensor::cat(&[&angle, &angle], -1);

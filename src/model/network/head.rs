@@ -20,8 +20,13 @@ pub(in super::super) struct Head {
 impl Head {
     /// A head that answers the bank with Gaussian bands.
     pub(in super::super) fn new(size: Size) -> Self {
+        Self::on(Device::Cpu, size)
+    }
+
+    /// The same on a device.
+    pub(in super::super) fn on(device: Device, size: Size) -> Self {
         let Size { width, channels, patch_features, hidden, .. } = size;
-        let store = nn::VarStore::new(Device::Cpu);
+        let store = nn::VarStore::new(device);
         let root = store.root();
         let linear = |name: &str, from, to| nn::linear(&root / name, from, to, nn::LinearConfig::default());
         let head = Self {
@@ -60,10 +65,9 @@ impl Head {
         self.size
     }
 
-    /// Shape of a dropout mask: whole channels of whole patches, so that a mask is cheap to draw.
+    /// Shape of its dropout mask.
     pub(in super::super) fn dropout_shape(&self, windows: usize, future: usize) -> [i64; 4] {
-        let Size { channels, patch_features, .. } = self.size;
-        [windows as i64, future as i64 / P, 1, channels + patch_features + SUMMARY]
+        self.size.dropout_shape(windows, future)
     }
 
     /// Corrections in units of the window's scale: `[batch, future, levels]`. `dropout` is the

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{P, SUMMARY};
+
 /// Dimensions of backbone and head. The default is the small one, which cards without dimensions
 /// were written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,6 +31,11 @@ impl Size {
     /// 1.7 million weights.
     pub const BASE: Self =
         Self { width: 144, layers: 6, heads: 6, feed_forward: 384, channels: 64, patch_features: 32, hidden: 96 };
+
+    /// Shape of a head's dropout mask: whole channels of whole patches, so that a mask is cheap to draw.
+    pub(in super::super) fn dropout_shape(self, windows: usize, future: usize) -> [i64; 4] {
+        [windows as i64, future as i64 / P, 1, self.channels + self.patch_features + SUMMARY]
+    }
 }
 
 impl Default for Size {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-const FIRST: f64 = 0.9;
-const SECOND: f64 = 0.98;
-const TINY: f64 = 1e-8;
+pub(super) const FIRST: f64 = 0.9;
+pub(super) const SECOND: f64 = 0.98;
+pub(super) const TINY: f64 = 1e-8;
 /// Longest gradient over all parameters.
-const CLIP: f64 = 1.0;
+pub(super) const CLIP: f64 = 1.0;
 /// Decay per unit of learning rate.
 pub(super) const WEIGHT_DECAY: f64 = 0.03;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::Kind;
 
+use super::config::Config;
 use super::replicas::Replica;
 use super::stream::{CHUNK, chunk};
 use super::windows::{FUTURES, Item};
@@ -11,15 +12,20 @@ use crate::model::base::FamilyFigures;
 use crate::model::lesson::{Example, truths};
 use crate::model::loss::pinball;
 use crate::model::network::{Head, LEVELS, MEDIAN, quantiles};
-use crate::model::window::{Batch, Window};
+use crate::model::window::{Batch, Window, sent};
 
 /// Windows of plants that are not trained on, by shape.
 #[derive(Debug)]
 pub(super) struct Unseen(Vec<Vec<Item>>);
 
 impl Unseen {
+    /// As many as a run deserves: the same for every run of a seed that is not small.
+    pub(super) fn of(config: &Config) -> Self {
+        Self::draw(config.seed, (config.windows / 20).clamp(64, 3_000), config.threads + 1)
+    }
+
     /// About `windows` windows, drawn on some threads.
-    pub(super) fn draw(seed: u64, windows: usize, threads: usize) -> Self {
+    fn draw(seed: u64, windows: usize, threads: usize) -> Self {
         let seed = seed.wrapping_add(1 << 32);
         let chunks: Vec<usize> = (0..windows.div_ceil(CHUNK)).collect();
         let drawn: Vec<Item> = std::thread::scope(|scope| {
@@ -48,16 +54,18 @@ pub(super) fn figures(network: &Replica, unseen: &Unseen) -> Vec<FamilyFigures> 
         covered: f64,
     }
     let Replica { backbone, head } = network;
-    let untrained = Head::new(head.size());
+    let device = head.store().device();
+    let untrained = Head::on(device, head.size());
     let mut families: BTreeMap<&'static str, Sums> = BTreeMap::new();
     tch::no_grad(|| {
         for shape in &unseen.0 {
             for items in shape.chunks(64) {
                 let windows: Vec<&Window> = items.iter().map(|item| &item.example.window).collect();
-                let batch = Batch::stack(&windows, None);
+                let batch = Batch::stack(&windows, None).map(|part| sent(part, device));
                 let features = backbone.features(&batch);
                 let examples: Vec<&Example> = items.iter().map(|item| &item.example).collect();
                 let (truth, known) = truths(&examples);
+                let (truth, known) = (sent(&truth, device), sent(&known, device));
                 let judge = |head: &Head| {
                     let (answer, _) = quantiles(&batch, &head.corrections(&features, None)).sort(-1, false);
                     let count = known.sum_dim_intlist(-1, false, Kind::Float);

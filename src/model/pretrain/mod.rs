@@ -1,117 +1,46 @@
 //! Pretraining: the base model learns from synthetic plants how a bank's answer is to be corrected.
 //!
-//! Reproducible: plants, windows, weights and batches come from one seed, and the card says which.
-//! A run that is interrupted is taken up from its checkpoint and ends with the same weights, bit for
-//! bit. Runs as `counterpart pretrain`, on its own; nothing of it is used while serving.
+//! Reproducible on the CPU: plants, windows, weights and batches come from one seed, and the card says
+//! which. A run that is interrupted is taken up from its checkpoint and ends with the same weights, bit
+//! for bit. On a GPU, or by the clock, it is as fast as the machine and no two runs are alike
+//! ([`together`]). Runs as `counterpart pretrain`, on its own; nothing of it is used while serving.
 
 mod adam;
+mod card;
 mod checkpoint;
+mod config;
+mod device;
 mod figures;
+mod flat;
 mod loss;
 mod replicas;
 mod show;
 mod stream;
+mod supply;
 #[cfg(test)]
 mod tests;
+mod together;
 mod windows;
 
-use std::path::PathBuf;
+use std::time::Instant;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use tch::nn;
 
 use self::adam::Adam;
+use self::card::{Told, finish};
+use self::checkpoint::State;
+pub use self::config::Config;
+use self::config::Plan;
+pub use self::device::Place;
 use self::figures::{Unseen, figures};
 use self::replicas::Replicas;
 pub use self::show::show;
 use self::stream::{CHUNK, Course, Stream};
 pub use self::windows::synthetic;
-use super::artefact::{self, ArtefactError};
-use super::base::{self, BaseCard, FamilyFigures, PretrainRecipe, hex};
-use super::network::{NamedSize, Size};
-use crate::prior::Mix;
-
-/// Settings of a pretraining run; the defaults take about an hour on two cores.
-#[derive(Clone, Debug, clap::Args)]
-#[group(skip)]
-pub struct Config {
-    /// Folder that receives NAME.safetensors and NAME.json, and NAME.checkpoint meanwhile.
-    #[arg(long, default_value = "src/model/base")]
-    pub out: PathBuf,
-    /// Name of the base model; its size, if not said.
-    #[arg(long)]
-    pub name: Option<String>,
-    /// How large the network is.
-    #[arg(long, value_enum, default_value = "small")]
-    pub size: NamedSize,
-    /// Windows to draw from synthetic plants.
-    #[arg(long, default_value_t = 240_000)]
-    pub windows: usize,
-    /// Windows held in memory at a time, 15 kB each; batches are drawn from these.
-    #[arg(long, default_value_t = 40_000)]
-    pub pool: usize,
-    /// Optimiser steps.
-    #[arg(long, default_value_t = 12_000)]
-    pub steps: usize,
-    /// Windows in a step.
-    #[arg(long, default_value_t = 48)]
-    pub batch: usize,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = 2.5e-3)]
-    pub learning_rate: f64,
-    /// Seed of everything.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Threads that draw windows, beside the two that learn. Their number changes no weight.
-    #[arg(long, default_value_t = 2)]
-    pub threads: usize,
-    /// Steps between two checkpoints.
-    #[arg(long, default_value_t = 500)]
-    pub checkpoint_every: usize,
-    /// Take up the run whose checkpoint lies in the folder, if there is one.
-    #[arg(long)]
-    pub resume: bool,
-    /// Revision of the source, for the card.
-    #[arg(long, env = "COUNTERPART_PRETRAIN_COMMIT", hide = true)]
-    pub commit: Option<String>,
-}
-
-impl Config {
-    fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_else(|| self.size.name())
-    }
-
-    fn path(&self, ending: &str) -> PathBuf {
-        self.out.join(format!("{}.{ending}", self.name()))
-    }
-
-    /// What decides the weights; the rest of the settings does not.
-    fn plan(&self) -> Plan {
-        Plan {
-            size: self.size.size(),
-            seed: self.seed,
-            windows: self.windows,
-            pool: self.pool,
-            steps: self.steps,
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-        }
-    }
-}
-
-/// The settings that decide the weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Plan {
-    size: Size,
-    seed: u64,
-    windows: usize,
-    pool: usize,
-    steps: usize,
-    batch: usize,
-    learning_rate: f64,
-}
+use super::artefact::ArtefactError;
+use super::base::{BaseCard, FamilyFigures};
+use super::network::NamedSize;
 
 /// Steps of linear warm-up.
 const WARM_UP: f64 = 50.0;
@@ -120,9 +49,6 @@ const NEWS_EVERY: usize = 50;
 /// Validations of a run, the last one included; more often than this many steps would be a waste.
 const VALIDATIONS: usize = 8;
 const VALIDATION_EVERY: usize = 1_000;
-/// Records that the card's statistics of the mix are counted on.
-const COUNTED: usize = 2_000;
-
 /// What a run tells while it goes on.
 #[derive(Debug)]
 pub enum News<'a> {
@@ -132,8 +58,23 @@ pub enum News<'a> {
     Resumed(usize),
     /// Steps taken, steps in all, mean loss since the last news.
     Step(usize, usize, f64),
-    /// Figures on plants it did not see.
-    Validation(usize, &'a [FamilyFigures]),
+    /// One of the networks that learn together, by name, has gone on.
+    Together(&'a str, Progress),
+    /// Figures of a network, by name, on plants it did not see, after so many steps.
+    Validation(&'a str, usize, &'a [FamilyFigures]),
+}
+
+/// How far a run is whose end may be a matter of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps taken.
+    pub step: usize,
+    /// Share of the run that is over.
+    pub share: f64,
+    /// Windows drawn so far.
+    pub windows: usize,
+    /// Mean loss since the last news.
+    pub loss: f64,
 }
 
 /// Why pretraining ended without a model.
@@ -142,6 +83,14 @@ pub enum PretrainError {
     /// Too few windows for a batch.
     #[error("too few windows to fill a batch")]
     TooFew,
+    /// The machine, or this build of libtorch, has no such device.
+    #[error(
+        "there is no device {0}: libtorch sees {1} CUDA devices here; learn with --device cpu, or with a libtorch that has CUDA"
+    )]
+    NoDevice(Place, i64),
+    /// Two networks would write the same files.
+    #[error("two networks would be called {0}: give each its own name with {{size}} in --name")]
+    SameName(String),
     /// The loss stopped being a finite number.
     #[error("the loss is not finite at step {0}")]
     NotFinite(usize),
@@ -159,48 +108,54 @@ pub enum PretrainError {
     File(#[from] std::io::Error),
 }
 
-/// Draws the windows, trains, and writes weights and card; returns the card.
-pub fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, PretrainError> {
-    let mut run = Run::start(config, news)?;
+/// Draws the windows, trains, and writes weights and card; returns the cards, one for each size.
+pub fn run(config: &Config, news: &mut dyn FnMut(News<'_>)) -> Result<Vec<BaseCard>, PretrainError> {
+    let Some(size) = config.reproducible() else { return together::run(config, news) };
+    let mut run = Run::start(config, size, news)?;
     while run.taken() < config.steps {
         run.step(news)?;
         if run.taken().is_multiple_of(config.checkpoint_every.max(1)) && run.taken() < config.steps {
             run.keep()?;
         }
     }
-    run.finish(news)
+    run.finish(news).map(|card| vec![card])
 }
 
 /// A run between two steps.
 struct Run<'a> {
     config: &'a Config,
+    size: NamedSize,
     plan: Plan,
     replicas: Replicas,
     adam: Adam,
     draw: ChaCha8Rng,
     stream: Stream,
     unseen: Unseen,
-    /// CPU seconds of the runs that this one takes up.
-    spent: f64,
+    /// CPU seconds, and seconds on the clock, of the runs that this one takes up.
+    spent: (f64, f64),
+    since: Instant,
     /// Sum and count of the losses since the last news.
     losses: (f64, usize),
 }
 
 impl<'a> Run<'a> {
-    fn start(config: &'a Config, news: &mut dyn FnMut(News<'_>)) -> Result<Self, PretrainError> {
+    fn start(config: &'a Config, size: NamedSize, news: &mut dyn FnMut(News<'_>)) -> Result<Self, PretrainError> {
+        let since = Instant::now();
         tch::set_num_threads(1);
         if config.windows < config.batch.max(1) {
             return Err(PretrainError::TooFew);
         }
         std::fs::create_dir_all(&config.out)?;
-        let plan = config.plan();
+        let plan = config.plan(size);
         let mut draw = ChaCha8Rng::seed_from_u64(config.seed);
         let (replicas, mut adam) = Replicas::new(plan.size, &mut draw);
-        let mut spent = 0.0;
-        let kept = config.path("checkpoint");
+        let mut spent = (0.0, 0.0);
+        let kept = config.path(size, "checkpoint");
         if config.resume && kept.exists() {
-            let state = checkpoint::read(&kept, &plan, &mut adam, &mut draw)?;
-            spent = state.cpu_seconds;
+            let state = checkpoint::read(&kept, &plan, adam.state())?;
+            adam.taken_up(state.step as i32);
+            state.place(&mut draw)?;
+            spent = (state.cpu_seconds, state.wall_seconds);
             news(News::Resumed(state.step));
         }
         replicas.follow(&adam);
@@ -210,11 +165,11 @@ impl<'a> Run<'a> {
             held: config.pool.div_ceil(CHUNK).max(1),
             steps: config.steps,
         };
-        let unseen = Unseen::draw(config.seed, (config.windows / 20).clamp(64, 3_000), config.threads + 1);
+        let unseen = Unseen::of(config);
         let mut stream = Stream::start(config.seed, course, next, config.threads);
         let wanted = course.held(next).len() * CHUNK;
         stream.advance(next, &mut |chunks| news(News::Windows(chunks.len() * CHUNK, wanted)));
-        Ok(Self { config, plan, replicas, adam, draw, stream, unseen, spent, losses: (0.0, 0) })
+        Ok(Self { config, size, plan, replicas, adam, draw, stream, unseen, spent, since, losses: (0.0, 0) })
     }
 
     /// Steps taken.
@@ -239,60 +194,37 @@ impl<'a> Run<'a> {
             self.losses = (0.0, 0);
         }
         if step.is_multiple_of((steps / VALIDATIONS).max(VALIDATION_EVERY)) && step < steps {
-            news(News::Validation(step, &figures(self.replicas.first(), &self.unseen)));
+            let figures = figures(self.replicas.first(), &self.unseen);
+            news(News::Validation(&self.config.name(self.size), step, &figures));
         }
         Ok(())
     }
 
     /// Writes a checkpoint.
     fn keep(&self) -> Result<(), PretrainError> {
-        let spent = self.spent + cpu_seconds();
-        checkpoint::write(&self.config.path("checkpoint"), &self.plan, &self.adam, &self.draw, spent)
+        let state = State {
+            plan: self.plan.clone(),
+            step: self.taken(),
+            position: State::position(&self.draw),
+            cpu_seconds: self.spent.0 + cpu_seconds(),
+            wall_seconds: self.spent.1 + self.since.elapsed().as_secs_f64(),
+            chunk: 0,
+        };
+        checkpoint::write(&self.config.path(self.size, "checkpoint"), &state, self.adam.state())
     }
 
     /// Writes weights and card, and forgets the checkpoint.
     fn finish(self, news: &mut dyn FnMut(News<'_>)) -> Result<BaseCard, PretrainError> {
-        let first = self.replicas.first();
-        let weights = base::document(self.plan.size, &first.backbone, &first.head);
-        let card = self.card(&weights);
-        news(News::Validation(self.config.steps, &card.validation));
-        let text = serde_json::to_vec_pretty(&card).map_err(std::io::Error::from)?;
-        checkpoint::replace(&self.config.path("safetensors"), &weights)?;
-        checkpoint::replace(&self.config.path("json"), &text)?;
-        match std::fs::remove_file(self.config.path("checkpoint")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(card),
-        }
-    }
-
-    fn card(&self, weights: &[u8]) -> BaseCard {
-        let first = self.replicas.first();
-        let count = |store: &nn::VarStore| store.variables().values().map(|value| value.numel() as i64).sum::<i64>();
-        let (frozen, trained) = (count(first.backbone.store()), count(first.head.store()));
-        BaseCard {
-            name: self.config.name().to_owned(),
-            sha256: hex(&artefact::digest(weights)),
-            size: self.plan.size,
-            parameters: frozen + trained,
-            head_parameters: trained,
-            seed: self.config.seed,
+        let told = Told {
             windows: self.config.windows,
             steps: self.config.steps,
-            batch: self.config.batch,
-            cpu_seconds: self.spent + cpu_seconds(),
-            commit: self.config.commit.clone(),
-            recipe: Some(PretrainRecipe {
-                learning_rate: self.config.learning_rate,
-                warm_up: WARM_UP,
-                weight_decay: adam::WEIGHT_DECAY,
-                dropout: loss::DROPOUT,
-                paired: loss::PAIRED,
-                abstain: loss::ABSTAIN,
-                pool: self.config.pool,
-            }),
-            mix: Some(Mix::draw(self.config.seed, COUNTED, windows::RECORD)),
-            validation: figures(self.replicas.first(), &self.unseen),
-        }
+            warm_up: WARM_UP,
+            cpu_seconds: self.spent.0 + cpu_seconds(),
+            wall_seconds: self.spent.1 + self.since.elapsed().as_secs_f64(),
+        };
+        let figures = figures(self.replicas.first(), &self.unseen);
+        news(News::Validation(&self.config.name(self.size), self.config.steps, &figures));
+        finish(self.config, self.size, self.replicas.first(), told, figures)
     }
 }
 

@@ -8,13 +8,14 @@ use std::thread;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tch::TchError;
+use tch::{Device, TchError};
 
 use super::adam::Adam;
-use super::loss::loss;
+use super::loss::{DROPOUT, Part, loss};
 use super::windows::Item;
 use crate::model::artefact;
 use crate::model::network::{Backbone, Head, Size, redraw};
+use crate::model::trainee::dropout_mask;
 
 /// Parts of a batch.
 const PARTS: usize = 2;
@@ -27,11 +28,19 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    fn new(size: Size) -> Self {
-        Self { backbone: Backbone::new(size), head: Head::new(size) }
+    /// Weights of libtorch's own drawing on a device.
+    pub(super) fn on(device: Device, size: Size) -> Self {
+        Self { backbone: Backbone::on(device, size), head: Head::on(device, size) }
     }
 
-    fn named(&self) -> Vec<(String, tch::Tensor)> {
+    /// Draws its weights anew.
+    pub(super) fn redraw(&self, draw: &mut ChaCha8Rng) {
+        redraw(self.backbone.store(), draw);
+        redraw(self.head.store(), draw);
+    }
+
+    /// Its weights by name.
+    pub(super) fn named(&self) -> Vec<(String, tch::Tensor)> {
         artefact::named(&[("backbone", self.backbone.store()), ("head", self.head.store())])
     }
 
@@ -39,7 +48,9 @@ impl Replica {
     fn learn(&mut self, items: &[&Item], share: f64, mut draw: ChaCha8Rng) -> Result<f64, TchError> {
         // The setting is one of the thread, and this one is new.
         tch::set_num_threads(1);
-        let loss = loss(&self.backbone, &self.head, items, &mut draw) * share;
+        let part = Part::new(items, &mut draw, Device::Cpu);
+        let mask = dropout_mask(&mut draw, DROPOUT, part.mask_shape(self.head.size()));
+        let loss = loss(&self.backbone, &self.head, &part, mask.as_ref()) * share;
         let value = f64::try_from(loss.detach())?;
         if value.is_finite() {
             loss.f_backward()?;
@@ -55,10 +66,9 @@ pub(super) struct Replicas([Replica; PARTS]);
 impl Replicas {
     /// Fresh weights from a seeded generator, and their optimiser.
     pub(super) fn new(size: Size, draw: &mut ChaCha8Rng) -> (Self, Adam) {
-        let replicas = Self(std::array::from_fn(|_| Replica::new(size)));
+        let replicas = Self(std::array::from_fn(|_| Replica::on(Device::Cpu, size)));
         let first = replicas.first();
-        redraw(first.backbone.store(), draw);
-        redraw(first.head.store(), draw);
+        first.redraw(draw);
         let adam = Adam::new(first.named());
         (replicas, adam)
     }

@@ -82,7 +82,15 @@ pub(super) struct Stream {
 impl Stream {
     /// Starts the threads for a run that takes `step` next.
     pub(super) fn start(seed: u64, course: Course, step: usize, threads: usize) -> Self {
-        let first = course.held(step).start;
+        Self::open(seed, course, course.held(step).start, threads)
+    }
+
+    /// Starts the threads for a run without an end, from a chunk on; it holds at most `held` chunks.
+    pub(super) fn endless(seed: u64, first: usize, held: usize, threads: usize) -> Self {
+        Self::open(seed, Course { chunks: usize::MAX / 2, held, steps: usize::MAX }, first, threads)
+    }
+
+    fn open(seed: u64, course: Course, first: usize, threads: usize) -> Self {
         let count = threads.max(1);
         let (workers, threads) = (0..count)
             .map(|worker| {
@@ -104,18 +112,50 @@ impl Stream {
         let held = self.course.held(step);
         let fresh = self.next;
         while self.next < held.end {
-            let worker = (self.next - self.first) % self.workers.len();
-            let drawn = self.workers[worker].recv().expect("a drawing thread lives until all is drawn");
-            for item in drawn {
-                let future = item.example.window.future;
-                let place = FUTURES.iter().position(|(steps, _)| *steps == future);
-                self.shelves[place.expect("windows have the futures that are listed")].0.push_back((self.next, item));
-            }
-            self.next += 1;
+            let drawn = self.worker().recv().expect("a drawing thread lives until all is drawn");
+            self.shelve(drawn);
             each(fresh..self.next);
         }
+        self.forget(held.start);
+    }
+
+    /// Takes in all that the threads have drawn by now, waits only until there are `least` chunks, and
+    /// forgets the oldest.
+    pub(super) fn take_ready(&mut self, least: usize) {
+        loop {
+            let drawn = if self.next - self.first < least {
+                Some(self.worker().recv().expect("a drawing thread lives until all is drawn"))
+            } else {
+                self.worker().try_recv().ok()
+            };
+            let Some(drawn) = drawn else { break };
+            self.shelve(drawn);
+            self.forget(self.next.saturating_sub(self.course.held));
+        }
+    }
+
+    /// The next chunk to be taken in.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Whose turn it is.
+    fn worker(&self) -> &Receiver<Vec<Item>> {
+        &self.workers[(self.next - self.first) % self.workers.len()]
+    }
+
+    fn shelve(&mut self, drawn: Vec<Item>) {
+        for item in drawn {
+            let future = item.example.window.future;
+            let place = FUTURES.iter().position(|(steps, _)| *steps == future);
+            self.shelves[place.expect("windows have the futures that are listed")].0.push_back((self.next, item));
+        }
+        self.next += 1;
+    }
+
+    fn forget(&mut self, before: usize) {
         for shelf in &mut self.shelves {
-            while shelf.0.front().is_some_and(|(chunk, _)| *chunk < held.start) {
+            while shelf.0.front().is_some_and(|(chunk, _)| *chunk < before) {
                 shelf.0.pop_front();
             }
         }
@@ -186,5 +226,18 @@ mod tests {
         };
         let (whole, late) = (drawn(1, 2), drawn(25, 1));
         assert!(whole.len() >= 16 && whole == late);
+    }
+
+    #[test]
+    fn a_stream_without_an_end_waits_for_what_is_needed_and_keeps_no_more_than_it_may() {
+        let mut stream = Stream::endless(3, 4, 2, 2);
+        stream.take_ready(1);
+        assert!(stream.next() > 4);
+        stream.take_ready(5);
+        assert!(stream.next() >= 9);
+        let held: usize = stream.shelves.iter().map(|shelf| shelf.0.len()).sum();
+        assert_eq!(held, 2 * CHUNK);
+        let oldest = stream.shelves.iter().flat_map(|shelf| shelf.0.iter().map(|(chunk, _)| *chunk)).min();
+        assert_eq!(oldest, Some(stream.next() - 2));
     }
 }

@@ -9,10 +9,10 @@ use super::network::{Backbone, Head, Size};
 use crate::prior::Mix;
 
 /// Weights of the backbone and of the head that every asset starts from.
-pub(super) const WEIGHTS: &[u8] = include_bytes!("base/small.safetensors");
+pub(super) const WEIGHTS: &[u8] = include_bytes!("base/small-2.safetensors");
 /// Key of the size among the notes of an artefact.
 pub(super) const SIZE: &str = "size";
-const CARD: &str = include_str!("base/small.json");
+const CARD: &str = include_str!("base/small-2.json");
 
 /// What is known of a base model: written by `counterpart pretrain`, never by hand.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]

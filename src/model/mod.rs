@@ -36,7 +36,7 @@ pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
 pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};
 
 /// Name of the shipped base model.
-pub const MODEL_CARD_NAME: &str = "small";
+pub const MODEL_CARD_NAME: &str = "small-2";
 
 /// Keeps libtorch from making threads of its own: they multiply CPU time under load. First thing
 /// in `main`.

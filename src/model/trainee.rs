@@ -26,6 +26,10 @@ use super::window::Window;
 
 /// Momentum of stochastic gradient descent when a recipe does not say.
 const SGD_MOMENTUM: f64 = 0.9;
+/// Shares of what a head moves the bank's median that are tried, and how much better the validation loss must
+/// be to keep more: where a study knows its asset there is little left to correct, and few windows tell.
+const KEPT: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+const WORTH: f64 = 0.01;
 
 /// Losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -52,7 +56,8 @@ pub struct Lap {
 pub struct Learned {
     /// safetensors.
     pub weights: Vec<u8>,
-    /// One point an evaluation of the attempt that was chosen; the first is the base model itself.
+    /// One point an evaluation of the attempt that was chosen; the first is where it started: the base model, with as
+    /// little of what it moves medians as the validation windows allow.
     pub curve: Vec<CurvePoint>,
     /// Step whose weights were kept; 0 when nothing was better than the base.
     pub best_step: u32,
@@ -144,7 +149,8 @@ impl Class {
         progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
     ) -> Result<(f64, Learned), TraineeError> {
         let head = base.fresh_head();
-        let shipped: Vec<(Tensor, Tensor)> = paired_variables(&head, &base.head);
+        self.temper(recipe, &head);
+        let start: Vec<(Tensor, Tensor)> = beside_copies(&head);
         let mut optimizer = build_optimizer(recipe, rate, head.store())?;
         let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
 
@@ -158,7 +164,7 @@ impl Class {
         for step in 1..=recipe.max_steps {
             let rate = rate * schedule(step, recipe.max_steps);
             optimizer.set_lr(rate);
-            let loss = self.step(recipe, &head, &shipped, &mut optimizer, rate, &mut draw)?;
+            let loss = self.step(recipe, &head, &start, &mut optimizer, rate, &mut draw)?;
             sum += loss.ok_or(TraineeError::NotFinite(step))?;
             counted += 1;
             if step % recipe.evaluate_every != 0 && step != recipe.max_steps {
@@ -184,8 +190,26 @@ impl Class {
                 }
             }
         }
-        let (loss, (weights, sparsity), best_step) = best;
+        let (_, (weights, _), best_step) = best;
+        let head = load_head(base, &weights).map_err(|_| TraineeError::NotFinite(best_step))?;
+        let loss = self.temper(recipe, &head);
+        let (weights, sparsity) = save(&head);
         Ok((loss, Learned { weights, curve, best_step, learning_rate: Some(rate), sparsity }))
+    }
+
+    /// Keeps as little of what a head moves the bank's median as the validation windows allow; returns their
+    /// loss.
+    fn temper(&self, recipe: &Recipe, head: &Head) -> f64 {
+        let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
+        let mut tried = |kept: f64| {
+            tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
+            head.temper(kept);
+            validate(recipe, &self.validation, head)
+        };
+        let losses = KEPT.map(&mut tried);
+        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        let enough = losses.iter().position(|loss| *loss <= least * (1.0 + WORTH)).unwrap_or(KEPT.len() - 1);
+        tried(KEPT[enough])
     }
 
     /// One step of length `rate`: its loss without penalties; `None` when that is not a finite number, and then
@@ -194,7 +218,7 @@ impl Class {
         &self,
         recipe: &Recipe,
         head: &Head,
-        shipped: &[(Tensor, Tensor)],
+        start: &[(Tensor, Tensor)],
         optimizer: &mut nn::Optimizer,
         rate: f64,
         draw: &mut ChaCha8Rng,
@@ -206,7 +230,7 @@ impl Class {
         if !value.is_finite() {
             return Ok(None);
         }
-        let penalised = loss + penalty(recipe, shipped);
+        let penalised = loss + penalty(recipe, start);
         optimizer.zero_grad();
         penalised.f_backward()?;
         optimizer.clip_grad_norm(recipe.gradient_clip);
@@ -261,7 +285,16 @@ pub(super) fn build_optimizer(
     }
 }
 
+/// The head's variables, each beside a copy of what it is now.
+fn beside_copies(head: &Head) -> Vec<(Tensor, Tensor)> {
+    let mut own: Vec<_> = head.store().variables().into_iter().collect();
+    // A map's order changes from run to run, and sums of floats change with it.
+    own.sort_by(|a, b| a.0.cmp(&b.0));
+    own.into_iter().map(|(_, value)| (value.shallow_clone(), value.detach().copy())).collect()
+}
+
 /// The head's variables, each beside the shipped one.
+#[cfg(test)]
 fn paired_variables(head: &Head, shipped: &Head) -> Vec<(Tensor, Tensor)> {
     let mut origin = shipped.store().variables();
     let mut own: Vec<_> = head.store().variables().into_iter().collect();
@@ -318,7 +351,23 @@ pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) ->
 
 #[cfg(test)]
 mod tests {
+    use super::super::network::MEDIAN;
     use super::*;
+
+    #[test]
+    fn a_tempered_head_moves_medians_less_and_bands_as_far() {
+        let head = Base::shipped().unwrap().fresh_head();
+        let rows = || std::iter::once(&head.out.ws).chain(&head.out.bs).map(Tensor::copy).collect::<Vec<_>>();
+        let before = rows();
+        head.temper(0.25);
+        for (was, is) in before.iter().zip(rows()) {
+            let median = |rows: &Tensor| rows.narrow(0, MEDIAN as i64, 1);
+            assert!(median(was).abs().max().double_value(&[]) > 0.0, "the shipped head moves medians");
+            assert!((median(&is) - median(was) * 0.25).abs().max().double_value(&[]) < 1e-7);
+            let apart = |rows: &Tensor| rows - median(rows);
+            assert!((apart(&is) - apart(was)).abs().max().double_value(&[]) < 1e-6);
+        }
+    }
 
     #[test]
     fn shrinking_leaves_biases_alone_and_stops_at_zero() {

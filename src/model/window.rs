@@ -241,11 +241,8 @@ impl Batch {
     }
 }
 
-/// A tensor on a device. A GPU fetches it from pages that do not move, while this thread goes on.
+/// A tensor on a device. Pages that do not move would be fetched faster, but to ask for them libtorch wants an
+/// argument against which it warns each time.
 pub(super) fn sent(tensor: &Tensor, device: Device) -> Tensor {
-    if device.is_cuda() {
-        tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
-    } else {
-        tensor.shallow_clone()
-    }
+    tensor.to_device(device)
 }

@@ -3,7 +3,7 @@
 use tch::nn::{self, Module as _};
 use tch::{Device, Kind, Tensor};
 
-use super::{Features, NORMAL, P, Q, S, SUMMARY, Size, TAPS};
+use super::{Features, MEDIAN, NORMAL, P, Q, S, SUMMARY, Size, TAPS};
 
 /// Trained in fine-tuning: turns states and the raw steps into quantiles.
 #[derive(Debug)]
@@ -68,6 +68,17 @@ impl Head {
     /// Shape of its dropout mask.
     pub(in super::super) fn dropout_shape(&self, windows: usize, future: usize) -> [i64; 4] {
         self.size.dropout_shape(windows, future)
+    }
+
+    /// Keeps only a share of how far the median is moved from the bank's answer; the quantiles keep their
+    /// distances from it. Exact: every answer of a head is linear in its last layer.
+    pub(in super::super) fn temper(&self, kept: f64) {
+        tch::no_grad(|| {
+            for variable in std::iter::once(&self.out.ws).chain(&self.out.bs) {
+                let median = variable.narrow(0, MEDIAN as i64, 1).copy();
+                let _ = variable.shallow_clone().g_sub_(&(median * (1.0 - kept)));
+            }
+        });
     }
 
     /// Corrections in units of the window's scale: `[batch, future, levels]`. `dropout` is the

@@ -194,9 +194,11 @@ impl<'c> Supply<'c> {
         })
     }
 
-    /// The share of the run that will be over after the next step; None behind the last one.
+    /// The share of the run that will be over after the next step; None behind the last one. However little
+    /// time a run has, it learns once: weights that learned nothing are not worth a file.
     fn next_share(&self) -> Option<f64> {
         let share = match self.config.seconds {
+            Some(_) if self.step == 0 => 0.5,
             Some(seconds) => self.watch.seconds() / seconds as f64,
             // Not above 1 at the last step, whatever the rounding.
             None if self.step < self.config.steps => (self.step + 1) as f64 / self.config.steps as f64,

@@ -108,12 +108,11 @@ fn networks_that_learn_together_are_taken_up_and_each_is_written_with_its_card()
     let ended = std::sync::atomic::AtomicBool::new(false);
     let names = ["small-tiny", "base-tiny"];
     let cards = std::thread::scope(|scope| {
-        // What a killed run would leave: its checkpoints, as they come.
+        // What a killed run would leave: its first checkpoints.
         scope.spawn(|| {
-            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                for name in names.map(|name| format!("{name}.checkpoint")) {
-                    drop(std::fs::copy(whole.path().join(&name), broken.path().join(&name)));
-                }
+            let mut awaited = names.map(|name| format!("{name}.checkpoint")).to_vec();
+            while !awaited.is_empty() && !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                awaited.retain(|name| std::fs::copy(whole.path().join(name), broken.path().join(name)).is_err());
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });

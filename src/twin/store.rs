@@ -179,6 +179,16 @@ pub async fn stale(db: impl PgExecutor<'_>, resting: &[i64], limit: i64) -> Resu
     .await
 }
 
+/// Has an asset forecast again although it was not measured anew: what is judged with its forecast has
+/// changed.
+pub async fn forecast_again(db: impl PgExecutor<'_>, asset: AssetId) -> Result<(), sqlx::Error> {
+    sqlx::query("update twin set forecast_seq = least(forecast_seq, greatest(seq - 1, 0)) where asset_id = $1")
+        .bind(asset)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
 /// Notes that a forecast was made from the readings of `seq`; never moves backwards.
 pub async fn mark_forecast(db: impl PgExecutor<'_>, asset: AssetId, seq: i64) -> Result<(), sqlx::Error> {
     sqlx::query("update twin set forecast_seq = $2 where asset_id = $1 and forecast_seq < $2")

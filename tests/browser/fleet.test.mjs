@@ -79,7 +79,7 @@ test("grouped by type and by what feeds what; what is closed stays closed after 
   assert.equal(asked.length, 1, `one request for all: ${asked}`);
   const tank = p.locator('.fleet [data-asset="tank-1"]');
   assert.equal(await tank.getAttribute("data-depth"), "1");
-  assert.match((await tank.textContent()) ?? "", /fed by z-meter/);
+  assert.match((await tank.textContent()) ?? "", /fed by <b>Meter<\/b>/);
   await p.setViewportSize({ width: 360, height: 740 });
   await p.emulateMedia({ colorScheme: "dark" });
   await accessible(p, t);

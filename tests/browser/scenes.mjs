@@ -37,7 +37,7 @@ async function waterworks(url) {
   await post(url, "/v1/assets/clear-well/alarm-rules", { name: "nearly full", condition: "above", signal: "level", limit: 6.4, severity: "major" });
   await post(url, "/v1/assets/clear-well/alarm-rules", { name: "overflow expected", source: "predicted", condition: "above", signal: "level", limit: 6.4, within: "PT1M", probability: 0.3, severity: "minor" });
   await post(url, "/v1/assets/reservoir/alarm-rules", { name: "running low", condition: "below", signal: "level", limit: 9, severity: "critical" });
-  await post(url, "/v1/assets/filter-2/alarm-rules", { name: "silent", condition: "missing", hold: "PT2M", severity: "warning" });
+  await post(url, "/v1/assets/filter-2/alarm-rules", { name: "silent", condition: "missing", for: "PT2M", severity: "warning" });
   await post(url, "/v1/assets/booster/alarm-rules", { name: "low pressure", condition: "below", signal: "outflow", limit: 20, severity: "warning" });
   await post(url, "/v1/assets/reservoir/events", [{ kind: "note", text: "The inlet screen was cleaned; flow was throttled for ten minutes.", start: new Date(now - 600_000).toISOString() }, { kind: "label", class: "clogged", start: new Date(now - 500_000).toISOString(), end: new Date(now - 380_000).toISOString() }, { kind: "log", severity: "warning", code: "F204", text: "differential pressure high", start: new Date(now - 420_000).toISOString() }]);
 }
@@ -107,7 +107,7 @@ export const SCENES = {
     act: async (page) => {
       await page.locator(".said-bar [data-ago]").nth(1).click();
       await page.locator('.said-bar[data-said]:not([data-said=""])').waitFor();
-      await page.locator(".range-bar").first().scrollIntoViewIfNeeded();
+      await page.evaluate(() => scrollTo(0, 0));
     },
   },
   "what-if": { path: `#/assets/demo-plant/what-if${PLAN}`, ready: ".compare tbody tr" },

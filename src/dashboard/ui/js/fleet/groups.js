@@ -58,7 +58,8 @@ export class Groups {
    */
   sequence(rows, fits) {
     const tree = this.by === "tree" && this.sources ? chains(rows, this.sources) : null;
-    for (const row of rows) row.placed(tree?.depths.get(row.asset.key) ?? 0, tree ? (this.sources?.get(row.asset.key) ?? []) : []);
+    const names = new Map(tree ? rows.map(({ asset }) => [asset.key, asset.name || asset.key]) : []);
+    for (const row of rows) row.placed(tree?.depths.get(row.asset.key) ?? 0, tree ? (this.sources?.get(row.asset.key) ?? []).map((key) => names.get(key) ?? key) : []);
     if (!this.by || (this.by === "tree" && !tree)) return rows.map((row) => shown(row, fits(row)));
     /** @type {Map<string, {title: string, rows: Row[]}>} */
     const groups = tree?.groups ?? new Map();

@@ -158,7 +158,7 @@ export function saidBar(said, view) {
       fill(
         choices,
         h("button", { type: "button", class: "small", "data-ago": "", onclick: () => said.before(null) }, "off"),
-        all.sort((a, b) => a - b).map((ago) => h("button", { type: "button", class: "small", "data-ago": ago, onclick: () => choose(ago) }, `${span(ago)} before`)),
+        all.sort((a, b) => a - b).map((ago) => h("button", { type: "button", class: "small", "data-ago": ago, "aria-label": `${span(ago)} before`, onclick: () => choose(ago) }, span(ago), h("i", {}, " before"))),
       );
       if (focused !== undefined) /** @type {HTMLElement | null} */ (choices.querySelector(`[data-ago="${focused}"]`))?.focus();
     }

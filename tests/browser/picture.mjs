@@ -37,6 +37,7 @@ async function all(url, name, { path, ready, act }) {
       await p.goto(`${url}/${path}`);
       await p.locator(ready).first().waitFor({ timeout: 60_000 });
       await act?.(p);
+      await p.evaluate(() => scrollTo(0, 0));
       await p.waitForTimeout(1500);
       await p.screenshot({ path: join(out, `${name}-${width}-${colorScheme}.png`), fullPage: true });
     } catch (error) {

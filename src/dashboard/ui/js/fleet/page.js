@@ -100,7 +100,13 @@ export async function fleetPage(page, end) {
   /** How all stand, in one request. */
   const readStanding = async () => {
     const all = await api.fleet();
+    // What health and limits mean is in the types, of which there are few.
+    /** @type {Map<string, import("../api.js").AssetType>} */
+    const read = new Map();
+    const known = new Map([...rows.values()].map(({ asset }) => [`${asset.type}/${asset.version}`, asset]));
+    await Promise.allSettled([...known].map(async ([name, { type, version }]) => read.set(name, await api.assetType(type, version))));
     if (end.aborted) return;
+    for (const row of rows.values()) row.type ??= read.get(`${row.asset.type}/${row.asset.version}`) ?? null;
     for (const one of all) rows.get(one.asset)?.stands(one);
     if (order.value === "risk") arrange();
   };

@@ -121,8 +121,8 @@ export class Row {
   /** Its class of health, or that its newest step is unusual. */
   drawHealth() {
     const { health, anomaly_score: score } = this.standing ?? {};
-    // The first class of a type is the healthy one; until the type is read the name must do.
-    const sick = health?.class !== undefined && (this.type ? health.class !== this.type.health_classes?.[0] : health.class !== "healthy");
+    // The first class of a type is the healthy one.
+    const sick = this.type && health?.class !== undefined && health.class !== this.type.health_classes?.[0];
     const strange = score !== null && score !== undefined && score >= 1;
     this.health.hidden = !sick && !strange;
     this.health.dataset.tone = sick ? "bad" : "warn";

@@ -164,6 +164,8 @@ export function saidBar(said, view) {
     }
     for (const one of choices.querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.ago === "" ? !said.on : Number(one.dataset.ago) === said.ago));
     bar.dataset.said = said.vintage?.id ?? "";
+    // Before the first forecast nothing was said.
+    element.hidden = !said.on && !feed.prediction;
     if (said.at !== null && document.activeElement !== point) point.value = local(said.at);
     if (said.at === null && document.activeElement !== point) point.value = "";
     say(words, status());

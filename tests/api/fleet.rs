@@ -139,7 +139,8 @@ async fn what_is_judged_is_told_on_the_stream() {
         .filter_map(|event| serde_json::from_str(event.lines().find_map(|line| line.strip_prefix("data: "))?).ok())
         .collect();
     let judged = states.iter().rfind(|state| state["risk"].is_object()).unwrap();
-    assert_eq!((&judged["asset"], &judged["risk"]["limits"][0]["rule"]), (&json!("tank-1"), &json!("high")));
+    let rules: Vec<&Value> = judged["risk"]["limits"].as_array().unwrap().iter().map(|limit| &limit["rule"]).collect();
+    assert!(judged["asset"] == "tank-1" && rules.contains(&&json!("high")), "{judged}");
     assert!(judged["anomaly_score"].is_number(), "{judged}");
     assert!(judged["reported"]["level"].is_number(), "the whole state: {judged}");
     server.end.cancel();

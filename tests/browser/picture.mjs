@@ -48,13 +48,14 @@ async function all(url, name, { path, ready, act }) {
   }
 }
 
+let ended = () => {};
 const chromium = await browse();
 const server = await start("demo");
 try {
   if (!out.endsWith("/")) await readme(server.url);
   else {
     mkdirSync(out, { recursive: true });
-    if (!process.env.COUNTERPART_URL) await furnish(server.url);
+    if (!process.env.COUNTERPART_URL) ended = await furnish(server.url);
     for (const [name, scene] of Object.entries(SCENES)) {
       if (chosen.length && !chosen.includes(name)) continue;
       if (/jobs|models/.test(name)) await learn(server.url);
@@ -67,6 +68,7 @@ try {
     }
   }
 } finally {
+  ended();
   await chromium.close();
   await server.stop();
 }

@@ -71,11 +71,27 @@ async function bearing(url) {
   await until(async () => (await get(url, "/v1/assets/bearing-1/state")).health?.remaining_time, "its remaining time", 60_000);
 }
 
-/** Fills a demo. @param {string} url */
+/** The waterworks goes on, but for what is silent. @param {string} url @returns {() => void} what ends it */
+function live(url) {
+  const begun = Date.now();
+  const timer = setInterval(() => {
+    const n = (Date.now() - begun) / 1000;
+    const frames = CHAIN.filter((key) => key !== "filter-2").map((asset, i) => {
+      const level = 5 + Math.sin(n / -40 + i) + (asset === "clear-well" ? Math.min(0.0035 * n, 1) : 0);
+      return { asset, ts: Date.now(), values: { valve: 45 + 5 * Math.sin(n / -60), inflow: 12 + Math.cos(n / 50), level, outflow: 11 + level / 5 } };
+    });
+    post(url, "/v1/telemetry", frames).catch(() => {});
+  }, 1000);
+  return () => clearInterval(timer);
+}
+
+/** Fills a demo. @param {string} url @returns {Promise<() => void>} what ends its readings */
 export async function furnish(url) {
   await until(async () => (await get(url, "/v1/assets/demo-plant/models")).items?.length > 0, "a version of the plant", 300_000);
   await waterworks(url);
+  const end = live(url);
   await bearing(url);
+  return end;
 }
 
 /** A job that goes on for long. @param {string} url */

@@ -134,7 +134,7 @@ export const SCENES = {
       await page.getByText("How it learned").first().click();
       await page.getByText("Answers to its control inputs").first().click();
       await page.locator(".response").first().waitFor({ timeout: 120_000 });
-      await page.locator("[data-curve]").waitFor({ timeout: 120_000 });
+      await page.locator("[data-curve]").waitFor({ timeout: 300_000 });
     },
   },
   data: { path: "#/assets/demo-plant/data", ready: '[data-panel="data-health"] [data-signal]' },

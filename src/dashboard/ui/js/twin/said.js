@@ -219,6 +219,6 @@ export function verdict(said, signal, labels) {
   const off = `was off by ${quantity(scores.mae, signal.unit, labels)} on average`;
   const naive = typeof scores.naive_mae === "number" ? `, holding the last value by ${quantity(scores.naive_mae, signal.unit, labels)}` : "";
   const band = typeof scores.coverage_80 === "number" ? `; the 80\u202f% band held ${percent(scores.coverage_80)}` : "";
-  const count = scores.truths < vintage.timestamps.length ? ` of the ${scores.truths} values that can be compared` : ` of ${scores.truths} values`;
+  const count = scores.truths < vintage.timestamps.length ? ` of ${scores.truths === 1 ? "the one value" : `the ${scores.truths} values`} that can be compared` : ` of ${scores.truths} values`;
   return `${begin}: ${off}${naive}${band}${band ? count : ""}.${moved ? ` ${moved[0].toUpperCase()}${moved.slice(1)}` : ""}`;
 }

@@ -32,7 +32,7 @@ use store::AssetRow;
 
 pub use interval::Interval;
 pub use key::Key;
-pub use relationship::{Edge, Feed, Relationship, RelationshipType};
+pub use relationship::{Edge, Feed, Relationship, RelationshipFilter, RelationshipType};
 pub use routes::router;
 pub use schema::form::{AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template, TypeForm};
 pub use schema::{Attribute, Kind, Signal, TypeDocument};

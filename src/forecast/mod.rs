@@ -10,6 +10,7 @@
 mod aftermath;
 pub mod anomaly;
 mod answer;
+mod breach;
 pub mod calibration;
 mod copula;
 mod frozen;
@@ -24,6 +25,7 @@ mod paths;
 mod probe;
 pub mod refresher;
 mod remaining;
+mod risk;
 mod routes;
 mod sampling;
 mod serving;
@@ -43,6 +45,7 @@ pub use self::answer::{
     Answerer, Bands, InputFuture, InputSource, Prediction, Source, StateOf, bands, frequency, level_key, quantile,
     tidy, tidy_all, timestamps, units,
 };
+pub use self::breach::{Breach, TimeToLimit, first_break};
 pub use self::frozen::Frozen;
 pub use self::future::Future;
 use self::grids::Grids;
@@ -243,7 +246,14 @@ impl Forecasts {
             }
         }
         // A vintage is scored by its quantiles; its paths are the caller's alone.
-        prediction.paths = lots.map(|lots| lots.paths(&situation, &said.answers[0]));
+        let mut answers = said.answers;
+        prediction.paths = lots.map(|lots| lots.paths(&situation, &answers[0]));
+        if cause == Cause::Refresh {
+            // A forecast without a risk is better than none.
+            if let Err(error) = self.note_risk(situation, answers.swap_remove(0), id).await {
+                tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "risk not assessed");
+            }
+        }
         Ok(prediction)
     }
 

@@ -19,6 +19,8 @@ use crate::web::page::{self, Limit, Page};
 use crate::web::problem::{self, Document, Problem};
 
 const PREDICTIONS: &str = "predictions";
+/// The same in the order of their states.
+const BY_STATE: &str = "predictions-by-state";
 
 /// The room's resources.
 pub fn router(forecasts: Forecasts) -> OpenApiRouter {
@@ -101,6 +103,12 @@ pub(super) struct PredictionsQuery {
     pub limit: Limit,
     /// `next` of the page before.
     pub cursor: Option<String>,
+    /// Only those made from a state at this instant or later: RFC 3339 or epoch milliseconds.
+    pub after: Option<String>,
+    /// Only those made from a state before this instant; with `limit=1` what was said last before it.
+    pub before: Option<String>,
+    /// Only the twin's own forecasts (`refresh`), or only those that somebody asked for (`request`).
+    pub cause: Option<String>,
 }
 
 /// Which prediction.
@@ -158,13 +166,15 @@ async fn predict(
 }
 
 /// List the predictions of an asset, newest first, as they were served
+///
+/// With `before` or `after` in the order of the states that they were made from, the newest first.
 #[utoipa::path(
     get, path = "/v1/assets/{asset}/predictions", tag = "predictions",
     params(("asset" = String, Path, description = "Key of the asset"), PredictionsQuery),
     responses(
         (status = 200, description = "A page of predictions", body = Page<Prediction>),
         (status = 404, description = "No such asset", body = Document, content_type = "application/problem+json"),
-        (status = 422, description = "Not a cursor of this list", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "Not an instant, a cause or a cursor of this list", body = Document, content_type = "application/problem+json"),
     )
 )]
 async fn list(
@@ -172,10 +182,22 @@ async fn list(
     Path(asset): Path<String>,
     Query(query): Query<PredictionsQuery>,
 ) -> Result<Json<Page<Prediction>>, Problem> {
+    let PredictionsQuery { limit, cursor, after, before, cause } = query;
+    let at = |name: &'static str, text: Option<String>| {
+        let at = text.as_deref().map(instant::from_text).transpose();
+        at.map_err(|error| Problem::invalid(name, error.to_string()))
+    };
+    let (after, before) = (at("after", after)?, at("before", before)?);
+    let (cause, cursor) = (ledger::checked_cause(cause.as_deref())?, cursor.as_deref());
     let asset = forecasts.assets.find(&asset).await?;
-    let before = query.cursor.as_deref().map(|cursor| page::position(PREDICTIONS, cursor)).transpose()?;
-    let rows = store::list(&forecasts.db, asset.id, before, query.limit.rows()).await?;
-    Ok(Json(Page::of(PREDICTIONS, rows, query.limit, |prediction| prediction.id)))
+    if after.is_none() && before.is_none() {
+        let older = cursor.map(|cursor| page::position(PREDICTIONS, cursor)).transpose()?;
+        let rows = store::list(&forecasts.db, asset.id, cause, older, limit.rows()).await?;
+        return Ok(Json(Page::of(PREDICTIONS, rows, limit, |prediction| prediction.id)));
+    }
+    let older = cursor.map(|cursor| page::position(BY_STATE, cursor)).transpose()?;
+    let rows = store::of_states(&forecasts.db, asset.id, cause, (after, before), older, limit.rows()).await?;
+    Ok(Json(Page::of(BY_STATE, rows, limit, |prediction| (prediction.state.observed_at, prediction.id))))
 }
 
 /// Read one prediction as it was served, beside what was measured since

@@ -47,6 +47,11 @@ impl Sampling {
         Ok(checked.unwrap_or(Self { samples: usual, seed: 0 }))
     }
 
+    /// So many paths that nobody asked for, with the usual luck.
+    pub(super) fn usual(samples: usize) -> Self {
+        Self { samples, seed: 0 }
+    }
+
     /// How many paths.
     #[must_use]
     pub fn samples(self) -> usize {

@@ -62,14 +62,50 @@ pub async fn served(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Opt
 pub async fn list(
     db: impl PgExecutor<'_>,
     asset: AssetId,
+    cause: Option<&str>,
     before: Option<PredictionId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Prediction>> {
     let rows: Vec<Json<Prediction>> = sqlx::query_scalar(
-        "select answer from prediction where asset_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
+        "select answer from prediction
+         where asset_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or cause = $3)
+         order by id desc limit $4",
     )
     .bind(asset)
     .bind(before)
+    .bind(cause)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// Vintages made from states of a stretch of time, its end not included, those from the newest states
+/// first; older than `cursor`.
+pub async fn of_states(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    cause: Option<&str>,
+    stretch: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    cursor: Option<(DateTime<Utc>, PredictionId)>,
+    limit: i64,
+) -> sqlx::Result<Vec<Prediction>> {
+    let (state_at, id) = cursor.unzip();
+    // Bounds that are always there keep the index in use whichever of them were given.
+    let rows: Vec<Json<Prediction>> = sqlx::query_scalar(
+        "select answer from prediction
+         where asset_id = $1 and state_at >= coalesce($2, '-infinity'::timestamptz)
+             and state_at < coalesce($3, 'infinity'::timestamptz)
+             and (state_at, id) < (coalesce($4, 'infinity'::timestamptz), coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             and ($6::text is null or cause = $6)
+         order by state_at desc, id desc limit $7",
+    )
+    .bind(asset)
+    .bind(stretch.0)
+    .bind(stretch.1)
+    .bind(state_at)
+    .bind(id)
+    .bind(cause)
     .bind(limit)
     .fetch_all(db)
     .await?;

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::{Breach, TimeToLimit, first_break};
+
 /// Constraints of one what-if at most.
 pub const MAX_CONSTRAINTS: usize = 32;
 /// The probability that a limit is to be kept with when none is given.
@@ -50,23 +52,6 @@ pub struct ConstraintOutcome {
     pub met: bool,
 }
 
-/// Quantiles of the time until a limit is first broken, in seconds after the state. Null: later than
-/// the horizon.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct TimeToLimit {
-    /// With a probability of 10 % it has been broken by then.
-    #[serde(rename = "0.1")]
-    pub p10: Option<f64>,
-    /// With a probability of 50 %.
-    #[serde(rename = "0.5")]
-    pub p50: Option<f64>,
-    /// With a probability of 90 %.
-    #[serde(rename = "0.9")]
-    pub p90: Option<f64>,
-    /// Probability that it is not broken within the horizon.
-    pub not_within_horizon: f64,
-}
-
 impl Constraint {
     /// What is wrong with it in itself: the field and why.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
@@ -102,37 +87,17 @@ impl Constraint {
     /// likely.
     #[must_use]
     pub fn judge<'a>(&self, paths: impl Iterator<Item = &'a [f64]>, steps: usize, step_s: f64) -> ConstraintOutcome {
-        let (mut first, mut all) = (vec![0_usize; steps], 0_usize);
-        for path in paths {
-            all += 1;
-            if let Some(step) = path.iter().take(steps).position(|value| self.broken(*value)) {
-                first[step] += 1;
-            }
-        }
-        let share = |count: usize| count as f64 / all.max(1) as f64;
-        let mut broken = 0;
-        let by_step: Vec<usize> = first
-            .iter()
-            .map(|count| {
-                broken += count;
-                broken
-            })
-            .collect();
-        // Counts, not shares, so that a quantile is not missed by a rounding.
-        let time = |level: f64| {
-            let enough = by_step.iter().position(|count| *count > 0 && *count as f64 >= level * all as f64 - 1e-9);
-            enough.map(|step| (step + 1) as f64 * step_s)
-        };
-        let kept = share(all - broken);
-        let wanted = self.wanted();
+        let first = paths.map(|path| first_break(&path[..steps.min(path.len())], |value| self.broken(value)));
+        let breach = Breach::of(first, steps, step_s);
+        let (wanted, time_to_limit) = (self.wanted(), breach.time_to_limit());
         ConstraintOutcome {
             signal: self.signal.clone(),
             min: self.min,
             max: self.max,
             probability: wanted,
-            time_to_limit: TimeToLimit { p10: time(0.1), p50: time(0.5), p90: time(0.9), not_within_horizon: kept },
-            breach_probability: by_step.into_iter().map(share).collect(),
-            met: kept >= wanted - 1e-12,
+            time_to_limit,
+            breach_probability: breach.by_step(),
+            met: time_to_limit.not_within_horizon >= wanted - 1e-12,
         }
     }
 }

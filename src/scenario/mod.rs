@@ -28,7 +28,7 @@ use sqlx::PgPool;
 use self::ask::Checked;
 pub use self::ask::{MAX_OVERRIDES, MAX_SCENARIOS, MAX_VALUES, Scenario, WhatIf};
 use self::audit::ignored::Ignored;
-pub use self::constraint::{Constraint, ConstraintOutcome, TimeToLimit};
+pub use self::constraint::{Constraint, ConstraintOutcome};
 use self::downstream::Medians;
 pub use self::downstream::{FedBy, MAX_CHAIN};
 pub use self::kpi::{Aggregate, CompiledKpi, Kpi};

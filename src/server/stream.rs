@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::forecast;
 use crate::ids::PredictionId;
 use crate::training::{Training, TrainingError};
-use crate::twin::{Change, TwinError, Twins};
+use crate::twin::{Change, Health, Judged, Risk, TwinError, Twins};
 use crate::web::extract::Query;
 use crate::web::problem::{Document, Problem};
 use crate::web::sse::{Event, LastEventId, answer};
@@ -60,7 +60,7 @@ pub struct Feed {
 /// An event and the asset that it is about.
 struct Item {
     asset: String,
-    /// What tells it from others of the same asset and instant: the id of an alarm.
+    /// What tells it from others of the same asset and instant: the id of an alarm, when a state was judged.
     of: String,
     at: DateTime<Utc>,
     event: Event,
@@ -90,6 +90,14 @@ struct StateEvent<'a> {
     seq: i64,
     observed_at: Option<DateTime<Utc>>,
     reported: BTreeMap<&'a str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anomaly_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions: Option<BTreeMap<String, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Health>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<Risk>,
 }
 
 /// A forecast that was refreshed.
@@ -111,7 +119,8 @@ struct StreamQuery {
 
 /// Listen to states, forecasts, jobs and alarms as they change
 ///
-/// Server-sent events: `state` with the newest values, `prediction` when a twin's own forecast was
+/// Server-sent events: `state` with the newest values and with anomaly score, health and risk, whenever any
+/// of them is another, `prediction` when a twin's own forecast was
 /// refreshed, `job` with the whole job, `alarm` with the whole alarm. A client that sends
 /// `Last-Event-ID` first gets the latest of everything that changed meanwhile.
 #[utoipa::path(
@@ -167,7 +176,7 @@ impl Feed {
     }
 
     /// Looks for changes until the end, and tells each once.
-    pub(super) async fn run(self, end: CancellationToken) {
+    pub async fn run(self, end: CancellationToken) {
         let mut since = self.clock.now();
         let mut told: HashSet<(&'static str, String, String, DateTime<Utc>)> = HashSet::new();
         loop {
@@ -228,14 +237,23 @@ impl Feed {
             Err(AssetError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        let Change { changed_at, judged_at, key, twin, judged, .. } = change;
+        // A judgement may become visible after a newer frame did.
+        let of = judged_at.map(|at| at.timestamp_micros().to_string()).unwrap_or_default();
+        let Judged { anomaly, health, risk } = judged;
+        let (anomaly_score, contributions) = anomaly.map(|found| (found.score, found.contributions)).unzip();
         let names = asset.asset_type.document.signals.iter().map(|signal| signal.name.as_str());
         let told = StateEvent {
-            asset: &change.key,
-            seq: change.twin.seq,
-            observed_at: change.twin.observed_at,
-            reported: names.zip(change.twin.reported.iter().copied()).filter(|(_, value)| value.is_finite()).collect(),
+            asset: &key,
+            seq: twin.seq,
+            observed_at: twin.observed_at,
+            reported: names.zip(twin.reported.iter().copied()).filter(|(_, value)| value.is_finite()).collect(),
+            anomaly_score,
+            contributions,
+            health,
+            risk,
         };
-        let event = Event::new("state", change.updated_at.timestamp_micros(), &told)?;
-        Ok(Some(Item { event, asset: change.key, of: String::new(), at: change.updated_at }))
+        let event = Event::new("state", changed_at.timestamp_micros(), &told)?;
+        Ok(Some(Item { event, asset: key, of, at: changed_at }))
     }
 }

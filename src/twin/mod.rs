@@ -6,6 +6,8 @@
 //! changes nothing that was measured.
 
 pub mod desired;
+mod fleet;
+pub mod judged;
 pub mod routes;
 mod state;
 pub mod store;
@@ -16,6 +18,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 pub use desired::{Desired, Setpoint};
+pub use fleet::Standing;
+pub use judged::{Judged, LimitRisk, Risk};
 pub use state::{Freshness, Health, Remaining, State};
 
 use crate::asset::{Asset, AssetError, Assets};
@@ -70,17 +74,21 @@ pub struct Looked {
     pub remaining: Option<Remaining>,
 }
 
-/// A twin that changed, for the stream.
+/// A twin that changed, or of which something else is judged, for the stream.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// When; the stream resumes by it.
-    pub updated_at: DateTime<Utc>,
+    pub changed_at: DateTime<Utc>,
+    /// When something was last judged of it.
+    pub judged_at: Option<DateTime<Utc>>,
     /// Whose.
     pub asset: AssetId,
     /// Its name.
     pub key: String,
     /// What it became.
     pub twin: Twin,
+    /// What is judged of it.
+    pub judged: Judged,
 }
 
 /// Why a twin cannot be read or changed.
@@ -128,9 +136,8 @@ impl Twins {
     pub async fn state(&self, asset: &Asset, as_of: Option<DateTime<Utc>>) -> Result<State, TwinError> {
         let twin = store::find(&self.pool, asset.id).await?;
         let Some(as_of) = as_of else {
-            let anomaly = store::anomaly(&self.pool, asset.id).await?;
-            let health = store::health(&self.pool, asset.id).await?;
-            return Ok(State::of(asset, twin.as_ref(), self.clock.now()).with_anomaly(anomaly).with_health(health));
+            let judged = judged::store::of(&self.pool, &[asset.id]).await?.remove(&asset.id).unwrap_or_default();
+            return Ok(State::of(asset, twin.as_ref(), self.clock.now()).with_judged(judged));
         };
         let frames = self.readings.until(asset.id, as_of, TAIL_FRAMES).await?;
         let mut past = state::Reported::empty(asset.asset_type.document.signals.len());
@@ -158,13 +165,20 @@ impl Twins {
         if found { Ok(wanted) } else { Err(AssetError::NotFound(asset.key.clone()).into()) }
     }
 
-    /// Twins that changed after an instant, in the order of their change, at most `limit`.
+    /// Twins that changed, or of which something else is judged, after an instant, in the order of their
+    /// change, at most `limit`.
     ///
-    /// Commits may become visible a little out of the order of `updated_at`: a reader that must not
+    /// Commits may become visible a little out of the order of `changed_at`: a reader that must not
     /// miss any asks again from a few seconds before the last one and drops what it has seen
-    /// (asset, `updated_at`).
+    /// (asset, `changed_at`).
     pub async fn changed_since(&self, at: DateTime<Utc>, limit: usize) -> Result<Vec<Change>, TwinError> {
-        Ok(store::changed_since(&self.pool, at, limit as i64).await?)
+        let mut changes = judged::store::changed_since(&self.pool, at, limit as i64).await?;
+        let assets: Vec<AssetId> = changes.iter().map(|change| change.asset).collect();
+        if !assets.is_empty() {
+            let mut judged = judged::store::of(&self.pool, &assets).await?;
+            changes.iter_mut().for_each(|one| one.judged = judged.remove(&one.asset).unwrap_or_default());
+        }
+        Ok(changes)
     }
 
     fn assets(&self) -> &Assets {

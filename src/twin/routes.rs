@@ -10,13 +10,17 @@ use utoipa_axum::routes;
 
 use crate::asset::{Kind, TypeDocument};
 use crate::reading::instant;
-use crate::twin::{Desired, Setpoint, State, TwinError, Twins};
+use crate::twin::{Desired, Setpoint, State, TwinError, Twins, fleet};
 use crate::web::extract::{Json, Path, Query};
 use crate::web::problem::Problem;
 
 /// The twins' doors.
 pub fn router(twins: Twins) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(read_state)).routes(routes!(set_desired)).with_state(twins)
+    OpenApiRouter::new()
+        .routes(routes!(read_state))
+        .routes(routes!(set_desired))
+        .with_state(twins.clone())
+        .merge(fleet::routes::router(twins))
 }
 
 impl From<TwinError> for Problem {

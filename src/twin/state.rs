@@ -10,7 +10,7 @@ use crate::asset::{Asset, Interval, Kind};
 use crate::ids::ModelId;
 use crate::reading::Block;
 use crate::reading::instant::{self, instant};
-use crate::twin::{Anomaly, Desired, Twin};
+use crate::twin::{Anomaly, Desired, Judged, Risk, Twin};
 
 /// A state is stale when it is older than this many nominal intervals, and than [`STALE_AT_LEAST`].
 const STALE_INTERVALS: i32 = 10;
@@ -86,7 +86,7 @@ pub enum Freshness {
 
 impl Freshness {
     /// Of something so old that comes at this interval.
-    fn of(age: TimeDelta, interval: Interval) -> Self {
+    pub(super) fn of(age: TimeDelta, interval: Interval) -> Self {
         let patience = interval.delta().checked_mul(STALE_INTERVALS).unwrap_or(TimeDelta::MAX).max(STALE_AT_LEAST);
         if age > patience { Self::Stale } else { Self::Live }
     }
@@ -139,6 +139,10 @@ pub struct State {
     /// the past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// How likely a limit is broken within the horizon of the asset's own newest forecast. Absent without
+    /// limits, and for a state in the past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
 }
 
 /// The health of an asset.
@@ -197,18 +201,14 @@ impl State {
         Self::shown(asset, reported, seq, as_of)
     }
 
-    /// The same with the newest health class.
+    /// The same with what is judged of it.
     #[must_use]
-    pub fn with_health(self, health: Option<Health>) -> Self {
-        Self { health, ..self }
-    }
-
-    /// The same with the newest anomaly score.
-    #[must_use]
-    pub fn with_anomaly(self, anomaly: Option<Anomaly>) -> Self {
-        let Some(Anomaly { observed_at, score, contributions }) = anomaly else { return self };
+    pub fn with_judged(self, judged: Judged) -> Self {
+        let Judged { anomaly, health, risk } = judged;
+        let judged = Self { health, risk, ..self };
+        let Some(Anomaly { observed_at, score, contributions }) = anomaly else { return judged };
         let anomaly_at = Some(instant::text(observed_at));
-        Self { anomaly_score: Some(score), contributions: Some(contributions), anomaly_at, ..self }
+        Self { anomaly_score: Some(score), contributions: Some(contributions), anomaly_at, ..judged }
     }
 
     fn shown(asset: &Asset, reported: &Reported, seq: i64, now: DateTime<Utc>) -> Self {
@@ -240,6 +240,7 @@ impl State {
             contributions: None,
             anomaly_at: None,
             health: None,
+            risk: None,
         }
     }
 }

@@ -8,10 +8,10 @@ use sqlx::types::Json;
 use sqlx::{PgExecutor, Row as _};
 
 use crate::ids::AssetId;
-use crate::reading::instant::{self, instant};
+use crate::reading::instant::instant;
 use crate::reading::store::Values;
-use crate::twin::state::{Health, Remaining, Reported};
-use crate::twin::{Anomaly, Change, Desired, Looked, Twin};
+use crate::twin::state::Reported;
+use crate::twin::{Anomaly, Desired, Looked, Twin};
 
 /// The row of one asset.
 pub async fn find(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Twin>, sqlx::Error> {
@@ -23,26 +23,6 @@ pub async fn find(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Twin
     .fetch_optional(db)
     .await?;
     row.as_ref().map(twin).transpose()
-}
-
-/// Rows that changed after an instant, in the order of their change.
-pub async fn changed_since(db: impl PgExecutor<'_>, at: DateTime<Utc>, limit: i64) -> Result<Vec<Change>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select t.seq, t.observed_at, t.received_at, t.reported, t.reported_at, t.readings, t.desired, t.forecast_seq,
-                t.updated_at, t.asset_id, a.key
-         from twin t join asset a on a.id = t.asset_id
-         where t.updated_at > $1 order by t.updated_at, t.asset_id limit $2",
-    )
-    .bind(at)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let twin = twin(row)?;
-            Ok(Change { updated_at: twin.updated_at, asset: row.try_get(9)?, key: row.try_get(10)?, twin })
-        })
-        .collect()
 }
 
 /// A twin from the first nine columns of a row, in the order of [`find`].
@@ -199,6 +179,16 @@ pub async fn stale(db: impl PgExecutor<'_>, resting: &[i64], limit: i64) -> Resu
     .await
 }
 
+/// Has an asset forecast again although it was not measured anew: what is judged with its forecast has
+/// changed.
+pub async fn forecast_again(db: impl PgExecutor<'_>, asset: AssetId) -> Result<(), sqlx::Error> {
+    sqlx::query("update twin set forecast_seq = least(forecast_seq, greatest(seq - 1, 0)) where asset_id = $1")
+        .bind(asset)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
 /// Notes that a forecast was made from the readings of `seq`; never moves backwards.
 pub async fn mark_forecast(db: impl PgExecutor<'_>, asset: AssetId, seq: i64) -> Result<(), sqlx::Error> {
     sqlx::query("update twin set forecast_seq = $2 where asset_id = $1 and forecast_seq < $2")
@@ -207,19 +197,6 @@ pub async fn mark_forecast(db: impl PgExecutor<'_>, asset: AssetId, seq: i64) ->
         .execute(db)
         .await
         .map(drop)
-}
-
-/// The newest anomaly score of an asset.
-pub async fn anomaly(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Anomaly>, sqlx::Error> {
-    let row = sqlx::query("select observed_at, score, contributions from anomaly where asset_id = $1")
-        .bind(asset)
-        .fetch_optional(db)
-        .await?;
-    row.map(|row| {
-        let contributions = row.try_get::<Json<BTreeMap<String, f64>>, _>(2)?.0;
-        Ok(Anomaly { observed_at: row.try_get(0)?, score: row.try_get(1)?, contributions })
-    })
-    .transpose()
 }
 
 /// Replaces the anomaly score of an asset unless it is of a newer step. Does not wait for the disk: it
@@ -247,25 +224,6 @@ pub async fn set_anomaly(
     .execute(db)
     .await
     .map(drop)
-}
-
-/// What the version that serves says of the health of an asset.
-pub async fn health(db: impl PgExecutor<'_>, asset: AssetId) -> Result<Option<Health>, sqlx::Error> {
-    let row = sqlx::query(
-        "select h.class, h.probabilities, h.remaining, h.observed_at, h.model_id
-         from health h join champion c on c.asset_id = h.asset_id and c.model_id = h.model_id
-         where h.asset_id = $1 and (h.class is not null or h.remaining is not null)",
-    )
-    .bind(asset)
-    .fetch_optional(db)
-    .await?;
-    row.map(|row| {
-        let probabilities = row.try_get::<Option<Json<BTreeMap<String, f64>>>, _>(1)?.map(|json| json.0);
-        let remaining_time = row.try_get::<Option<Json<Remaining>>, _>(2)?.map(|json| json.0);
-        let at = instant::text(row.try_get(3)?);
-        Ok(Health { class: row.try_get(0)?, probabilities, remaining_time, at, model: row.try_get(4)? })
-    })
-    .transpose()
 }
 
 /// Replaces what is said of the health of an asset unless that is of a newer step. Does not wait for the

@@ -152,3 +152,29 @@ async fn an_asset_below_that_cannot_be_answered_is_named() {
     assert_eq!(answer.problem(422, "invalid"), ["/downstream"]);
     assert!(answer.text.contains("t4: the asset has no readings"), "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_relationships_are_listed_filtered_and_paged() {
+    let server = chain(40).await;
+    server.patch("/v1/assets/t1", None, json!({"name": "First"})).await.success();
+    server.put("/v1/assets/t1/relationships/feeds/t2", feed()).await.success();
+    server.put("/v1/assets/t2/relationships/feeds/t3", feed()).await.success();
+    let ends = async |query: &str| {
+        let page = server.get(&format!("/v1/relationships{query}")).await.success();
+        let end = |one: &Value| format!("{} {}", one["source"].as_str().unwrap(), one["target"].as_str().unwrap());
+        let found: Vec<String> = page["items"].as_array().unwrap().iter().map(end).collect();
+        (found, page["next"].as_str().map(str::to_owned))
+    };
+    assert_eq!(ends("").await, (vec!["t1 t2".to_owned(), "t2 t3".to_owned()], None));
+    assert_eq!(ends("?type=feeds&source=t2").await.0, ["t2 t3"]);
+    assert_eq!(ends("?target=t2").await.0, ["t1 t2"]);
+    assert!(ends("?source=none").await.0.is_empty());
+    let (first, next) = ends("?limit=1").await;
+    let (second, last) = ends(&format!("?limit=1&cursor={}", next.unwrap())).await;
+    assert_eq!((first, second, last), (vec!["t1 t2".to_owned()], vec!["t2 t3".to_owned()], None));
+    let listed = server.get("/v1/relationships").await.success();
+    assert_eq!((&listed["items"][0]["source_name"], listed["items"][0].get("target_name")), (&json!("First"), None));
+    for wrong in ["?type=owns", "?cursor=abc", "?limit=0", "?colour=red"] {
+        server.get(&format!("/v1/relationships{wrong}")).await.problem(422, "invalid");
+    }
+}

@@ -163,3 +163,48 @@ async fn outcomes_that_cannot_be_asked_for_are_refused() {
     }
     server.get("/v1/assets/none/outcomes").await.problem(404, "not-found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_before_an_instant_is_found() {
+    let server = with_history(800).await;
+    let begin = START.parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(server.forecast_once().await, 1);
+    for round in 1..=3_i64 {
+        measure(&server, round * 10 - 9..=round * 10, |_| (stands(), 3.5)).await;
+        assert_eq!(server.forecast_once().await, 1);
+    }
+    // Somebody's question about the past is the newest vintage, but of an old state.
+    let past = begin - TimeDelta::seconds(100);
+    server.post("/v1/assets/tank-1/predict", json!({"horizon": 5, "as_of": past})).await.success();
+    let states = async |query: String| {
+        let page = server.get(&format!("/v1/assets/tank-1/predictions{query}")).await.success();
+        let state = |one: &Value| {
+            let at = one["state"]["observed_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+            (at - begin).num_seconds()
+        };
+        (page["items"].as_array().unwrap().iter().map(state).collect::<Vec<_>>(), page["next"].clone())
+    };
+    while states(String::new()).await.0.len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(states(String::new()).await.0, [-100, 30, 20, 10, 0], "as they were made");
+    let at = |second: i64| (begin + TimeDelta::seconds(second)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let epoch = |second: i64| (begin + TimeDelta::seconds(second)).timestamp_millis();
+    assert_eq!(states(format!("?before={}&limit=1", at(25))).await.0, [20]);
+    assert_eq!(states(format!("?before={}&limit=1", epoch(20))).await.0, [10], "the end is not part of it");
+    assert_eq!(states(format!("?after={}", at(10))).await.0, [30, 20, 10], "the begin is");
+    assert_eq!(states(format!("?after={}&before={}", at(1), at(29))).await.0, [20, 10]);
+    assert_eq!(states(format!("?before={}&limit=1&cause=request", at(99))).await.0, [-100]);
+    assert_eq!(states("?cause=refresh&limit=1".to_owned()).await.0, [30]);
+    let (first, next) = states(format!("?before={}&limit=3", at(99))).await;
+    let rest = states(format!("?before={}&limit=3&cursor={}", at(99), next.as_str().unwrap())).await;
+    assert_eq!((first, rest), (vec![30, 20, 10], (vec![0, -100], Value::Null)));
+    for (wrong, pointer) in [("?before=soon", "before"), ("?after=1234", "after"), ("?cause=luck", "cause")] {
+        let answer = server.get(&format!("/v1/assets/tank-1/predictions{wrong}")).await;
+        assert_eq!(answer.problem(422, "invalid"), [pointer]);
+    }
+    let by_creation = server.get("/v1/assets/tank-1/predictions?limit=1").await.success();
+    let cursor = by_creation["next"].as_str().unwrap();
+    let mixed = server.get(&format!("/v1/assets/tank-1/predictions?before={}&cursor={cursor}", at(99))).await;
+    assert_eq!(mixed.problem(422, "invalid"), ["cursor"]);
+}

@@ -12,6 +12,7 @@ mod conditions;
 mod data_health;
 mod end;
 mod events;
+mod fleet;
 mod group_commit;
 mod health;
 mod hostile;

@@ -1,19 +1,89 @@
 // Figures of the page in a real browser: `node tests/browser/bench.mjs [MINUTES]` (MINUTES of live
-// updates for the heap, 3 by default; against a demo of its own, or COUNTERPART_URL).
+// updates for the heap, 3 by default; against a demo of its own, or COUNTERPART_URL; the fleet of
+// 1,000 assets always has a server of its own).
 
 import { browse, page, until } from "./browser.mjs";
-import { start } from "./server.mjs";
+import { post, start } from "./server.mjs";
 
 const minutes = Number(process.argv[2] ?? 3);
 const server = await start("demo");
 const chromium = await browse();
 
+const ASSETS = 1000;
+/** Assets of the fleet that feed each other, one after the other. */
+const CHAIN = 8;
+
+/** @param {number[]} values @param {number} share */
+const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
 /** @param {number[]} values */
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 /** @param {string} what @param {string} figure */
 const say = (what, figure) => process.stdout.write(`${what}: ${figure}\n`);
 
+/** A fleet of many assets in chains: how long its tree takes, and how smoothly it scrolls. */
+async function fleet() {
+  const many = await start("serve");
+  try {
+    await post(many.url, "/v1/asset-types", { key: "stage", interval: "PT1S", signals: [{ name: "inflow", unit: "m", role: "disturbance" }, { name: "level", unit: "m", role: "output", min: 0, max: 10 }] });
+    const keys = Array.from({ length: ASSETS }, (_, i) => `stage-${String(i).padStart(4, "0")}`);
+    for (const key of keys) await post(many.url, "/v1/assets", { key, type: "stage" });
+    for (let i = 0; i < ASSETS; i += 1) {
+      if (i % CHAIN === 0) continue;
+      const answer = await fetch(`${many.url}/v1/assets/${keys[i - 1]}/relationships/feeds/${keys[i]}`, { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ from_signal: "level", to_signal: "inflow" }) });
+      if (!answer.ok) throw new Error(await answer.text());
+    }
+    const now = Date.now();
+    for (let from = 0; from < ASSETS; from += 100) {
+      const frames = keys.slice(from, from + 100).flatMap((asset, n) => Array.from({ length: 120 }, (_, i) => ({ asset, ts: new Date(now - (120 - i) * 1000).toISOString(), values: { inflow: 1 + (i % 9) / 9, level: 5 + Math.sin((i + n) / 9) } })));
+      await post(many.url, "/v1/telemetry", frames);
+    }
+    // All forecast once, so that what is measured is the page.
+    await until(async () => (await (await fetch(`${many.url}/v1/fleet?limit=1000`)).json()).items.every((/** @type {any} */ one) => one.risk), "a risk of all", 180_000);
+    const { page: p, faults, close } = await page(chromium.browser);
+    await p.goto(`${many.url}/`);
+    await until(async () => (await p.locator(".fleet > li").count()) === ASSETS, "all rows", 30_000);
+    const trees = [];
+    for (let i = 0; i < 7; i += 1) {
+      trees.push(Number(await p.evaluate(() => new Promise((resolve) => {
+        const select = /** @type {HTMLSelectElement} */ ([...document.querySelectorAll("select")].find((one) => [...one.options].some((option) => option.value === "tree")));
+        const list = /** @type {HTMLElement} */ (document.querySelector(".fleet"));
+        const from = performance.now();
+        const seen = new MutationObserver(() => {
+          if (!list.querySelector(".fleet-group")) return;
+          seen.disconnect();
+          // Two frames: laid out and painted.
+          requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - from)));
+        });
+        seen.observe(list, { childList: true });
+        select.value = "tree";
+        select.dispatchEvent(new Event("input", { bubbles: true }));
+      }))));
+      await p.getByLabel("Group by").selectOption("");
+      await until(async () => !(await p.locator(".fleet-group").count()), "no tree");
+    }
+    say(`tree of ${ASSETS} assets in chains of ${CHAIN}, from the choice to the frame that shows it, median of 7`, `${median(trees).toFixed(0)} ms, longest ${Math.max(...trees).toFixed(0)} ms`);
+    const frames = /** @type {number[]} */ (await p.evaluate(async () => {
+      const times = [];
+      let last = await new Promise((resolve) => requestAnimationFrame(resolve));
+      const end = document.documentElement.scrollHeight - innerHeight;
+      for (let y = 0; y < end; y += 120) {
+        scrollTo(0, y);
+        const at = await new Promise((resolve) => requestAnimationFrame(resolve));
+        times.push(at - last);
+        last = at;
+      }
+      return times;
+    }));
+    say(`scrolling through ${ASSETS} rows, 120 pixels a frame: ${frames.length} frames`, `median ${median(frames).toFixed(1)} ms, 95 % within ${quantile(frames, 0.95).toFixed(1)} ms, 99 % ${quantile(frames, 0.99).toFixed(1)} ms, longest ${Math.max(...frames).toFixed(0)} ms; ${frames.filter((time) => time > 34).length} took longer than two frames of 60 a second`);
+    say("errors on the console of the fleet", String(faults.length));
+    await close();
+  } finally {
+    await many.stop();
+  }
+}
+
 try {
+  await fleet();
   const first = await page(chromium.browser);
   const paints = [];
   for (let i = 0; i < 5; i += 1) {

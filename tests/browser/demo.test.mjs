@@ -43,6 +43,23 @@ test("the fleet leads to a live twin", async (t) => {
   await close();
 });
 
+test("what is judged of the twin is followed by the stream, without asking again", async () => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  /** @type {string[]} */
+  const asked = [];
+  p.on("request", (/** @type {any} */ request) => request.url().endsWith("/state") && asked.push(request.url()));
+  await p.goto(`${server.url}/#/assets/demo-plant`);
+  const score = p.locator("[data-anomaly]").first();
+  const first = await until(() => score.getAttribute("data-anomaly", { timeout: 1000 }).catch(() => null), "a score", 120_000);
+  await until(async () => (await score.getAttribute("data-anomaly")) !== first, "another score", 60_000);
+  const state = await (await fetch(`${server.url}/v1/assets/demo-plant/state`)).json();
+  assert.equal(typeof state.anomaly_score, "number");
+  assert.ok(state.risk.limits.length > 0, "the plant has limits");
+  assert.equal(asked.length, 1, "the state was read once");
+  assert.deepEqual(faults, []);
+  await close();
+});
+
 test("a job ends with a verdict; its version says how it learned, what it tells apart and how it answers", async (t) => {
   const { page: p, faults, close } = await page(chromium.browser);
   await openTwin(p, server.url, "Models");
@@ -120,6 +137,33 @@ test("a job's recipe has the server's defaults, and its faults are said at the f
   await until(async () => (await learning.locator('[data-job-status="cancelled"], [data-job-status="succeeded"]').count()) === 1, "its end", 120_000);
   // The browser itself logs the answer of 422.
   assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
+  await close();
+});
+
+test("the training curve of a running job is drawn while it goes on", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await openTwin(p, server.url, "Models");
+  const learning = p.locator('[data-panel="learning"]');
+  await learning.locator("[data-recipe]").waitFor({ timeout: 300_000 });
+  await learning.getByText("Settings of the job").click();
+  await learning.getByLabel("Patience").fill("1000");
+  await learning.getByLabel("Steps at most").first().fill("20000");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  const running = learning.locator('[data-job-status="running"]');
+  await running.waitFor({ timeout: 60_000 });
+  const curve = learning.locator("[data-curve]");
+  const points = async () => Number((await curve.count()) ? await curve.getAttribute("data-curve", { timeout: 1000 }).catch(() => 0) : 0);
+  const early = await until(points, "the first points", 120_000);
+  const length = () => curve.locator("path").first().getAttribute("d", { timeout: 1000 }).catch(() => "");
+  const drawn = (await length())?.length ?? 0;
+  assert.ok(drawn > 0 && (await curve.locator("path").count()) === 2, "both losses");
+  assert.equal(await running.count(), 1, "it goes on");
+  await until(async () => (await points()) > early && ((await length())?.length ?? 0) > drawn, "more of it by itself", 120_000);
+  assert.equal(await running.count(), 1, "it still goes on");
+  await accessible(p, t);
+  await learning.getByRole("button", { name: "Cancel" }).click();
+  await learning.locator('[data-job-status="cancelled"]').waitFor({ timeout: 120_000 });
+  assert.deepEqual(faults, []);
   await close();
 });
 

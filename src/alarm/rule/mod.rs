@@ -13,7 +13,8 @@ use serde_json::Value;
 pub use self::form::RuleForm;
 use super::{AlarmError, Alarms};
 use crate::asset::{AssetError, Interval};
-use crate::ids::AlarmRuleId;
+use crate::ids::{AlarmRuleId, AssetId};
+use crate::twin;
 use crate::web::page::{self, Limit, Page};
 use crate::web::problem::Problem;
 
@@ -147,7 +148,10 @@ impl Alarms {
         };
         let made = store::insert(&self.db, asset.id, &rule, place.position, MAX_RULES).await;
         match made {
-            Ok(true) => Ok(rule),
+            Ok(true) => {
+                self.assess_again(&rule.form, asset.id).await?;
+                Ok(rule)
+            }
             Ok(false) => Err(AlarmError::TooManyRules),
             // The asset was deleted meanwhile.
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
@@ -182,7 +186,9 @@ impl Alarms {
         }
         form.check(&asset.asset_type, self.horizon)?;
         let row = store::update(&self.db, present, &form, self.clock.now()).await?;
-        Ok(row.ok_or(AlarmError::Changed)?.complete(&asset.key))
+        let rule = row.ok_or(AlarmError::Changed)?.complete(&asset.key);
+        self.assess_again(&rule.form, asset.id).await?;
+        Ok(rule)
     }
 
     /// Deletes a rule, unless it is no longer the one that was read. Its active alarm clears; its
@@ -197,7 +203,22 @@ impl Alarms {
             Ok::<_, sqlx::Error>(deleted)
         });
         let deleted = deleted.await.map_err(|_| AlarmError::Database(sqlx::Error::WorkerCrashed))?;
-        if deleted? { Ok(()) } else { Err(AlarmError::Changed) }
+        if !deleted? {
+            return Err(AlarmError::Changed);
+        }
+        if let Ok(asset) = self.assets.find(&present.asset).await {
+            self.assess_again(&present.form, asset.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The risk of an asset goes by the limits of its rules, and is computed with its forecast.
+    async fn assess_again(&self, form: &RuleForm, asset: AssetId) -> Result<(), AlarmError> {
+        let of_signal = matches!(form.source, Source::Measured | Source::Predicted) && form.signal.is_some();
+        if of_signal && matches!(form.condition, Condition::Above | Condition::Below) {
+            twin::store::forecast_again(&self.db, asset).await?;
+        }
+        Ok(())
     }
 }
 

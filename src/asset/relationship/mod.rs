@@ -16,6 +16,8 @@ use crate::web::problem::Problem;
 
 /// The list of an asset's relationships, for its cursors.
 const LIST: &str = "relationships";
+/// The list of all relationships.
+const ALL: &str = "all-relationships";
 
 /// Kinds of relationships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -40,10 +42,16 @@ impl RelationshipType {
 pub struct Relationship {
     /// Key of the asset that it starts from.
     pub source: String,
+    /// Name of that asset, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_name: Option<String>,
     /// What it says.
     pub r#type: RelationshipType,
     /// Key of the asset that it leads to.
     pub target: String,
+    /// Name of that asset, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_name: Option<String>,
     /// The output of the source.
     pub from_signal: String,
     /// The input of the target that it becomes.
@@ -60,6 +68,17 @@ pub struct Feed {
     pub from_signal: String,
     /// A disturbance or control input of the target, in the same unit.
     pub to_signal: String,
+}
+
+/// Which relationships a list shows. Conditions that are not given hold for all.
+#[derive(Clone, Debug, Default)]
+pub struct RelationshipFilter {
+    /// Only those of this type.
+    pub kind: Option<RelationshipType>,
+    /// Only those that start from the asset of this key.
+    pub source: Option<String>,
+    /// Only those that lead to the asset of this key.
+    pub target: Option<String>,
 }
 
 /// One edge of a chain of assets.
@@ -99,8 +118,10 @@ impl Assets {
         })?;
         let relationship = Relationship {
             source: source.key,
+            source_name: source.name,
             r#type: RelationshipType::Feeds,
             target: target.key,
+            target_name: target.name,
             from_signal: feed.from_signal,
             to_signal: feed.to_signal,
             created_at,
@@ -125,6 +146,18 @@ impl Assets {
         let after: Option<(String, String)> = cursor.map(|cursor| page::position(LIST, cursor)).transpose()?;
         let rows = store::of_asset(&self.db, asset.id, after, limit.rows()).await?;
         Ok(Page::of(LIST, rows, limit, |row| (row.source.clone(), row.target.clone())))
+    }
+
+    /// A page of all relationships that a filter lets through.
+    pub async fn all_relationships(
+        &self,
+        filter: &RelationshipFilter,
+        limit: Limit,
+        cursor: Option<&str>,
+    ) -> Result<Page<Relationship>, Problem> {
+        let after: Option<(String, String)> = cursor.map(|cursor| page::position(ALL, cursor)).transpose()?;
+        let rows = store::all(&self.db, filter, after, limit.rows()).await?;
+        Ok(Page::of(ALL, rows, limit, |row| (row.source.clone(), row.target.clone())))
     }
 
     /// Every `feeds` that a change of an asset goes through, near and far, at most `limit` of them.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{Edge, Feed, Relationship, RelationshipType};
+use super::{Edge, Feed, Relationship, RelationshipFilter, RelationshipType};
 use crate::ids::AssetId;
 
 /// Lets one writer of `feeds` at a time go on, until its transaction ends: two that each see no
@@ -76,8 +76,8 @@ pub(super) async fn of_asset(
     rows: i64,
 ) -> sqlx::Result<Vec<Relationship>> {
     let (source, target) = after.unzip();
-    let rows: Vec<(String, String, String, String, DateTime<Utc>)> = sqlx::query_as(
-        "select s.key, t.key, r.from_signal, r.to_signal, r.created_at
+    let rows: Vec<Row> = sqlx::query_as(
+        "select s.key, s.name, t.key, t.name, r.from_signal, r.to_signal, r.created_at
          from relationship r join asset s on s.id = r.source_id join asset t on t.id = r.target_id
          where (r.source_id = $1 or r.target_id = $1) and ($2::text is null or (s.key, t.key) > ($2, $3::text))
          order by s.key, t.key limit $4",
@@ -88,15 +88,41 @@ pub(super) async fn of_asset(
     .bind(rows)
     .fetch_all(db)
     .await?;
-    let complete = |(source, target, from_signal, to_signal, created_at)| Relationship {
-        source,
-        r#type: RelationshipType::Feeds,
-        target,
-        from_signal,
-        to_signal,
-        created_at,
-    };
     Ok(rows.into_iter().map(complete).collect())
+}
+
+/// All relationships that a filter lets through, in the order of the two keys.
+pub(super) async fn all(
+    db: impl PgExecutor<'_>,
+    filter: &RelationshipFilter,
+    after: Option<(String, String)>,
+    rows: i64,
+) -> sqlx::Result<Vec<Relationship>> {
+    let (source, target) = after.unzip();
+    let rows: Vec<Row> = sqlx::query_as(
+        "select s.key, s.name, t.key, t.name, r.from_signal, r.to_signal, r.created_at
+         from relationship r join asset s on s.id = r.source_id join asset t on t.id = r.target_id
+         where ($1::text is null or r.type = $1) and ($2::text is null or s.key = $2)
+             and ($3::text is null or t.key = $3) and ($4::text is null or (s.key, t.key) > ($4, $5::text))
+         order by s.key, t.key limit $6",
+    )
+    .bind(filter.kind.map(RelationshipType::name))
+    .bind(&filter.source)
+    .bind(&filter.target)
+    .bind(source)
+    .bind(target)
+    .bind(rows)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(complete).collect())
+}
+
+/// Key and name of source and target, the two signals, and since when.
+type Row = (String, Option<String>, String, Option<String>, String, String, DateTime<Utc>);
+
+fn complete((source, source_name, target, target_name, from_signal, to_signal, created_at): Row) -> Relationship {
+    let r#type = RelationshipType::Feeds;
+    Relationship { source, source_name, r#type, target, target_name, from_signal, to_signal, created_at }
 }
 
 /// Every `feeds` on the ways that lead away from an asset.

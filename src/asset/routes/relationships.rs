@@ -8,13 +8,13 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::asset::{Assets, Feed, Key, Made, Relationship, RelationshipType};
+use crate::asset::{Assets, Feed, Key, Made, Relationship, RelationshipFilter, RelationshipType};
 use crate::web::extract::{Json, Path, Query};
 use crate::web::page::{Limit, Page};
 use crate::web::problem::{self, Problem};
 
 pub(super) fn router() -> OpenApiRouter<Assets> {
-    OpenApiRouter::new().routes(routes!(related)).routes(routes!(relate, unrelate))
+    OpenApiRouter::new().routes(routes!(all)).routes(routes!(related)).routes(routes!(relate, unrelate))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,11 +29,46 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AllQuery {
+    /// Only those of this type.
+    #[param(value_type = Option<RelationshipType>)]
+    r#type: Option<RelationshipType>,
+    /// Only those that start from this asset.
+    #[param(value_type = Option<String>)]
+    source: Option<Key>,
+    /// Only those that lead to this asset.
+    #[param(value_type = Option<String>)]
+    target: Option<Key>,
+    /// Items of a page at most.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
+    limit: Limit,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct RelationshipPath {
     asset: Key,
     r#type: RelationshipType,
     target: Key,
+}
+
+/// List all relationships
+///
+/// What feeds what in the whole plant, in the order of source and target. An asset that does not exist has
+/// none.
+#[utoipa::path(get, path = "/v1/relationships", tag = "assets", params(AllQuery), responses(
+    (status = 200, description = "A page of relationships.", body = Page<Relationship>),
+    (status = 422, description = "Not a type, a key or a cursor of this list.", body = problem::Document,
+        content_type = "application/problem+json")))]
+async fn all(State(assets): State<Assets>, Query(query): Query<AllQuery>) -> Result<Json<Page<Relationship>>, Problem> {
+    let AllQuery { r#type: kind, source, target, limit, cursor } = query;
+    let filter = RelationshipFilter { kind, source: source.map(String::from), target: target.map(String::from) };
+    Ok(Json(assets.all_relationships(&filter, limit, cursor.as_deref()).await?))
 }
 
 /// List the relationships of an asset

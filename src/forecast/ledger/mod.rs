@@ -27,7 +27,7 @@ use crate::asset::Asset;
 use crate::ids::AssetId;
 use crate::reading::{Frame, Recent, TAIL_FRAMES};
 
-pub(super) use self::routes::router;
+pub(super) use self::routes::{checked_cause, router};
 
 /// Predictions scored in one round, and of one asset.
 const ROUND: i64 = 256;

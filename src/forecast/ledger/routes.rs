@@ -57,9 +57,16 @@ async fn outcomes(
     if !(1..=KEPT_DAYS).contains(&days) {
         return Err(Problem::invalid("days", format!("is not between 1 and {KEPT_DAYS}: sums are kept no longer")));
     }
-    let cause = query.cause.as_deref();
-    if cause.is_some_and(|cause| !["refresh", "request"].contains(&cause)) {
-        return Err(Problem::invalid("cause", "is neither refresh nor request"));
-    }
+    let cause = checked_cause(query.cause.as_deref())?;
     Ok(Json(forecasts.outcomes(&asset, &OutcomesAsk { days, cause, version: query.version }).await?))
+}
+
+/// Refuses what is no cause of a prediction.
+pub(in crate::forecast) fn checked_cause(cause: Option<&str>) -> Result<Option<&str>, Problem> {
+    match cause {
+        Some(other) if !["refresh", "request"].contains(&other) => {
+            Err(Problem::invalid("cause", "is neither refresh nor request"))
+        }
+        known => Ok(known),
+    }
 }

@@ -5,7 +5,7 @@
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
  * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
- * @typedef {{source: string, type: string, target: string, from_signal: string, to_signal: string}} Relationship
+ * @typedef {{source: string, source_name?: string, type: string, target: string, target_name?: string, from_signal: string, to_signal: string}} Relationship
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
  * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
  */
@@ -62,6 +62,18 @@ function asset(raw) {
   return { ...raw, key: raw.key ?? raw.asset, type: type.key, version: type.version, name: raw.name ?? null, attributes: raw.attributes ?? {} };
 }
 
+/** All pages of a list. @param {string} path @returns {Promise<any[]>} */
+async function whole(path) {
+  const found = [];
+  let cursor;
+  do {
+    const page = await request("GET", path, { query: { limit: 1000, cursor } });
+    found.push(...page.items);
+    cursor = page.next;
+  } while (cursor);
+  return found;
+}
+
 /** Bodies that change a part of a thing. */
 const PATCH = "application/merge-patch+json";
 
@@ -98,6 +110,10 @@ export const api = {
     const page = await request("GET", `${at(key)}/predictions`, { query: { limit: 1 } });
     return page.items[0] ?? null;
   },
+  /** Vintages. @param {string} key @param {Record<string, any>} query @param {AbortSignal} [signal] */
+  predictions: (key, query, signal) => request("GET", `${at(key)}/predictions`, { query, signal }),
+  /** A vintage beside what was measured since. @param {string} key @param {string} id @param {AbortSignal} [signal] */
+  prediction: (key, id, signal) => request("GET", `${at(key)}/predictions/${encodeURIComponent(id)}`, { signal }),
   /** @param {string} key @param {any} body @param {AbortSignal} signal */
   whatIf: (key, body, signal) => request("POST", `${at(key)}/what-if`, { body, signal }),
   /** @param {Record<string, any>} query */
@@ -144,16 +160,13 @@ export const api = {
   dataHealth: (key, signal) => request("GET", `${at(key)}/data-health`, { signal }),
 
   /** What feeds it and what it feeds, whole. @param {string} key @returns {Promise<Relationship[]>} */
-  async relationships(key) {
-    const found = [];
-    let cursor;
-    do {
-      const page = await request("GET", `${at(key)}/relationships`, { query: { limit: 200, cursor } });
-      found.push(...page.items);
-      cursor = page.next;
-    } while (cursor);
-    return found;
-  },
+  relationships: (key) => whole(`${at(key)}/relationships`),
+  /** What feeds what, of all assets. @returns {Promise<Relationship[]>} */
+  allRelationships: () => whole("/v1/relationships"),
+  /** How all assets stand. @returns {Promise<any[]>} */
+  fleet: () => whole("/v1/fleet"),
+  /** How some assets stand. @param {string[]} keys @returns {Promise<any[]>} */
+  standing: async (keys) => (keys.length ? (await request("GET", "/v1/fleet", { query: { assets: keys.join(",") } })).items : []),
   /** @param {string} source @param {string} target @param {{from_signal: string, to_signal: string}} body */
   feed: (source, target, body) => request("PUT", `${at(source)}/relationships/feeds/${encodeURIComponent(target)}`, { body }),
   /** @param {string} source @param {string} target */

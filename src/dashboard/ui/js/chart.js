@@ -4,6 +4,7 @@
  * table for people who do not see it. The drawing is uPlot's.
  */
 
+import { lastKnown } from "./align.js";
 import { fill, h, say } from "./dom.js";
 import { number, percent, quantity, time, unit, utc } from "./format.js";
 import { above, behind, clockMarks, valueRange } from "./paint.js";
@@ -12,8 +13,9 @@ import { above, behind, clockMarks, valueRange } from "./paint.js";
  * @typedef {{label: string, color: string, width?: number, dash?: number[], step?: boolean, hidden?: boolean}} Line
  *   `color` is a custom property without its dashes; a hidden line only bounds a band
  * @typedef {{upper: number, lower: number, color: string}} Band between two lines, by index
- * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean, range?: () => [number, number], select?: (from: number, to: number) => void, share?: boolean, edited?: boolean, onready?: (u: any) => void, ondraw?: () => void}} Options
- *   `range` fixes the values; `select` is told of an interval that was drawn with the pointer; of a
+ * @typedef {{title: string, unit?: string, height?: number, lines: Line[], bands?: Band[], sync?: string, labels?: string[], signed?: boolean, head?: boolean, range?: () => [number, number], select?: (from: number, to: number) => void, pick?: (at: number) => void, share?: boolean, edited?: boolean, onready?: (u: any) => void, ondraw?: () => void}} Options
+ *   `range` fixes the values; `select` is told of an interval that was drawn with the pointer, `pick`
+ *   of an instant that was clicked; of a
  *   `share` the values are shown as percentages; one that is `edited` has handles in it
  */
 
@@ -50,6 +52,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", sans-serif';
+/** Pixels from which on a movement with the pressed pointer is a drag. */
+const DRAG = 8;
 const TABLE_ROWS = 12;
 const TABLE_EVERY_MS = 1000;
 
@@ -144,7 +148,7 @@ export class Chart {
 
   /** @param {number} width @param {number} height */
   settings(width, height) {
-    const { lines, bands = [], sync, labels = [], unit: code, range, select, share } = this.options;
+    const { lines, bands = [], sync, labels = [], unit: code, range, select, pick, share } = this.options;
     const axis = { stroke: () => color("chart-ink"), font: FONT, ticks: { show: false }, grid: { stroke: () => color("chart-grid"), width: 1 } };
     const names = labels.length ? (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => labels[v] ?? "")
       : share ? (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => `${Math.round(v * 100)}\u202f%`) : undefined;
@@ -153,7 +157,7 @@ export class Chart {
       height,
       padding: [10, 18, 0, 0],
       legend: { show: false },
-      cursor: { drag: { x: Boolean(select), y: false, setScale: false, dist: 8 }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
+      cursor: { drag: { x: Boolean(select), y: false, setScale: false, dist: DRAG }, y: false, points: { size: 6 }, ...(sync ? { sync: { key: sync, setSeries: false } } : {}) },
       scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => range?.() ?? valueRange(uPlot, min, max, labels.length) } },
       axes: [
         { ...axis, size: 28, space: width < 500 ? 64 : 84, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ __, /** @type {number} */ ___, /** @type {number} */ step) => clockMarks(splits, step) },
@@ -172,6 +176,7 @@ export class Chart {
       ],
       bands: bands.map((band) => ({ series: [band.upper + 1, band.lower + 1], fill: () => color(band.color) })),
       hooks: {
+        ready: pick ? [(/** @type {any} */ u) => clicks(u, pick)] : [],
         drawClear: [(/** @type {any} */ u) => behind(u, this, color)],
         draw: [(/** @type {any} */ u) => {
           above(u, this.levels, color);
@@ -217,8 +222,11 @@ export class Chart {
   fillTable() {
     this.tableTimer = undefined;
     this.tableShown = performance.now();
-    const { t, columns } = this.data;
-    const { title, lines } = this.options;
+    const { t, columns: all } = this.data;
+    const { title, lines: every } = this.options;
+    // A line without a value, such as what was said before, would be a column of nothing.
+    const shown = every.map((_, i) => i).filter((i) => i === 0 || lastKnown(all[i]) !== null);
+    const [lines, columns] = [shown.map((i) => every[i]), shown.map((i) => all[i])];
     const count = Math.min(TABLE_ROWS, t.length);
     const rows = [...new Set(Array.from({ length: count }, (_, i) => Math.round((i * (t.length - 1)) / Math.max(count - 1, 1))))];
     fill(
@@ -229,6 +237,15 @@ export class Chart {
     );
     if (uPlot && t.length) this.host.setAttribute("aria-label", `${title}: chart from ${time(this.from * 1000)} to ${time(this.to * 1000)}; its numbers follow as a table`);
   }
+}
+
+/** Clicks that are no drags. @param {any} u of uPlot @param {(at: number) => void} pick */
+function clicks(u, pick) {
+  let begun = NaN;
+  u.over.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { begun = event.clientX; });
+  u.over.addEventListener("click", (/** @type {MouseEvent} */ event) => {
+    if (Math.abs(event.clientX - begun) < DRAG) pick(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, "x"));
+  });
 }
 
 /**

@@ -13,8 +13,9 @@ import { stream } from "./stream.js";
 
 /** How often the tail of the history is read again: the stream may leave out frames between. */
 const CATCH_UP_MS = 4000;
-const STATE_MS = 15_000;
 const MAX_POINTS = 1200;
+/** What a state says beside values; absent where nothing is known. */
+const JUDGED = ["anomaly_score", "contributions", "health", "risk"];
 
 export class Feed extends EventTarget {
   /**
@@ -83,11 +84,7 @@ export class Feed extends EventTarget {
     stream.on("alarm", (alarm) => alarm.asset === this.asset.key && this.tell("alarm", alarm), this.end);
     stream.on("resync", () => this.readAll(), this.end);
     const tail = setInterval(() => !document.hidden && this.#catchUp(), CATCH_UP_MS);
-    const state = setInterval(() => !document.hidden && this.readState(), STATE_MS);
-    this.end.addEventListener("abort", () => {
-      clearInterval(tail);
-      clearInterval(state);
-    });
+    this.end.addEventListener("abort", () => clearInterval(tail));
     await this.readAll();
   }
 
@@ -138,9 +135,14 @@ export class Feed extends EventTarget {
     });
   }
 
-  /** A reading came by the stream. @param {any} event */
+  /** A reading, or what is judged of one, came by the stream. @param {any} event */
   #arrived(event) {
     if (!this.state) return;
+    for (const name of JUDGED) this.state[name] = event[name];
+    if (!event.observed_at) {
+      this.tell("state");
+      return;
+    }
     const at = instant(event.observed_at);
     const before = this.now;
     this.state.seq = event.seq;

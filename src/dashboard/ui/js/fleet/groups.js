@@ -11,8 +11,6 @@ import { here, remember } from "../router.js";
 export const GROUPS = { "": "nothing", type: "type", tree: "what feeds what" };
 /** The group of the assets that nothing is connected to; no key of an asset looks like it. */
 const ALONE = "-";
-/** A browser opens only six connections to a server, and the page needs one itself. */
-const AT_ONCE = 4;
 
 /** @typedef {import("./row.js").Row} Row */
 
@@ -41,19 +39,15 @@ export class Groups {
     remember({ group: this.by, closed: [...this.closed] });
   }
 
-  /** Reads what feeds what; the API has it by asset only. @param {Row[]} rows @param {AbortSignal} end */
-  async read(rows, end) {
+  /** Reads what feeds what. @param {AbortSignal} end */
+  async read(end) {
     /** @type {Map<string, string[]>} */
     const sources = new Map();
-    const waiting = rows.map((row) => row.asset.key);
-    const work = async () => {
-      for (let key = waiting.pop(); key !== undefined && !end.aborted; key = waiting.pop()) {
-        const mine = key;
-        const into = (await api.relationships(mine)).filter((one) => one.target === mine);
-        if (into.length) sources.set(mine, [...new Set(into.map((one) => one.source))]);
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    for (const { source, target } of await api.allRelationships()) {
+      const known = sources.get(target);
+      if (!known) sources.set(target, [source]);
+      else if (!known.includes(source)) known.push(source);
+    }
     if (!end.aborted) this.sources = sources;
   }
 
@@ -64,7 +58,8 @@ export class Groups {
    */
   sequence(rows, fits) {
     const tree = this.by === "tree" && this.sources ? chains(rows, this.sources) : null;
-    for (const row of rows) row.placed(tree?.depths.get(row.asset.key) ?? 0, tree ? (this.sources?.get(row.asset.key) ?? []) : []);
+    const names = new Map(tree ? rows.map(({ asset }) => [asset.key, asset.name || asset.key]) : []);
+    for (const row of rows) row.placed(tree?.depths.get(row.asset.key) ?? 0, tree ? (this.sources?.get(row.asset.key) ?? []).map((key) => names.get(key) ?? key) : []);
     if (!this.by || (this.by === "tree" && !tree)) return rows.map((row) => shown(row, fits(row)));
     /** @type {Map<string, {title: string, rows: Row[]}>} */
     const groups = tree?.groups ?? new Map();
@@ -134,7 +129,14 @@ export function chains(rows, sources) {
   const into = (/** @type {string} */ key) => (sources.get(key) ?? []).filter((source) => byKey.has(source));
   /** @type {Map<string, Row[]>} */
   const fed = new Map();
-  for (const row of rows) for (const source of into(row.asset.key)) fed.set(source, [...(fed.get(source) ?? []), row]);
+  for (const row of rows) {
+    for (const source of into(row.asset.key)) {
+      const known = fed.get(source);
+      if (known) known.push(row);
+      else fed.set(source, [row]);
+    }
+  }
+  const place = new Map(rows.map((row, i) => [row, i]));
   /** Names a group after the first of its assets that nothing feeds. @type {Map<string, {title: string, rows: Row[]}>} */
   const groups = new Map();
   /** @type {Map<string, number>} */
@@ -148,16 +150,16 @@ export function chains(rows, sources) {
       alone.push(row);
       continue;
     }
-    const roots = rows.filter((one) => all.has(one.asset.key) && !into(one.asset.key).length);
+    const roots = [...all].map((key) => /** @type {Row} */ (byKey.get(key))).filter((one) => !into(one.asset.key).length).sort((a, b) => Number(place.get(a)) - Number(place.get(b)));
     /** @type {Row[]} */
     const ordered = [];
-    const place = (/** @type {Row} */ one, /** @type {number} */ depth) => {
+    const hang = (/** @type {Row} */ one, /** @type {number} */ depth) => {
       if (depths.has(one.asset.key)) return;
       depths.set(one.asset.key, depth);
       ordered.push(one);
-      for (const next of fed.get(one.asset.key) ?? []) place(next, depth + 1);
+      for (const next of fed.get(one.asset.key) ?? []) hang(next, depth + 1);
     };
-    for (const root of roots) place(root, 0);
+    for (const root of roots) hang(root, 0);
     const names = roots.map((root) => root.asset.name || root.asset.key);
     groups.set(roots.map((root) => root.asset.key).sort()[0], { title: `From ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`, rows: ordered });
   }

@@ -11,12 +11,12 @@ import { welcome } from "../welcome.js";
 import { Groups, GROUPS } from "./groups.js";
 import { Row } from "./row.js";
 
-const PAGE = 200;
+const PAGE = 1000;
 const EMPTY_MS = 2000;
-/** States of health are read again so often; values come by the stream. */
-const AGAIN_MS = 20_000;
+/** While the order goes by risk the list is put in order again so often. */
+const ORDER_MS = 5000;
 const MOST_ALARMS = 1000;
-const ORDERS = { attention: "what needs attention", name: "name", key: "key", type: "type" };
+const ORDERS = { attention: "what needs attention", risk: "risk", name: "name", key: "key", type: "type" };
 
 /** @param {HTMLElement} page @param {AbortSignal} end */
 export async function fleetPage(page, end) {
@@ -40,6 +40,7 @@ export async function fleetPage(page, end) {
 
   const compare = /** @type {Record<string, (a: Row, b: Row) => number>} */ ({
     attention: (a, b) => (a.alarms.length && b.alarms.length ? urgency(a.alarms[0], b.alarms[0]) : b.alarms.length - a.alarms.length),
+    risk: (a, b) => b.danger - a.danger,
     name: (a, b) => (a.asset.name ?? a.asset.key).localeCompare(b.asset.name ?? b.asset.key),
     key: () => 0,
     type: (a, b) => a.asset.type.localeCompare(b.asset.type),
@@ -75,7 +76,7 @@ export async function fleetPage(page, end) {
     if (groups.by !== "tree") return;
     say(count, "reading what feeds what…");
     try {
-      await groups.read([...rows.values()], end);
+      await groups.read(end);
     } catch (error) {
       if (!end.aborted) fill(trouble, problemBox(error, () => connect().then(arrange)));
     }
@@ -95,6 +96,19 @@ export async function fleetPage(page, end) {
     for (const alarm of items) if (!alarm.shelved) byAsset.set(alarm.asset, [...(byAsset.get(alarm.asset) ?? []), alarm]);
     for (const [key, row] of rows) row.alarmed((byAsset.get(key) ?? []).sort(urgency));
     arrange();
+  };
+  /** How all stand, in one request. */
+  const readStanding = async () => {
+    const all = await api.fleet();
+    // What health and limits mean is in the types, of which there are few.
+    /** @type {Map<string, import("../api.js").AssetType>} */
+    const read = new Map();
+    const known = new Map([...rows.values()].map(({ asset }) => [`${asset.type}/${asset.version}`, asset]));
+    await Promise.allSettled([...known].map(async ([name, { type, version }]) => read.set(name, await api.assetType(type, version))));
+    if (end.aborted) return;
+    for (const row of rows.values()) row.type ??= read.get(`${row.asset.type}/${row.asset.version}`) ?? null;
+    for (const one of all) rows.get(one.asset)?.stands(one);
+    if (order.value === "risk") arrange();
   };
   const read = async () => {
     let cursor;
@@ -116,7 +130,7 @@ export async function fleetPage(page, end) {
       return;
     }
     if (!list.isConnected) {
-      const names = h("div", { class: "fleet-row fleet-head", "aria-hidden": "true" }, ["Asset", "Standing", "Newest values", "Serves", "First output, with its forecast"].map((text) => h("span", {}, text)));
+      const names = h("div", { class: "fleet-row fleet-head", "aria-hidden": "true" }, ["Asset", "Standing", "Risk of a limit broken", "Newest values", "Serves", "First output, with its forecast"].map((text) => h("span", {}, text)));
       fill(body, h("section", { class: "panel", "aria-label": "Assets" }, names, list, none));
     }
     const known = [...new Set([...rows.values()].map((row) => row.asset.type))].sort();
@@ -127,7 +141,7 @@ export async function fleetPage(page, end) {
     await connect();
     if (end.aborted) return;
     arrange();
-    await readAlarms().catch(() => {});
+    await Promise.allSettled([readStanding(), readAlarms()]);
   };
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) rows.get(/** @type {HTMLElement} */ (entry.target).dataset.asset ?? "")?.inView(entry.isIntersecting);
@@ -135,11 +149,7 @@ export async function fleetPage(page, end) {
   const ticking = setInterval(() => {
     for (const row of rows.values()) if (row.visible) row.tick();
   }, 1000);
-  const again = setInterval(() => {
-    if (document.hidden) return;
-    for (const row of rows.values()) if (row.visible) row.read();
-    readAlarms().catch(() => {});
-  }, AGAIN_MS);
+  const again = setInterval(() => !document.hidden && order.value === "risk" && arrange(), ORDER_MS);
   end.addEventListener("abort", () => {
     seen.disconnect();
     clearInterval(ticking);
@@ -152,7 +162,10 @@ export async function fleetPage(page, end) {
     clearTimeout(soon);
     soon = setTimeout(() => readAlarms().catch(() => {}), 300);
   }, end);
-  stream.on("resync", () => rows.forEach((row) => row.visible && row.read()), end);
+  stream.on("resync", () => {
+    rows.forEach((row) => row.visible && row.read());
+    Promise.allSettled([readStanding(), readAlarms()]);
+  }, end);
   stream.follow(null);
   try {
     await read();

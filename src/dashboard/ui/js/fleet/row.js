@@ -7,11 +7,16 @@ import { api, kindOf } from "../api.js";
 import { fill, h, put, say } from "../dom.js";
 import { ago, FRESHNESS, percent, quantity, seconds, utc } from "../format.js";
 import { assetLink } from "../router.js";
+import { details, limitText, LITTLE, tone, when, worst } from "../risk.js";
 import { sparkline } from "../spark.js";
 
 /** Values in a row. */
 const VALUES = 4;
 const SPARK_EVERY_MS = 10_000;
+/** No reading is stale before. */
+const YOUNG_MS = 60_000;
+/** What is only scrolled past is not read. */
+const STAYS_MS = 120;
 
 /** One asset of the list; reads its details when it comes into view. */
 export class Row {
@@ -31,6 +36,11 @@ export class Row {
     this.alarm = h("span", { class: "badge", hidden: true });
     this.health = h("span", { class: "badge", hidden: true });
     this.model = h("span", { class: "small fleet-model" });
+    /** @type {number | undefined} */
+    this.coming = undefined;
+    /** How it stands, as the fleet's list and the stream have it. @type {any} */
+    this.standing = null;
+    this.risk = h("span", { class: "fleet-risk" });
     /** Active alarms that nobody has shelved. @type {any[]} */
     this.alarms = [];
     this.values = h("span", { class: "values" });
@@ -44,6 +54,7 @@ export class Row {
         { class: "fleet-row", href: assetLink(asset.key) },
         h("span", {}, h("strong", {}, asset.name || asset.key), h("span", { class: "small quiet" }, asset.name ? `${asset.key}  ·  ` : "", asset.type, asset.attributes.demo === true ? "  ·  demo data" : ""), this.fed),
         h("span", { class: "standing" }, this.badge, this.alarm, this.health, this.age),
+        this.risk,
         this.values,
         this.model,
         this.spark,
@@ -53,16 +64,35 @@ export class Row {
 
   /** @param {boolean} visible */
   inView(visible) {
-    const first = visible && !this.state;
     this.visible = visible;
-    if (first) this.read();
+    clearTimeout(this.coming);
+    if (visible) this.coming = setTimeout(() => (this.state ? this.draw() : this.read()), STAYS_MS);
+  }
+
+  /** Probability that a limit is broken; less than none where no limit is known. */
+  get danger() {
+    return this.standing?.risk && this.standing.freshness !== "stale" ? this.standing.risk.probability : -1;
+  }
+
+  /** @param {any} standing of the fleet's list */
+  stands(standing) {
+    this.standing = standing;
+    if (standing.observed_at) this.skew = Date.now() - Date.parse(standing.observed_at) - standing.age_s * 1000;
+    this.drawStanding();
+  }
+
+  /** Freshness, health and risk, which are known before the row is looked at. */
+  drawStanding() {
+    this.drawHealth();
+    this.drawRisk();
+    this.tick();
   }
 
   async read() {
     try {
       this.type ??= await api.assetType(this.asset.type, this.asset.version);
       this.state = await api.state(this.asset.key);
-      if (this.state.observed_at) this.skew = Date.now() - Date.parse(this.state.observed_at) - this.state.age_s * 1000;
+      this.stands({ ...this.standing, ...this.state });
     } catch (error) {
       if (!this.end.aborted) fill(this.values, h("span", { class: "quiet" }, /** @type {any} */ (error).title ?? "not readable"));
       return;
@@ -90,13 +120,35 @@ export class Row {
 
   /** Its class of health, or that its newest step is unusual. */
   drawHealth() {
-    const { health, anomaly_score: score } = this.state;
-    const sick = health && health.class !== this.type?.health_classes?.[0];
+    const { health, anomaly_score: score } = this.standing ?? {};
+    // The first class of a type is the healthy one.
+    const sick = this.type && health?.class !== undefined && health.class !== this.type.health_classes?.[0];
     const strange = score !== null && score !== undefined && score >= 1;
     this.health.hidden = !sick && !strange;
     this.health.dataset.tone = sick ? "bad" : "warn";
-    if (sick) say(this.health, `${health.class}, ${percent(health.probabilities[health.class])}`);
+    if (sick) say(this.health, `${health.class}, ${percent(health.probabilities?.[health.class])}`);
     else if (strange) say(this.health, `unusual: ${score.toFixed(1)} × threshold`);
+  }
+
+  /** How likely a limit is broken, which and when. */
+  drawRisk() {
+    const risk = this.standing?.risk;
+    const limit = worst(risk);
+    const known = this.danger >= 0;
+    this.risk.dataset.risk = known ? String(risk.probability) : "";
+    if (!known) {
+      fill(this.risk);
+      this.risk.title = "";
+      return;
+    }
+    const unit = (/** @type {string} */ name) => this.type?.signals.find((one) => one.name === name)?.unit;
+    const high = risk.probability >= LITTLE;
+    fill(
+      this.risk,
+      high ? h("span", { class: "badge", "data-tone": tone(risk.probability) }, percent(risk.probability)) : h("span", { class: "small quiet" }, "none seen"),
+      high && limit ? h("span", { class: "small quiet" }, `${limitText(limit, unit(limit.signal))} ${when(limit)}`) : null,
+    );
+    this.risk.title = details(risk, unit);
   }
 
   /** @param {any} prediction */
@@ -108,14 +160,20 @@ export class Row {
     fill(this.model, h("span", {}, who), h("br"), h("span", { class: "quiet" }, better === null || better === undefined ? "not measured yet" : `${percent(Math.abs(better))} ${better >= 0 ? "better" : "worse"} than naive`));
   }
 
-  /** @param {any} event */
+  /** @param {any} event a state of the stream: values, and all that is judged of them */
   arrived(event) {
-    if (!this.state) return;
-    this.state.observed_at = event.observed_at;
-    for (const [name, value] of Object.entries(event.reported ?? {})) {
-      this.state.reported[name] = { ...this.state.reported[name], value: value?.value ?? value };
+    const { observed_at, anomaly_score, health, risk } = event;
+    const young = observed_at && Date.now() - this.skew - Date.parse(observed_at) < YOUNG_MS;
+    this.standing = { ...this.standing, observed_at, anomaly_score, health, risk, freshness: young ? "live" : this.standing?.freshness ?? "empty" };
+    if (this.state) {
+      this.state.observed_at = observed_at;
+      for (const [name, value] of Object.entries(event.reported ?? {})) {
+        this.state.reported[name] = { ...this.state.reported[name], value: value?.value ?? value };
+      }
     }
-    if (this.visible) this.draw();
+    if (!this.visible) return;
+    if (this.state) this.draw();
+    else this.drawStanding();
   }
 
   draw() {
@@ -123,20 +181,24 @@ export class Row {
     if (!type || !state || this.end.aborted) return;
     const shown = [...type.signals].sort((a, b) => Number(b.role === "output") - Number(a.role === "output")).slice(0, VALUES);
     fill(this.values, shown.map((signal) => h("span", {}, h("span", { class: "quiet small" }, `${signal.name} `), quantity(state.reported?.[signal.name]?.value, signal.unit, kindOf(signal).labels))));
-    this.drawHealth();
-    this.tick();
+    this.drawStanding();
     this.drawSpark().catch(() => {});
   }
 
   tick() {
-    if (!this.state || !this.type) return;
-    const age = this.state.observed_at ? Math.max(0, (Date.now() - this.skew - Date.parse(this.state.observed_at)) / 1000) : null;
-    const limit = Math.max(60, 10 * (seconds(this.type.interval) || 1));
-    const { tone, text } = FRESHNESS[age === null ? "empty" : age > limit ? "stale" : "live"];
-    this.badge.dataset.tone = tone;
+    const { standing } = this;
+    if (!standing) return;
+    const age = standing.observed_at ? Math.max(0, (Date.now() - this.skew - Date.parse(standing.observed_at)) / 1000) : null;
+    const limit = this.type ? Math.max(60, 10 * (seconds(this.type.interval) || 1)) : null;
+    const fresh = age === null ? "empty" : limit === null ? standing.freshness : age > limit ? "stale" : "live";
+    const { tone: mood, text } = FRESHNESS[fresh];
+    const turned = standing.freshness !== fresh;
+    standing.freshness = fresh;
+    if (turned) this.drawRisk();
+    this.badge.dataset.tone = mood;
     say(this.badge, text);
     say(this.age, age === null ? "" : ago(age < 3 ? 0 : age));
-    this.age.title = utc(this.state.observed_at);
+    this.age.title = utc(standing.observed_at);
   }
 
   async drawSpark() {

@@ -4,11 +4,12 @@
 import { instant, lastKnown, numeric, quantileColumns, sideBySide } from "../align.js";
 import { kindOf } from "../api.js";
 import { Chart, keys } from "../chart.js";
-import { fill, h } from "../dom.js";
+import { fill, h, say } from "../dom.js";
 import { addEvent } from "../event/panel.js";
 import { number, quantity, span, time } from "../format.js";
 import { assetLink } from "../router.js";
 import { rangeBar, rangeKeys } from "./range.js";
+import { Said, saidBar, verdict } from "./said.js";
 import { skillWords } from "./skill.js";
 import { View } from "./view.js";
 
@@ -24,6 +25,7 @@ export function livePanel(feed) {
   const inputs = type.signals.filter((signal) => signal.role === "control_input" || signal.role === "disturbance");
   const sync = `live ${feed.asset.key}`;
   const view = new View(feed);
+  const said = new Said(feed);
   const body = h("div", { class: "charts", tabindex: 0, role: "group", "aria-label": "Charts. Left and right arrows move in time, plus and minus zoom, End returns to the newest.", "aria-keyshortcuts": "ArrowLeft ArrowRight Home End + -" });
   rangeKeys(body, view);
   const chosen = h("div", { class: "chosen", role: "status" });
@@ -53,15 +55,17 @@ export function livePanel(feed) {
         { text: "measured", color: "measured" },
         { text: "forecast median", color: "forecast" },
         { text: "80\u202f% band", color: "forecast", kind: "band" },
+        { text: "said before", color: "said", kind: "dash" },
         { text: "anomaly", color: "anomaly", kind: "band" },
         { text: "label", color: "label" },
         { text: "note", color: "noted" },
       ),
     ),
     rangeBar(view),
+    saidBar(said, view),
     chosen,
     body,
-    h("p", { class: "small quiet hint-draw" }, "Draw across an output's chart to mark a stretch: note it, label it, or ask what would have been."),
+    h("p", { class: "small quiet hint-draw" }, "Click on an output's chart to see what was said then. Draw across it to mark a stretch: note it, label it, or ask what would have been."),
   );
 
   /** @type {{draw: () => void, chart: Chart}[]} */
@@ -75,7 +79,7 @@ export function livePanel(feed) {
   const words = skillWords(feed);
   /** @param {import("../api.js").Signal} signal */
   const output = (signal) => {
-    const drawn = outputChart(view, signal, sync, choose);
+    const drawn = outputChart(view, said, signal, sync, choose);
     drawn.chart.element.append(words(signal.name));
     return drawn;
   };
@@ -103,6 +107,7 @@ export function livePanel(feed) {
   // A past stretch stands still.
   feed.on("history", () => view.live && draw());
   view.on(draw);
+  said.hear(draw);
   feed.on("tab", draw);
   feed.on("prediction", draw);
   feed.on("anomalies", draw);
@@ -114,8 +119,8 @@ export function livePanel(feed) {
   return element;
 }
 
-/** @param {View} view @param {import("../api.js").Signal} signal @param {string} sync @param {(from: number, to: number) => void} choose */
-function outputChart(view, signal, sync, choose) {
+/** @param {View} view @param {Said} said @param {import("../api.js").Signal} signal @param {string} sync @param {(from: number, to: number) => void} choose */
+function outputChart(view, said, signal, sync, choose) {
   const { feed } = view;
   const labels = feed.labels.get(signal.name) ?? [];
   const chart = new Chart({
@@ -124,20 +129,29 @@ function outputChart(view, signal, sync, choose) {
     labels,
     sync,
     select: choose,
+    pick: (at) => said.point(at),
     lines: [
       { label: "measured", color: "measured" },
       { label: "low", color: "forecast", hidden: true },
       { label: "forecast", color: "forecast", width: 1.8 },
       { label: "high", color: "forecast", hidden: true },
+      { label: "said before, low", color: "said", hidden: true },
+      { label: "said before", color: "said", width: 1.6, dash: [5, 3] },
+      { label: "said before, high", color: "said", hidden: true },
     ],
-    bands: [{ upper: 3, lower: 1, color: "forecast-band" }],
+    bands: [{ upper: 3, lower: 1, color: "forecast-band" }, { upper: 6, lower: 4, color: "said-band" }],
   });
+  const words = h("p", { class: "chart-words small", "data-said-of": signal.name });
+  chart.element.append(words);
   if (signal.description) chart.element.querySelector("h3")?.setAttribute("title", signal.description);
   const draw = () => {
     const { history } = view;
     const measured = history.values.get(signal.name) ?? [];
-    const ahead = view.live ? expected(feed, signal.name) : { t: [], columns: [[], [], []] };
-    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead]), ...view.range(), marks: view.marks(signal.name) });
+    const ahead = view.live ? expected(feed.prediction, feed.history, signal.name) : NONE;
+    const before = said.on ? expected(said.vintage, history, signal.name) : NONE;
+    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead, before]), ...view.range(), marks: view.marks(signal.name) });
+    chart.element.dataset.said = String(before.columns[1].length);
+    say(words, verdict(said, signal, labels));
     const [, median] = ahead.columns;
     const end = ahead.t.length ? ` in ${span(ahead.t[ahead.t.length - 1] - (feed.now ?? 0))}` : "";
     chart.say(view.live ? quantity(lastKnown(measured), signal.unit, labels) : spread(measured, signal.unit, labels), median.length ? `${quantity(median.at(-1), signal.unit, labels)}${end}` : "");
@@ -146,19 +160,21 @@ function outputChart(view, signal, sync, choose) {
   return { chart, draw };
 }
 
+const NONE = /** @type {import("../align.js").Table} */ ({ t: [], columns: [[], [], []] });
+
 /**
- * Median and band of the newest forecast, beginning at the measured value it was made from.
- * @param {import("../feed.js").Feed} feed @param {string} name
+ * Median and band of a forecast, beginning at the measured value it was made from.
+ * @param {any} prediction @param {{t: number[], values: Map<string, (number|null)[]>}} history @param {string} name
+ * @returns {import("../align.js").Table}
  */
-function expected(feed, name) {
-  const prediction = feed.prediction;
+function expected(prediction, history, name) {
   const quantiles = prediction?.signals[name];
-  if (!prediction || !quantiles) return { t: [], columns: [[], [], []] };
+  if (!prediction || !quantiles) return NONE;
   const t = prediction.timestamps.map(instant);
   const columns = quantileColumns(quantiles).map((column) => [...column]);
   const start = prediction.state?.observed_at ? instant(prediction.state.observed_at) : NaN;
-  const row = feed.history.t.indexOf(start);
-  const value = row < 0 ? null : feed.history.values.get(name)?.[row];
+  const row = history.t.indexOf(start);
+  const value = row < 0 ? null : history.values.get(name)?.[row];
   if (value !== null && value !== undefined && start < t[0]) {
     t.unshift(start);
     for (const column of columns) column.unshift(value);

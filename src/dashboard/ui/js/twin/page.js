@@ -10,9 +10,10 @@ import { api } from "../api.js";
 import { fill, h, problemBox, put, say } from "../dom.js";
 import { addEvent, eventsPanel } from "../event/panel.js";
 import { Feed } from "../feed.js";
-import { ago, assumptions, FRESHNESS, seconds, span, time, trust, utc } from "../format.js";
+import { ago, assumptions, FRESHNESS, percent, seconds, span, time, trust, utc } from "../format.js";
 import { modelsTab } from "../model/tab.js";
 import { dataHealthPanel } from "../quality/panel.js";
+import { details, limitText, LITTLE, tone, when, worst } from "../risk.js";
 import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
@@ -135,7 +136,9 @@ function head(feed) {
   const age = h("span", {});
   const health = h("span", { class: "badge", hidden: true });
   const anomaly = h("span", { class: "badge", hidden: true });
+  const risk = h("span", { class: "badge", hidden: true });
   const draw = () => {
+    drawRisk(risk, feed);
     drawHealth(health, feed);
     drawAnomaly(anomaly, feed);
     const { tone, text } = FRESHNESS[feed.freshness];
@@ -168,6 +171,7 @@ function head(feed) {
           badge,
           health,
           anomaly,
+          risk,
           age,
           h("span", {}, `type ${asset.type}${asset.version ? `, version ${asset.version}` : ""}`),
           h("span", {}, `a step is ${span(feed.interval)}`),
@@ -208,6 +212,19 @@ function drawAnomaly(badge, feed) {
   say(badge, score >= 1 ? `unusual: ${score.toFixed(1)} times the threshold` : "as expected");
   const parts = Object.entries(feed.state.contributions ?? {}).sort(([, a], [, b]) => b - a);
   badge.title = `anomaly score ${score.toFixed(2)}; 1 is the threshold. ${parts.map(([name, part]) => `${name} ${part.toFixed(2)}`).join(", ")}`;
+}
+
+/** How likely a limit is broken, which and when. @param {HTMLElement} badge @param {Feed} feed */
+function drawRisk(badge, feed) {
+  const risk = feed.state?.risk;
+  const limit = worst(risk);
+  badge.hidden = !limit || risk.probability < LITTLE || feed.freshness !== "live";
+  badge.dataset.risk = risk ? String(risk.probability) : "";
+  if (badge.hidden) return;
+  const unit = (/** @type {string} */ name) => feed.type.signals.find((one) => one.name === name)?.unit;
+  badge.dataset.tone = tone(risk.probability);
+  say(badge, `risk ${percent(risk.probability)}: ${limitText(limit, unit(limit.signal))} ${when(limit)}`);
+  badge.title = details(risk, unit);
 }
 
 /** @param {HTMLElement} panel @param {Feed} feed */

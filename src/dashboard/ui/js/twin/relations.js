@@ -12,6 +12,7 @@ import { assetLink } from "../router.js";
 const AGAIN_MS = 15_000;
 /** More neighbours on a side than this are shown on demand. */
 const FIRST = 8;
+const MOST_ALARMS = 1000;
 /** Assets that the form offers by name; others are typed. */
 const OFFERED = 200;
 
@@ -50,7 +51,15 @@ export function relationsPanel(feed) {
       const side = (/** @type {boolean} */ into) => [...shown.values()].filter((one) => one.into === into);
       fill(graph, all.length ? [row(side(true), "Fed by"), h("div", { class: "rel-self" }, asset.name || asset.key), row(side(false), "Feeds")] : h("p", { class: "quiet" }, "It stands alone. Say which asset feeds it, or which it feeds: a what-if then goes on downstream."));
     }
-    for (const one of shown.values()) one.read();
+    readStanding().catch(() => {});
+  };
+  /** How all neighbours stand, in one request, and their alarms. */
+  const readStanding = async () => {
+    const near = [...shown.values()];
+    const [standing, alarms] = await Promise.all([api.standing([...new Set(near.map((one) => one.key))]), near.length ? api.alarms({ state: "active", limit: MOST_ALARMS }) : { items: [] }]);
+    if (feed.end.aborted) return;
+    const found = new Map(standing.map((one) => [one.asset, one]));
+    for (const one of near) one.stands(found.get(one.key), alarms.items.filter((/** @type {any} */ alarm) => alarm.asset === one.key));
   };
   /** @param {import("../api.js").Relationship} one */
   const remove = async (one) => {
@@ -80,7 +89,7 @@ class Neighbour {
     this.feed = feed;
     this.into = relation.target === feed.asset.key;
     this.key = this.into ? relation.source : relation.target;
-    this.name = h("a", { href: assetLink(this.key) }, this.key);
+    this.name = h("a", { href: assetLink(this.key), title: this.key }, (this.into ? relation.source_name : relation.target_name) ?? this.key);
     this.fresh = h("span", { class: "badge", "data-dot": "" }, "…");
     this.health = h("span", { class: "badge", hidden: true });
     this.alarm = h("span", { class: "badge", "data-alarm": "", hidden: true });
@@ -93,30 +102,37 @@ class Neighbour {
     );
   }
 
-  async read() {
-    try {
-      const [asset, state, alarms] = await Promise.all([api.asset(this.key), api.state(this.key), api.alarms({ asset: this.key, state: "active", limit: 25 })]);
-      if (this.feed.end.aborted) return;
-      const type = await api.assetType(asset.type, asset.version);
-      say(this.name, asset.name || asset.key);
-      this.name.title = asset.key;
-      const { tone, text } = FRESHNESS[state.freshness] ?? FRESHNESS.empty;
-      this.fresh.dataset.tone = tone;
-      say(this.fresh, text);
-      this.fresh.title = state.observed_at ? ago(state.age_s) : "";
-      this.health.hidden = !state.health;
-      if (state.health) {
-        this.health.dataset.tone = state.health.class === type.health_classes?.[0] ? "good" : "bad";
-        say(this.health, `${state.health.class}, ${percent(state.health.probabilities[state.health.class])}`);
-      }
-      const standing = alarms.items.filter((/** @type {any} */ one) => !one.shelved).sort(urgency);
-      this.alarm.hidden = !standing.length;
-      if (!standing.length) return;
-      this.alarm.dataset.tone = TONES[standing[0].severity];
-      say(this.alarm, standing.length === 1 ? `1 ${standing[0].severity} alarm` : `${standing.length} alarms, ${standing[0].severity}`);
-      this.alarm.title = standing.map((/** @type {any} */ one) => one.name).join(", ");
-    } catch {
-      if (!this.feed.end.aborted) say(this.fresh, "not readable");
+  /** @param {any} standing undefined when the asset is gone @param {any[]} alarms active ones */
+  stands(standing, alarms) {
+    if (!standing) {
+      say(this.fresh, "gone");
+      return;
+    }
+    say(this.name, standing.name || standing.asset);
+    const { tone, text } = FRESHNESS[standing.freshness] ?? FRESHNESS.empty;
+    this.fresh.dataset.tone = tone;
+    say(this.fresh, text);
+    this.fresh.title = standing.observed_at ? ago(standing.age_s) : "";
+    this.drawHealth(standing).catch(() => {});
+    const active = alarms.filter((one) => !one.shelved).sort(urgency);
+    this.alarm.hidden = !active.length;
+    if (!active.length) return;
+    this.alarm.dataset.tone = TONES[active[0].severity];
+    say(this.alarm, active.length === 1 ? `1 ${active[0].severity} alarm` : `${active.length} alarms, ${active[0].severity}`);
+    this.alarm.title = active.map((one) => one.name).join(", ");
+  }
+
+  /** The first class of a type is the healthy one. @param {any} standing */
+  async drawHealth({ health, anomaly_score: score, type, type_version: version }) {
+    const strange = typeof score === "number" && score >= 1;
+    this.health.hidden = health?.class === undefined && !strange;
+    if (health?.class !== undefined) {
+      const known = await api.assetType(type, version);
+      this.health.dataset.tone = health.class === known.health_classes?.[0] ? "good" : "bad";
+      say(this.health, `${health.class}, ${percent(health.probabilities?.[health.class])}`);
+    } else if (strange) {
+      this.health.dataset.tone = "warn";
+      say(this.health, `unusual: ${score.toFixed(1)} × threshold`);
     }
   }
 }

@@ -75,7 +75,7 @@ export function sentence(outcomes, name, feed) {
   const far = [...mine.leads].reverse().find((/** @type {any} */ lead) => typeof lead.scores.vs_naive === "number");
   const ahead = far && far.from_step > 1 ? ` At ${span(far.from_step * feed.interval)} ahead: ${percent(Math.abs(far.scores.vs_naive))} ${far.scores.vs_naive >= 0 ? "better" : "worse"}.` : "";
   const left = other / (other + truths);
-  const moved = left > 0.5 ? ` ${left > 0.99 ? "Nearly all" : percent(left)} of their values were left out: the inputs had moved otherwise than was assumed.` : "";
+  const moved = left > 0.5 ? ` ${left > 0.99 ? "Nearly all" : percent(left)} of ${count === 1 ? "its" : "their"} values were left out: the inputs had moved otherwise than was assumed.` : "";
   const labels = feed.labels.get(name) ?? [];
   const code = mine.unit ?? undefined;
   return {

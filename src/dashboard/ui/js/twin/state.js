@@ -67,7 +67,7 @@ export function statePanel(feed) {
     const last = prediction.timestamps.at(-1);
     const start = prediction.state?.observed_at ?? prediction.timestamps[0];
     const ahead = last ? instant(last) - instant(start) : NaN;
-    fill(predicted, Number.isFinite(ahead) ? `In ${span(ahead)}` : "Predicted");
+    fill(predicted, Number.isFinite(ahead) ? `In ${span(ahead)}`.replaceAll(" ", "\u00a0") : "Predicted");
     for (const [name, row] of cells) {
       const labels = feed.labels.get(name);
       const [low, median, high] = quantileColumns(prediction.signals[name]);

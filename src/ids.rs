@@ -43,6 +43,8 @@ macro_rules! minted {
 }
 
 minted! {
+    /// A key that requests are allowed by.
+    ApiKeyId,
     /// A result of fine-tuning.
     ModelId,
     /// A fine-tune job.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access_matrix;
 mod alarms;
 mod anomalies;
 mod assets;
@@ -17,6 +18,8 @@ mod health;
 mod hostile;
 mod hostile_readings;
 mod idempotency;
+mod key_command;
+mod keys;
 mod laws;
 mod ledger;
 mod lives;
@@ -29,6 +32,7 @@ mod samples;
 mod scenarios;
 mod seek;
 mod server;
+mod sessions;
 mod stream;
 mod support;
 mod telemetry;

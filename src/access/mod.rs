@@ -3,9 +3,11 @@
 //! A key is 256 random bits, shown once; the database has its SHA-256. All keys are in memory, so a
 //! request costs no statement, whether its key is known or not; every server looks once a second
 //! whether keys were changed elsewhere, and while the database is away the keys of before go on.
-//! As long as there never was a key of an admin, a server on a loopback address asks for none. The
-//! table of what each door needs is in `server/rights.rs`, because only the roof knows all doors.
+//! As long as there never was a key of an admin, a server on a loopback address asks for none. What
+//! was changed over HTTP, and with which key, is in the audit trail. The table of what each door needs
+//! is in `server/rights.rs`, because only the roof knows all doors.
 
+mod audit;
 pub mod command;
 mod role;
 mod roster;
@@ -22,6 +24,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use audit::{AuditEntry, Pending};
 pub use role::{ROLES, Right, Role};
 pub use secret::Secret;
 
@@ -35,11 +38,14 @@ use roster::Roster;
 pub const MAX_NAME: usize = 100;
 /// Between two looks whether keys were changed elsewhere.
 const LOOK: Duration = Duration::from_secs(1);
+/// Looks between two in which old entries of the audit trail are forgotten.
+const HOUSEKEEPING: usize = 600;
 /// The list of keys, for its cursors.
 const LIST: &str = "api-keys";
 
 /// A key as it is shown: everything but its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = ApiKeyRecord)]
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
@@ -314,7 +320,7 @@ impl Access {
 
     /// Looks until the end, and once more then for the last uses.
     pub async fn keep_looking(self, end: CancellationToken) {
-        loop {
+        for round in 0_usize.. {
             let ended = tokio::select! {
                 () = end.cancelled() => true,
                 () = tokio::time::sleep(LOOK) => false,
@@ -327,6 +333,11 @@ impl Access {
             }
             if ended {
                 return;
+            }
+            if round.is_multiple_of(HOUSEKEEPING)
+                && let Err(error) = self.forget_trail().await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old entries of the audit trail stay for now");
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = ApiKeyRole)]
 pub enum Role {
     /// Sends telemetry and events; reads nothing.
     Device,

@@ -1,5 +1,6 @@
 //! The HTTP of keys. Handlers only translate.
 
+mod audit;
 mod session;
 
 use axum::extract::{FromRequestParts, State};
@@ -25,6 +26,7 @@ pub fn router(access: Access) -> OpenApiRouter {
         .routes(routes!(create, list))
         .routes(routes!(read, revoke))
         .merge(session::router())
+        .merge(audit::router())
         .with_state(access)
 }
 

@@ -121,15 +121,17 @@ fn guard(api: &mut OpenApi) {
             operation.security = Some(Vec::new());
             continue;
         }
-        let answers = &mut operation.responses.responses;
-        let refused = |description: String| {
+        let mut refused = |status: &str, name: &str, description: String| {
             let content = Content::new(Some(Ref::from_schema_name(PROBLEM)));
-            RefOr::T(ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content).build())
+            let answer = ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content).build();
+            components.responses.entry(name.to_owned()).or_insert(RefOr::T(answer));
+            let named = RefOr::Ref(Ref::from_response_name(name));
+            operation.responses.responses.entry(status.to_owned()).or_insert(named);
         };
-        answers.entry("401".to_owned()).or_insert_with(|| refused("The server asks for a key".to_owned()));
+        refused("401", "KeyNeeded", "The server asks for a key".to_owned());
         if *right != Right::Any {
             let roles = format!("The key has another role than {}", right.in_words());
-            answers.entry("403".to_owned()).or_insert_with(|| refused(roles));
+            refused("403", &format!("RoleNeededTo{right:?}"), roles);
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{Config, rights};
 use crate::access::routes::credential;
@@ -26,7 +26,7 @@ impl Gate {
     }
 
     /// Who sends a request that needs something.
-    async fn caller(&self, request: &Parts, right: Right) -> Result<Caller, Problem> {
+    async fn caller(&self, request: &Parts) -> Result<Caller, Problem> {
         if self.access.is_open(self.exposed).await? {
             return Ok(Caller::Anybody);
         }
@@ -37,10 +37,6 @@ impl Gate {
             let detail = "a request that changes something brings a key in a cookie only from pages of this server";
             return Err(Problem::new(problem::FORBIDDEN, detail));
         }
-        if !right.roles().contains(&key.role) {
-            let detail = format!("this takes a key with the role {}; yours has {}", right.in_words(), key.role.name());
-            return Err(Problem::new(problem::ROLE_NEEDED, detail));
-        }
         Ok(Caller::Key(key))
     }
 }
@@ -50,11 +46,24 @@ pub(super) async fn admitted(State(gate): State<Gate>, request: Request, next: N
     let (mut parts, body) = request.into_parts();
     let route = parts.extensions.get::<MatchedPath>();
     let right = rights::needed(&parts.method, route.map(MatchedPath::as_str), parts.uri.path());
-    if right != Right::Open {
-        let caller = gate.caller(&parts, right).await?;
-        parts.extensions.insert(caller);
+    if right == Right::Open {
+        return Ok(next.run(Request::from_parts(parts, body)).await);
     }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    let caller = gate.caller(&parts).await?;
+    let changes = matches!(right, Right::Operate | Right::Administer) && !parts.method.is_safe();
+    let trail = changes.then(|| gate.access.pending(&caller, parts.method.as_str(), parts.uri.path()));
+    let response = if right.roles().contains(&caller.role()) {
+        parts.extensions.insert(caller);
+        next.run(Request::from_parts(parts, body)).await
+    } else {
+        let (roles, own) = (right.in_words(), caller.role().name());
+        let detail = format!("this takes a key with the role {roles}; yours has {own}");
+        Problem::new(problem::ROLE_NEEDED, detail).into_response()
+    };
+    if let Some(trail) = trail {
+        trail.answered(response.status().as_u16());
+    }
+    Ok(response)
 }
 
 /// Whether a browser says that a page of this server sent it. The layer against foreign pages lets

@@ -31,6 +31,7 @@ pub(super) const TABLE: &[(&str, &str, Right)] = &[
     ("GET", "/v1/api-keys", Administer),
     ("GET", "/v1/api-keys/{id}", Administer),
     ("DELETE", "/v1/api-keys/{id}", Administer),
+    ("GET", "/v1/audit", Administer),
     ("GET", "/v1/asset-types", Read),
     ("POST", "/v1/asset-types", Administer),
     ("GET", "/v1/asset-types/{type}", Read),

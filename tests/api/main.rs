@@ -6,6 +6,7 @@ mod access_matrix;
 mod alarms;
 mod anomalies;
 mod assets;
+mod audit;
 mod budget;
 mod chain;
 mod command;

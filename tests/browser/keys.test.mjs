@@ -23,7 +23,7 @@ after(async () => {
 });
 
 /** The browser itself logs answers of 401 and 403. @param {string[]} faults */
-const ours = (faults) => faults.filter((one) => !/status of 40[13]/.test(one));
+const ours = (faults) => faults.filter((one) => !/status of (401|403|409|422) /.test(one));
 /** @param {string} path @param {string} [key] @param {RequestInit} [more] */
 const ask = (path, key, more = {}) => fetch(server.url + path, { ...more, headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...(more.body ? { "content-type": "application/json" } : {}) } });
 /** @param {string} name @param {string} role @returns {Promise<any>} */
@@ -144,7 +144,7 @@ test("a key is revoked, and whoever used it stands before the door", async (t) =
   assert.equal(await row.getByRole("button").count(), 0);
   assert.match(p.url(), /standing=revoked/);
 
-  await theirs.goto(`${server.url}/#/jobs`);
+  // Nobody touched that page: its live link was cut, and the page learned why.
   await until(async () => (await theirs.locator("h1").textContent()) === "Sign in", "the revoked key is refused");
   await closeTheirs();
 
@@ -157,7 +157,7 @@ test("a key is revoked, and whoever used it stands before the door", async (t) =
   assert.match((await p.locator("dialog p").textContent()) ?? "", /counterpart key create/);
   await p.locator("dialog").getByRole("button", { name: "Cancel" }).click();
   assert.equal((await ask("/v1/assets", admin)).status, 200);
-  assert.deepEqual(ours(faults).filter((one) => !one.includes("409")), []);
+  assert.deepEqual(ours(faults), []);
   await close();
 });
 

@@ -3,7 +3,7 @@
 
 import { alarmCount } from "./alarm/count.js";
 import { alarmsPage } from "./alarm/page.js";
-import { KEY_NEEDED } from "./api.js";
+import { KEY_NEEDED, api } from "./api.js";
 import { chartLibrary } from "./chart.js";
 import { fill, h, problemBox, say } from "./dom.js";
 import { fleetPage } from "./fleet/page.js";
@@ -28,6 +28,8 @@ let shownPath = null;
 stream.on("link", (state) => {
   link.dataset.state = state;
   say(link, LINK[state]);
+  // A stream cannot say why it was refused: if it was for the key, the page asks for one.
+  if (state === "lost") api.session().catch(() => {});
 }, new AbortController().signal);
 
 /** Shows another part of the same page. @type {(() => void) | undefined} */
@@ -84,6 +86,8 @@ function askForKey() {
   main.dataset.page = "sign-in";
   shown.abort();
   stream.pause();
+  link.dataset.state = "lost";
+  say(link, "signed out");
   const page = h("div", {});
   fill(main, page);
   signInPage(page, () => {

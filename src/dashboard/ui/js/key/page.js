@@ -6,6 +6,7 @@ import { confirmed, fill, h, problemBox } from "../dom.js";
 import { asked, choice, field, instantInput, instantOf } from "../form.js";
 import { ago, time, utc } from "../format.js";
 import { here, remember } from "../router.js";
+import { stream } from "../stream.js";
 import { command } from "../welcome.js";
 import { ROLES, standing } from "./session.js";
 
@@ -17,6 +18,7 @@ const TONES = /** @type {Record<string, string>} */ ({ active: "good", expired: 
 /** @param {HTMLElement} page @param {AbortSignal} end */
 export async function keysPage(page, end) {
   document.title = "Keys · Counterpart";
+  stream.follow(null);
   const session = await api.session();
   if (end.aborted) return;
   const head = h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Keys"), standing(session)));
@@ -42,7 +44,7 @@ export async function keysPage(page, end) {
       fill(trouble);
       if (!cursor) fill(list);
       list.append(...found.items.map(row));
-      if (!list.childElementCount) fill(list, h("li", { class: "panel-body quiet" }, selects.standing.value || selects.role.value ? "No key fits these filters." : "No key yet."));
+      if (!list.childElementCount) fill(list, h("li", { class: "panel-body quiet" }, selects.standing.value === "active" && !selects.role.value ? "No active key." : "No key fits these filters."));
       next = found.next;
       foot.hidden = !next;
     } catch (error) {
@@ -122,7 +124,7 @@ export async function keysPage(page, end) {
   fill(
     page,
     head,
-    session.key_needed ? null : h("p", { class: "banner" }, h("strong", {}, "Open"), "Whoever uses this machine can read and change everything. The first key of an admin ends that."),
+    session.key_needed ? null : h("p", { class: "banner" }, h("strong", {}, "Open"), "Whoever reaches this server can read and change everything. The first key of an admin ends that."),
     h("section", { class: "panel", "aria-label": "Keys" }, trouble, list, foot),
   );
   await read();

@@ -93,9 +93,9 @@ pub enum ServerError {
     /// Other machines could reach the address, and there is no key.
     #[error(
         "{0} can be reached from other machines, and there is no key; one of these helps:\n  \
-         counterpart key create --name NAME --role admin   (with the same DATABASE_URL or --data-dir)\n  \
-         --bind 127.0.0.1:{port}                           (this machine only)\n  \
-         --insecure                                        (whoever reaches it may read and change everything)",
+         counterpart key create --name NAME --role admin (with the same DATABASE_URL or --data-dir)\n  \
+         --bind 127.0.0.1:{port} (this machine only)\n  \
+         --insecure (whoever reaches it may read and change everything)",
         port = .0.port()
     )]
     Exposed(SocketAddr),

@@ -40,7 +40,7 @@ fn meant_for(method: &str, path: &str) -> &'static [Role] {
     if path == "/v1/session" {
         return &[Device, Reader, Operator, Admin];
     }
-    if path.starts_with("/v1/api-keys") {
+    if path.starts_with("/v1/api-keys") || path == "/v1/audit" {
         return &[Admin];
     }
     let reads = ["GET", "HEAD"].contains(&method);

@@ -37,8 +37,8 @@ pub struct Credential<'r> {
 /// belongs to somebody else, such as a proxy in between.
 #[must_use]
 pub fn credential(headers: &HeaderMap) -> Option<Credential<'_>> {
-    let authorization = headers.get_all(header::AUTHORIZATION).iter().filter_map(|line| line.to_str().ok());
-    if let Some(key) = authorization.filter_map(bearer).next() {
+    let mut authorization = headers.get_all(header::AUTHORIZATION).iter().filter_map(|line| line.to_str().ok());
+    if let Some(key) = authorization.find_map(bearer) {
         return Some(Credential { key, by_cookie: false });
     }
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());

@@ -8,6 +8,7 @@ use counterpart::access::Role;
 use counterpart::server::Config;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use crate::tester::{Answer, START, Server, tank};
 
@@ -246,7 +247,6 @@ async fn uses_are_written_at_most_once_a_minute_and_secrets_never() {
     let (used, text, hash) = row().await;
     assert_eq!(used, Some(begun + TimeDelta::seconds(60)));
     assert!(text.contains(&key[..12]) && !text.contains(&key[13..]), "{text}");
-    use sha2::Digest as _;
     assert_eq!(hash, sha2::Sha256::digest(&key).to_vec());
 }
 

@@ -6,7 +6,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::model::pretrain;
-use crate::{db, demo, evaluate, ingest, observe, prior, reading, scenario, server};
+use crate::{access, db, demo, evaluate, ingest, observe, prior, reading, scenario, server};
 
 /// A digital twin server that learns its asset.
 #[derive(Clone, Debug, Parser)]
@@ -33,6 +33,15 @@ pub enum Role {
         /// Which database.
         #[command(flatten)]
         db: db::Config,
+    },
+    /// Make, list and revoke API keys, straight in the database.
+    Key {
+        /// Which database.
+        #[command(flatten)]
+        db: db::Config,
+        /// What to do.
+        #[command(subcommand)]
+        command: access::command::Command,
     },
     /// Fine-tune for servers that share the database, without serving.
     Work(Box<Settings>),

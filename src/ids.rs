@@ -43,6 +43,10 @@ macro_rules! minted {
 }
 
 minted! {
+    /// A key that requests are allowed by.
+    ApiKeyId,
+    /// An entry of the audit trail.
+    AuditEntryId,
     /// A result of fine-tuning.
     ModelId,
     /// A fine-tune job.

@@ -11,6 +11,7 @@ pub mod observe;
 pub mod web;
 
 // First floor: the nouns, each with its table, and what learns.
+pub mod access;
 pub mod asset;
 pub mod reading;
 pub mod event;

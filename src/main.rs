@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain};
-use counterpart::{db, evaluate, ingest, prior, scenario, server};
+use counterpart::{access, db, evaluate, ingest, prior, scenario, server};
 
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
@@ -47,6 +47,11 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
                     .context("the refusal cannot be printed")?;
             }
             return Ok(ExitCode::from(said.code));
+        }
+        Role::Key { db, command } => {
+            let said = access::command::run(&command, &db).await?;
+            write!(std::io::stdout(), "{}", said.output).context("the answer cannot be printed")?;
+            write!(std::io::stderr(), "{}", said.remark).context("the remark cannot be printed")?;
         }
         Role::Migrate { db } => db::open(&db).await?.close().await,
         Role::Openapi => {

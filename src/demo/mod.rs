@@ -179,7 +179,7 @@ impl Demo {
             tracing::warn!(readings = receipt.rejected, "readings of the demo plant were refused");
         }
         if !labels.is_empty() {
-            self.events.take(ASSET, &serde_json::to_vec(labels)?).await?;
+            self.events.take(ASSET, &serde_json::to_vec(labels)?, true).await?;
         }
         Ok(())
     }

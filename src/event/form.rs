@@ -81,6 +81,22 @@ pub(super) struct Checked {
     pub(super) event: Event,
 }
 
+impl Checked {
+    /// Refuses it if it is a label, or would replace one of those.
+    pub(super) fn unless_label(self, labels: &[String]) -> Result<Self, Wrong> {
+        let refuse = |under: &str, detail: &str| {
+            Err(Wrong { kind: problem::ROLE_NEEDED, under: under.to_owned(), detail: detail.to_owned() })
+        };
+        if self.event.kind == Kind::Label {
+            return refuse("/kind", "labels teach: they take a key with the role operator or admin");
+        }
+        if self.id.as_ref().is_some_and(|id| labels.contains(id)) {
+            return refuse("/id", "names a label, which takes a key with the role operator or admin to replace");
+        }
+        Ok(self)
+    }
+}
+
 /// The events of a body, each as it was written.
 #[derive(Debug)]
 pub(super) struct Items<'a> {

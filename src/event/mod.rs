@@ -183,17 +183,24 @@ impl Events {
         Self { db, clock, assets, readings }
     }
 
-    /// Keeps what can be kept of a body: one event, or an array of them.
-    pub async fn take(&self, asset: &str, body: &[u8]) -> Result<EventReceipt, EventsError> {
+    /// Keeps what can be kept of a body: one event, or an array of them. Labels teach, so they are
+    /// made and replaced only by those who `may_label`.
+    pub async fn take(&self, asset: &str, body: &[u8], may_label: bool) -> Result<EventReceipt, EventsError> {
         let asset = self.assets.find(asset).await?;
         let items = form::items(body)?;
+        let window = self.readings.window();
+        let mut forms: Vec<_> = items.events.iter().map(|text| form::read(text, &asset.asset_type, window)).collect();
+        if !may_label {
+            let named: Vec<&str> = forms.iter().flatten().filter_map(|form| form.id.as_deref()).collect();
+            let labels = store::labels_among(&self.db, asset.id, &named).await?;
+            forms = forms.into_iter().map(|form| form.and_then(|form| form.unless_label(&labels))).collect();
+        }
         let mut receipt = EventReceipt::default();
         let mut taken: Vec<Event> = Vec::with_capacity(items.events.len());
         let mut place_of: HashMap<String, usize> = HashMap::new();
-        let window = self.readings.window();
-        for (index, text) in items.events.iter().enumerate() {
+        for (index, form) in forms.into_iter().enumerate() {
             receipt.received += 1;
-            match form::read(text, &asset.asset_type, window) {
+            match form {
                 Err(wrong) => receipt.reject(index, &items.base(index), wrong),
                 Ok(form) => {
                     let id = form.id.unwrap_or_else(|| EventId::mint(&self.clock).to_string());
@@ -214,7 +221,7 @@ impl Events {
             }
         }
         if !taken.is_empty() {
-            let (new, changed) = self.keep(&asset, &taken).await?;
+            let (new, changed) = self.keep(&asset, &taken, may_label).await?;
             receipt.stored += new;
             receipt.updated += changed;
             receipt.duplicates += taken.len() as u64 - new - changed;
@@ -257,8 +264,8 @@ impl Events {
     }
 
     /// Writes events: how many are new, and how many said something else before.
-    async fn keep(&self, asset: &Arc<Asset>, events: &[Event]) -> Result<(u64, u64), EventsError> {
-        store::upsert(&self.db, asset.id, events).await.map_err(|error| {
+    async fn keep(&self, asset: &Arc<Asset>, events: &[Event], may_label: bool) -> Result<(u64, u64), EventsError> {
+        store::upsert(&self.db, asset.id, events, may_label).await.map_err(|error| {
             let deleted = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation);
             if deleted { AssetError::NotFound(asset.key.clone()).into() } else { error.into() }
         })

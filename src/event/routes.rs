@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Event, EventForm, EventReceipt, Events, EventsError, Filter, Kind, MAX_EVENTS, Severity};
+use crate::access::{Caller, Right};
 use crate::asset::Key;
 use crate::reading::instant;
 use crate::web::body::{self, MAX_BODY};
@@ -88,7 +89,7 @@ struct EventPath {
 /// Keep events of an asset
 ///
 /// Log lines, notes and labels; one or an array of at most 1,000. Good ones are kept although others are
-/// refused. An event with an `id` can be sent again: the same changes nothing, something else replaces it,
+/// refused; labels, which teach, are refused from a device. An event with an `id` can be sent again: the same changes nothing, something else replaces it,
 /// which is how an event that lasts gets its end.
 #[utoipa::path(
     post, path = "/v1/assets/{asset}/events", tag = "events",
@@ -100,10 +101,16 @@ struct EventPath {
         (status = 422, description = "None was kept", body = EventReceipt, content_type = "application/problem+json"),
     )
 )]
-async fn create(State(events): State<Events>, Path(asset): Path<Key>, request: Request) -> Result<Response, Problem> {
+async fn create(
+    State(events): State<Events>,
+    Path(asset): Path<Key>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let may_label = Right::Operate.roles().contains(&caller.role());
     body::expect_type(request.headers(), "application/json")?;
     let body = body::read(request.into_body(), MAX_BODY).await?;
-    Ok(answer(&events.take(asset.as_str(), &body).await?))
+    Ok(answer(&events.take(asset.as_str(), &body, may_label).await?))
 }
 
 /// List events of an asset, those that began last first

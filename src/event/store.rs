@@ -7,8 +7,13 @@ use super::{Event, Filter, Label, Severity, Turn};
 use crate::ids::AssetId;
 
 /// Writes events, no id twice, over those of the same id: how many are new, and how many said
-/// something else before.
-pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Event]) -> sqlx::Result<(u64, u64)> {
+/// something else before. Labels are replaced only by those who `may_label`.
+pub(super) async fn upsert(
+    db: impl PgExecutor<'_>,
+    asset: AssetId,
+    events: &[Event],
+    may_label: bool,
+) -> sqlx::Result<(u64, u64)> {
     let column = |of: fn(&Event) -> Option<&str>| events.iter().map(of).collect::<Vec<_>>();
     let starts: Vec<DateTime<Utc>> = events.iter().map(|event| event.start).collect();
     let ends: Vec<Option<DateTime<Utc>>> = events.iter().map(|event| event.end).collect();
@@ -28,6 +33,7 @@ pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Ev
              where (e.kind, e.starts_at, e.ends_at, e.severity, e.code, e.text, e.class) is distinct from
                  (excluded.kind, excluded.starts_at, excluded.ends_at, excluded.severity, excluded.code, excluded.text,
                   excluded.class)
+                 and ($11 or e.kind <> 'label')
              returning xmax = 0 as is_new
          )
          select count(*) filter (where is_new), count(*) filter (where not is_new) from written",
@@ -42,9 +48,19 @@ pub(super) async fn upsert(db: impl PgExecutor<'_>, asset: AssetId, events: &[Ev
     .bind(column(|event| event.text.as_deref()))
     .bind(column(|event| event.class.as_deref()))
     .bind(received)
+    .bind(may_label)
     .fetch_one(db)
     .await?;
     Ok((new.cast_unsigned(), changed.cast_unsigned()))
+}
+
+/// Those of these events of an asset that are labels.
+pub(super) async fn labels_among(db: impl PgExecutor<'_>, asset: AssetId, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("select id from event where asset_id = $1 and id = any($2) and kind = 'label'")
+        .bind(asset)
+        .bind(ids)
+        .fetch_all(db)
+        .await
 }
 
 /// Labels of an asset that name a class and reach beyond an instant, in the order of their beginnings.

@@ -8,16 +8,25 @@ use axum::routing::get;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiVersion, Ref, RefOr,
     Required, Response, ResponseBuilder, Schema,
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::rights;
+use crate::access::Right;
+use crate::access::routes::COOKIE;
 use crate::web::{idempotency, problem};
 
 /// Name of the answer that every operation may give instead of its own.
 const PROBLEM: &str = "Problem";
+/// Names of the two ways to bring a key.
+const BEARER: &str = "key";
+const SIGNED_IN: &str = "session";
 
 pub(super) fn router(api: &OpenApi) -> Router {
     let document = Bytes::from(serde_json::to_vec_pretty(api).unwrap_or_default());
@@ -51,7 +60,9 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         .response(PROBLEM, problem_answer());
     api.components = Some(components.build());
     for post in api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
-        if ["201", "202"].iter().any(|created| post.responses.responses.contains_key(*created)) {
+        let makes = ["201", "202"].iter().any(|created| post.responses.responses.contains_key(*created));
+        // A kept answer would keep the secret of a key.
+        if makes && post.tags.as_deref() != Some(&["keys".to_owned()]) {
             post.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
         }
     }
@@ -69,7 +80,60 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         }
         operation.responses.responses.entry("default".to_owned()).or_insert(shared);
     }
+    guard(&mut api);
     api
+}
+
+/// Says with which keys operations can be had: from the table that the gate goes by.
+fn guard(api: &mut OpenApi) {
+    let schemes = [
+        (
+            BEARER,
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("cpk_...").description(Some(
+                "An API key. None is needed on a server that listens on a loopback address, as long as there never \
+                 was a key of an admin.",
+            )).build()),
+        ),
+        (
+            SIGNED_IN,
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                COOKIE,
+                "The same key in a cookie, for pages: POST /v1/session puts it there. What changes something must come \
+                 from a page of the same origin.",
+            ))),
+        ),
+    ];
+    let components = api.components.get_or_insert_default();
+    components.security_schemes.extend(schemes.map(|(name, scheme)| (name.to_owned(), RefOr::T(scheme))));
+    let either = [BEARER, SIGNED_IN].map(|name| SecurityRequirement::new(name, [] as [&str; 0]));
+    api.security = Some(either.to_vec());
+    for (method, path, right) in rights::TABLE {
+        let Some(item) = api.paths.paths.get_mut(*path) else { continue };
+        let operation = match *method {
+            "GET" => &mut item.get,
+            "PUT" => &mut item.put,
+            "POST" => &mut item.post,
+            "DELETE" => &mut item.delete,
+            _ => &mut item.patch,
+        };
+        let Some(operation) = operation else { continue };
+        if *right == Right::Open {
+            operation.security = Some(Vec::new());
+            continue;
+        }
+        let mut refused = |status: &str, name: &str, description: String| {
+            let content = Content::new(Some(Ref::from_schema_name(PROBLEM)));
+            let answer = ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content).build();
+            components.responses.entry(name.to_owned()).or_insert(RefOr::T(answer));
+            let named = RefOr::Ref(Ref::from_response_name(name));
+            operation.responses.responses.entry(status.to_owned()).or_insert(named);
+        };
+        refused("401", "KeyNeeded", "The server asks for a key".to_owned());
+        if *right != Right::Any {
+            let roles = format!("The key has another role than {}", right.in_words());
+            refused("403", &format!("RoleNeededTo{right:?}"), roles);
+        }
+    }
 }
 
 /// The header of requests that make something.

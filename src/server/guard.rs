@@ -18,23 +18,31 @@ const MAX_HEADERS: usize = 100;
 /// Bytes of all headers.
 const MAX_HEADER_BYTES: usize = 32 << 10;
 
-/// The host names under which the server may be asked; `None` allows all.
+/// The host names under which the server may be asked.
 #[derive(Clone, Debug)]
-pub(super) struct Hosts(Option<Arc<[String]>>);
+pub(super) struct Hosts {
+    /// `None` allows all.
+    known: Option<Arc<[String]>>,
+    /// Whether it may be asked under any address; then it asks for keys. Nobody's name is an address.
+    addresses: bool,
+}
 
 impl Hosts {
     pub(super) fn of(config: &Config) -> Self {
-        Self((!config.insecure).then(|| config.hosts.iter().map(|name| name.trim().to_ascii_lowercase()).collect()))
+        let named = || config.hosts.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+        Self { known: (!config.insecure).then(named), addresses: config.is_exposed() }
     }
 
     fn allow(&self, authority: &str) -> bool {
-        let Some(known) = &self.0 else { return true };
+        let Some(known) = &self.known else { return true };
         let host = match authority.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
         };
         let host = host.to_ascii_lowercase();
-        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) || known.contains(&host)
+        host == "localhost"
+            || host.parse().is_ok_and(|ip: IpAddr| self.addresses || ip.is_loopback())
+            || known.contains(&host)
     }
 }
 
@@ -91,6 +99,8 @@ mod tests {
         for unknown in ["", "evil.example", "localhost.evil.example:8080", "10.0.0.1", "[fe80::1]:80"] {
             assert!(!hosts.allow(unknown), "{unknown} was allowed");
         }
+        let exposed = Hosts::of(&Config { bind: "0.0.0.0:0".parse().unwrap(), ..config });
+        assert!(exposed.allow("10.0.0.1:8080") && exposed.allow("twin.example") && !exposed.allow("evil.example"));
         assert!(Hosts::of(&Config { insecure: true, ..Config::default() }).allow("evil.example"));
     }
 

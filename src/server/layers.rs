@@ -1,6 +1,7 @@
 //! What every request passes through, from the outside in: it is named, timed and counted; its
 //! answer is compressed, gets its headers and is dressed as a problem if it is an error; a panic
-//! becomes an answer; what is malformed, foreign or too slow is refused before a room sees it.
+//! becomes an answer; what is malformed, foreign, not allowed or too slow is refused before a room
+//! sees it.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 use tracing::Instrument as _;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Config, guard};
+use super::gate::{Gate, admitted};
+use super::{Config, Rooms, guard};
 use crate::clock::Clock;
 use crate::observe::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics};
 use crate::web::body::MAX_BODY;
@@ -37,12 +39,13 @@ const CSP_DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 
 
 /// Puts the layers around a router. Each `layer` goes around those before it. Requests of `patient`
 /// are not timed.
-pub(super) fn around(router: Router, patient: Router, metrics: &Metrics, clock: Clock, config: &Config) -> Router {
+pub(super) fn around(router: Router, patient: Router, rooms: &Rooms, config: &Config) -> Router {
     router
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(RequestBodyDeadlineLayer::new(Duration::from_secs(config.body_timeout_s)))
         .layer(from_fn_with_state(Duration::from_secs(config.request_timeout_s), in_time))
         .merge(patient)
+        .layer(from_fn_with_state(Gate::new(rooms.access.clone(), config), admitted))
         .layer(CsrfLayer::new().with_rejection_response(foreign))
         .layer(from_fn(guard::well_formed))
         .layer(from_fn_with_state(guard::Hosts::of(config), guard::known_host))
@@ -50,7 +53,7 @@ pub(super) fn around(router: Router, patient: Router, metrics: &Metrics, clock: 
         .layer(from_fn(dressed))
         .layer(from_fn(with_headers))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Watch::new(metrics, clock), watched))
+        .layer(from_fn_with_state(Watch::new(&rooms.metrics, rooms.clock.clone()), watched))
 }
 
 /// What is measured of requests.
@@ -206,9 +209,12 @@ mod tests {
     use axum::routing::{get, post};
     use http_body_util::BodyExt as _;
     use serde_json::Value;
+    use tokio_util::sync::CancellationToken;
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::db::fixture;
+    use crate::server::RoomsConfig;
 
     async fn panics() -> &'static str {
         panic!("the secret reason")
@@ -226,7 +232,10 @@ mod tests {
             .route("/takes", post(|body: String| async move { body }));
         // No time at all: what waits for anything is too late.
         let config = Config { request_timeout_s: 0, ..Config::default() };
-        let app = around(routes, Router::new(), &Metrics::default(), Clock::system(), &config);
+        // No door of these is in the table: nobody but an admin may pass, and here everybody is one.
+        let rooms =
+            Rooms::new(fixture::fresh().await.pool, Clock::system(), CancellationToken::new(), &RoomsConfig::default());
+        let app = around(routes, Router::new(), &rooms.unwrap(), &config);
         let long = "x".repeat(MAX_BODY + 1);
         for (method, path, body, status, slug) in [
             ("GET", "/panics", "", 500, "internal"),

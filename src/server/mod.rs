@@ -1,14 +1,16 @@
 //! The server: rooms become one router with its layers, and the router is served until the end.
 //!
-//! Every answer that is not a success is a problem document, wherever it arose. Binds to this
-//! machine only unless `--insecure` says otherwise, because there are no keys yet. The end takes
+//! Every answer that is not a success is a problem document, wherever it arose. Other machines reach
+//! it only when there are keys, or `--insecure` says that there need be none. The end takes
 //! at most ten seconds: live streams end at once, requests in work are finished.
 
 mod docs;
+mod gate;
 mod guard;
 mod layers;
 mod listen;
 mod pages;
+mod rights;
 mod rooms;
 mod run;
 mod stream;
@@ -22,6 +24,7 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::{self, Access};
 use crate::web::idempotency::{self, Kept};
 use crate::{alarm, asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
 
@@ -40,8 +43,8 @@ pub struct Config {
     #[arg(long, env = "COUNTERPART_SERVER_BIND", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub bind: SocketAddr,
 
-    /// Listen on an address that other machines can reach. There are no keys yet: whoever reaches
-    /// it can read and change everything.
+    /// Listen on an address that other machines can reach although there is no key: whoever reaches
+    /// it can read and change everything, until there is a key of an admin.
     #[arg(long, env = "COUNTERPART_SERVER_INSECURE")]
     pub insecure: bool,
 
@@ -63,6 +66,13 @@ pub struct Config {
     pub max_connections: u32,
 }
 
+impl Config {
+    /// Whether other machines reach the server and nobody said that this may be without keys.
+    pub(crate) fn is_exposed(&self) -> bool {
+        !self.bind.ip().is_loopback() && !self.insecure
+    }
+}
+
 impl Default for Config {
     /// As without any setting, but on any free port.
     fn default() -> Self {
@@ -80,12 +90,18 @@ impl Default for Config {
 /// The server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Other machines could reach the address.
+    /// Other machines could reach the address, and there is no key.
     #[error(
-        "{0} can be reached from other machines, and there are no keys yet: bind to 127.0.0.1, \
-         or say --insecure if everybody who reaches it may read and change everything"
+        "{0} can be reached from other machines, and there is no key; one of these helps:\n  \
+         counterpart key create --name NAME --role admin (with the same DATABASE_URL or --data-dir)\n  \
+         --bind 127.0.0.1:{port} (this machine only)\n  \
+         --insecure (whoever reaches it may read and change everything)",
+        port = .0.port()
     )]
     Exposed(SocketAddr),
+    /// Whether there is a key cannot be known.
+    #[error("the keys cannot be read")]
+    Keys(#[from] access::AccessError),
     /// The address cannot be had.
     #[error("cannot listen on {address}; choose another one with --bind")]
     Bind {
@@ -96,12 +112,14 @@ pub enum ServerError {
     },
 }
 
-/// Takes the address, unless it is one that others could reach and nobody allowed that.
+/// Refuses to serve other machines when there is no key that can be used.
+pub async fn guarded(config: &Config, access: &Access) -> Result<(), ServerError> {
+    if access.has_active().await? || !config.is_exposed() { Ok(()) } else { Err(ServerError::Exposed(config.bind)) }
+}
+
+/// Takes the address.
 pub async fn bind(config: &Config) -> Result<TcpListener, ServerError> {
     let address = config.bind;
-    if !address.ip().is_loopback() && !config.insecure {
-        return Err(ServerError::Exposed(address));
-    }
     TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
 }
 
@@ -116,7 +134,7 @@ pub fn router(rooms: &Rooms, config: &Config) -> Router {
         .merge(dashboard::router())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed);
-    layers::around(router, patient, &rooms.metrics, rooms.clock.clone(), config)
+    layers::around(router, patient, rooms, config)
 }
 
 /// The description of the API.
@@ -138,13 +156,15 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .layer(from_fn_with_state(kept, idempotency::once));
     OpenApiRouter::default()
         .merge(creating)
+        // Not among those: an answer that is kept would keep the secret of a key.
+        .merge(access::routes::router(rooms.access.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::seek::router(rooms.seeks.clone()))
         .merge(scenario::audit::router(rooms.audits.clone()))
-        .merge(stream::router(rooms.feed.clone(), rooms.end.clone()))
+        .merge(stream::router(rooms.feed.clone(), rooms.access.clone(), rooms.end.clone()))
 }
 
 /// Doors whose requests may take longer than others.

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::Feed;
+use crate::access::Access;
 use crate::alarm::Alarms;
 use crate::asset::Assets;
 use crate::clock::Clock;
@@ -68,6 +69,8 @@ pub struct Rooms {
     pub metrics: Metrics,
     /// Ends live streams, background work and the server.
     pub end: CancellationToken,
+    /// Keys.
+    pub access: Access,
     /// Assets and their types.
     pub assets: Assets,
     /// Frames and their history.
@@ -98,6 +101,7 @@ impl Rooms {
     /// The rooms of one server. Starts the model's thread and nothing else.
     pub fn new(db: PgPool, clock: Clock, end: CancellationToken, config: &RoomsConfig) -> Result<Self, ArtefactError> {
         let metrics = Metrics::default();
+        let access = Access::new(db.clone(), clock.clone());
         let assets = Assets::new(db.clone(), clock.clone());
         let readings = Readings::new(db.clone(), clock.clone(), &config.reading);
         let events = Events::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
@@ -126,6 +130,7 @@ impl Rooms {
             clock,
             metrics,
             end,
+            access,
             assets,
             readings,
             events,
@@ -141,12 +146,13 @@ impl Rooms {
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, housekeeping
-    /// and the stream's look-out.
+    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, housekeeping,
+    /// and the look-outs for changed keys and of the stream.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
         let mut work = self.start_training();
         work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
+        work.spawn(self.access.clone().keep_looking(self.end.clone()));
         work.spawn(self.feed.clone().run(self.end.clone()));
         work.spawn(self.alarms.clone().keep_watching(self.end.clone()));
         let (readings, end) = (self.readings.clone(), self.end.clone());

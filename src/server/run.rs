@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, Rooms, RoomsConfig, bind, router, serve};
+use super::{Config, Rooms, RoomsConfig, bind, guarded, router, serve};
 use crate::clock::Clock;
 use crate::db::{self, Database};
 use crate::demo::Demo;
@@ -31,8 +31,18 @@ pub async fn build(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> any
     let listener = bind(config).await?;
     let database = db::open(db).await?;
     let rooms = Rooms::new(database.pool.clone(), Clock::system(), end, rooms).context("the base model")?;
-    if config.insecure {
-        tracing::warn!("--insecure: whoever reaches this server can read and change everything");
+    if let Err(error) = guarded(config, &rooms.access).await {
+        database.close().await;
+        return Err(error.into());
+    }
+    if rooms.access.is_open(config.is_exposed()).await? {
+        if config.bind.ip().is_loopback() {
+            tracing::info!("there is no key of an admin: whoever uses this machine can read and change everything");
+        } else {
+            tracing::warn!(
+                "--insecure: there is no key of an admin, and whoever reaches this server can read and change everything"
+            );
+        }
     }
     Ok(Built { rooms, listener, database, config: config.clone() })
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Access, Caller};
 use crate::alarm::{AlarmError, Alarms};
 use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
@@ -41,8 +42,8 @@ const MANY: usize = 1_000;
 const BEHIND: usize = 4_096;
 
 /// The doors of the stream.
-pub(super) fn router(feed: Feed, end: CancellationToken) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(stream)).with_state((feed, end))
+pub(super) fn router(feed: Feed, access: Access, end: CancellationToken) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(stream)).with_state((feed, access, end))
 }
 
 /// What changed, for everybody who listens.
@@ -122,7 +123,8 @@ struct StreamQuery {
 /// Server-sent events: `state` with the newest values and with anomaly score, health and risk, whenever any
 /// of them is another, `prediction` when a twin's own forecast was
 /// refreshed, `job` with the whole job, `alarm` with the whole alarm. A client that sends
-/// `Last-Event-ID` first gets the latest of everything that changed meanwhile.
+/// `Last-Event-ID` first gets the latest of everything that changed meanwhile. Ends when the key that it
+/// was begun with is revoked or expires.
 #[utoipa::path(
     get, path = "/v1/stream", tag = "stream", params(StreamQuery),
     responses(
@@ -131,14 +133,16 @@ struct StreamQuery {
     )
 )]
 async fn stream(
-    State((feed, end)): State<(Feed, CancellationToken)>,
+    State((feed, access, end)): State<(Feed, Access, CancellationToken)>,
+    caller: Caller,
     Query(query): Query<StreamQuery>,
     LastEventId(last): LastEventId,
 ) -> Result<Response, Problem> {
     if let Some(asset) = &query.asset {
         feed.assets.find(asset).await?;
     }
-    Ok(answer(feed.listen(query.asset, last), end))
+    let refused = async move { access.refused(&caller).await };
+    Ok(answer(feed.listen(query.asset, last).take_until(Box::pin(refused)), end))
 }
 
 impl Feed {

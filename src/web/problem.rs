@@ -41,7 +41,9 @@ macro_rules! kinds {
 kinds! {
     INVALID_JSON = 400 "invalid-json" "The body is not valid JSON" "Send one JSON document (RFC 8259) in UTF-8. NaN, Infinity, comments and trailing commas are not JSON.";
     BAD_REQUEST = 400 "bad-request" "The request could not be read" "Check the request line, the headers and the body's encoding.";
+    KEY_NEEDED = 401 "key-needed" "A key is needed" "Send an API key as Authorization: Bearer cpk_..., or sign in on the dashboard. An admin makes keys on the dashboard's page Keys; on the server's machine `counterpart key create` does.";
     FORBIDDEN = 403 "forbidden" "This request is not allowed" "A browser may change things only from pages of this server, under a host name that the server knows (COUNTERPART_SERVER_HOSTS).";
+    ROLE_NEEDED = 403 "role-needed" "The key's role does not allow this" "Use a key with one of the roles that the detail names.";
     NOT_FOUND = 404 "not-found" "There is no such thing" "Check the spelling of the path and of the names in it; lists show what exists.";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "This resource does not take that method" "The Allow header lists the methods that it takes.";
     TIMEOUT = 408 "timeout" "The request took too long" "Send it again; an ingest request is safe to repeat.";
@@ -194,6 +196,9 @@ impl IntoResponse for Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"counterpart\""));
+        }
         if let Some(wait) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }

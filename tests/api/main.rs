@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access_matrix;
 mod alarms;
 mod anomalies;
 mod assets;
+mod audit;
 mod budget;
 mod chain;
 mod command;
@@ -18,6 +20,8 @@ mod health;
 mod hostile;
 mod hostile_readings;
 mod idempotency;
+mod key_command;
+mod keys;
 mod laws;
 mod ledger;
 mod lives;
@@ -30,6 +34,7 @@ mod samples;
 mod scenarios;
 mod seek;
 mod server;
+mod sessions;
 mod stream;
 mod support;
 mod telemetry;

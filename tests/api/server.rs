@@ -1,6 +1,7 @@
 //! What every answer has, and the doors that belong to no room.
 
-use counterpart::server::{Config, ServerError, bind};
+use counterpart::access::Role;
+use counterpart::server::{Config, ServerError, bind, guarded};
 use reqwest::{Method, header};
 use serde_json::json;
 
@@ -121,10 +122,22 @@ async fn methods_that_a_resource_does_not_take_are_named() {
 
 #[tokio::test]
 async fn other_machines_are_let_in_only_on_demand() {
+    let server = Server::start().await;
+    let access = &server.rooms.access;
     let open = Config { bind: "0.0.0.0:0".parse().unwrap(), ..Config::default() };
-    let refused = bind(&open).await.unwrap_err();
-    assert!(matches!(refused, ServerError::Exposed(_)) && refused.to_string().contains("--insecure"), "{refused}");
-    assert!(bind(&Config { insecure: true, ..open }).await.is_ok());
+    let refused = guarded(&open, access).await.unwrap_err();
+    assert!(matches!(refused, ServerError::Exposed(_)), "{refused}");
+    for way_out in ["counterpart key create --name NAME --role admin", "--bind 127.0.0.1", "--insecure"] {
+        assert!(refused.to_string().contains(way_out), "{refused}");
+    }
+    assert!(guarded(&Config::default(), access).await.is_ok());
+    assert!(guarded(&Config { insecure: true, ..open.clone() }, access).await.is_ok());
+    server.key(Role::Reader).await;
+    assert!(guarded(&open, access).await.is_ok());
+    // A key of a reader does not lock what only this machine reaches, but nothing opens the other one.
+    assert_eq!(server.get("/v1/assets").await.status, 200);
+    let exposed = Server::start_on(open, server.db.clone()).await;
+    exposed.get("/v1/assets").await.problem(401, "key-needed");
     let taken = bind(&Config::default()).await.unwrap();
     let again = Config { bind: taken.local_addr().unwrap(), ..Config::default() };
     assert!(matches!(bind(&again).await, Err(ServerError::Bind { .. })));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use counterpart::access::{KeyForm, Role};
 use counterpart::clock::Clock;
 use counterpart::db::fixture::{self, Fixture};
 use counterpart::forecast::refresher::Refresher;
@@ -54,7 +55,11 @@ impl Server {
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {
-        let db = fixture::fresh().await;
+        Self::start_on(config, fixture::fresh().await).await
+    }
+
+    /// A server on a database that others may use too.
+    pub(crate) async fn start_on(config: Config, db: Fixture) -> Self {
         let clock = Clock::manual(START.parse::<DateTime<Utc>>().unwrap());
         let end = CancellationToken::new();
         let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone(), &RoomsConfig::default()).unwrap();
@@ -73,6 +78,17 @@ impl Server {
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
+    }
+
+    /// A request with a key.
+    pub(crate) fn with_key(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(key)
+    }
+
+    /// Makes a key straight in the database, as the command line does.
+    pub(crate) async fn key(&self, role: Role) -> String {
+        let form = KeyForm { name: format!("the {}'s", role.name()), role, expires_at: None };
+        self.rooms.access.create(form).await.unwrap().1.reveal().to_owned()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

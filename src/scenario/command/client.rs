@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+use crate::access::Secret;
 
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -50,19 +52,26 @@ pub(super) fn server(text: &str) -> Result<Uri, String> {
 }
 
 /// Posts a document below the address of a server.
-pub(super) async fn post(server: &Uri, path: &str, document: &Value) -> Result<Answer, ClientError> {
+pub(super) async fn post(
+    server: &Uri,
+    path: &str,
+    key: Option<&Secret>,
+    document: &Value,
+) -> Result<Answer, ClientError> {
     let host = server.host().unwrap_or_default();
     let port = server.port_u16().unwrap_or(80);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let stream = tokio::time::timeout(CONNECTING, TcpStream::connect((bare, port))).await;
     let stream = stream.map_err(|_| ClientError::Late)?.map_err(ClientError::Connect)?;
     let prefix = server.path().trim_end_matches('/');
-    let request = Request::post(format!("{prefix}{path}"))
+    let mut request = Request::post(format!("{prefix}{path}"))
         .header(HOST, format!("{host}:{port}"))
         .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, "application/json")
-        .body(Full::new(Bytes::from(document.to_string())))
-        .map_err(|_| ClientError::Body)?;
+        .header(ACCEPT, "application/json");
+    if let Some(key) = key {
+        request = request.header(AUTHORIZATION, format!("Bearer {}", key.reveal()));
+    }
+    let request = request.body(Full::new(Bytes::from(document.to_string()))).map_err(|_| ClientError::Body)?;
     tokio::time::timeout(ANSWERING, exchange(stream, request)).await.map_err(|_| ClientError::Late)?
 }
 

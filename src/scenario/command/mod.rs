@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::client::Answer;
 use self::words::{Change, Limit};
+use crate::access::Secret;
 
 /// The answer is there, and every constraint that was given is kept.
 pub const KEPT: u8 = 0;
@@ -104,6 +105,10 @@ pub struct Command {
     #[arg(long, env = "COUNTERPART_SCENARIO_URL", default_value = "http://127.0.0.1:8080", value_parser = client::server)]
     pub url: hyper::Uri,
 
+    /// A key for a server that asks for one. The environment hides it from other users of this machine.
+    #[arg(long, env = "COUNTERPART_KEY", hide_env_values = true, value_name = "KEY", value_parser = words::key)]
+    pub key: Option<Secret>,
+
     /// Draw baseline and scenario into an SVG file.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
@@ -154,10 +159,11 @@ impl Command {
 pub async fn run(command: &Command) -> Said {
     let complain = |code: u8, complaint: String| Said { output: String::new(), complaint, code };
     let path = format!("/v1/assets/{}/what-if", words::escaped(&command.asset));
-    let Answer { status, body } = match client::post(&command.url, &path, &command.request()).await {
-        Ok(answer) => answer,
-        Err(error) => return complain(UNREACHABLE, format!("{}: {error}", command.url)),
-    };
+    let Answer { status, body } =
+        match client::post(&command.url, &path, command.key.as_ref(), &command.request()).await {
+            Ok(answer) => answer,
+            Err(error) => return complain(UNREACHABLE, format!("{}: {error}", command.url)),
+        };
     if status != 200 {
         return match words::refusal(status, &body) {
             Some(refusal) => complain(REFUSED, refusal),

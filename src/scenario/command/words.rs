@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::access::Secret;
+
 /// One override.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -123,6 +125,11 @@ fn number(text: &str) -> Result<f64, String> {
 pub(super) fn escaped(key: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
     key.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// A key from the command line or the environment. What is wrong is not repeated.
+pub(super) fn key(text: &str) -> Result<Secret, String> {
+    Secret::read(text.trim()).ok_or_else(|| "is no key of a counterpart server: those begin with cpk_".to_owned())
 }
 
 /// A problem of the server in words; none when it is no problem document.

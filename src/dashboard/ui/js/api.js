@@ -10,6 +10,10 @@
  * @typedef {{timestamps: string[], signals: Record<string, Record<string, (number|null)[]>>, inputs?: Record<string, InputFuture>, model: any, skill: any, state: any, frequency: string, id?: string, created_at?: string}} Prediction
  */
 
+/** Told to the window when the server asks for a key that this browser does not have. */
+export const KEY_NEEDED = "key-needed";
+const SESSION = "/v1/session";
+
 /** An error answer (RFC 9457), or the lack of any answer. */
 export class ApiError extends Error {
   /** @param {number} status @param {any} problem */
@@ -49,6 +53,7 @@ export async function request(method, path, { query, body, signal, type = "appli
   } catch {
     if (response.ok) throw new ApiError(response.status, { title: "The server's answer could not be read" });
   }
+  if (response.status === 401 && !(path === SESSION && method === "POST")) dispatchEvent(new Event(KEY_NEEDED));
   if (!response.ok) throw new ApiError(response.status, answer);
   return answer;
 }
@@ -184,6 +189,18 @@ export const api = {
   changeScenario: (key, id, body) => request("PATCH", `${at(key)}/scenarios/${encodeURIComponent(id)}`, { body, type: PATCH }),
   /** @param {string} key @param {string} id */
   removeScenario: (key, id) => request("DELETE", `${at(key)}/scenarios/${encodeURIComponent(id)}`),
+
+  /** Who asks, and what they may do. @returns {Promise<{key_needed: boolean, role: string, key: any}>} */
+  session: () => request("GET", SESSION),
+  /** @param {string} key */
+  signIn: (key) => request("POST", SESSION, { body: { key } }),
+  signOut: () => request("DELETE", SESSION),
+  /** @param {Record<string, any>} query */
+  keys: (query) => request("GET", "/v1/api-keys", { query }),
+  /** @param {any} body */
+  addKey: (body) => request("POST", "/v1/api-keys", { body }),
+  /** @param {string} id @param {boolean} [force] */
+  revokeKey: (id, force) => request("DELETE", `/v1/api-keys/${encodeURIComponent(id)}`, { query: { force: force || null } }),
 
   /** @param {Record<string, any>} query */
   assetTypes: (query) => request("GET", "/v1/asset-types", { query }),

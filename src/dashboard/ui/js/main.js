@@ -3,10 +3,13 @@
 
 import { alarmCount } from "./alarm/count.js";
 import { alarmsPage } from "./alarm/page.js";
+import { KEY_NEEDED, api } from "./api.js";
 import { chartLibrary } from "./chart.js";
 import { fill, h, problemBox, say } from "./dom.js";
 import { fleetPage } from "./fleet/page.js";
 import { jobsPage } from "./jobs.js";
+import { keysPage } from "./key/page.js";
+import { signInPage } from "./key/session.js";
 import { here } from "./router.js";
 import { stream } from "./stream.js";
 import { twinPage } from "./twin/page.js";
@@ -25,12 +28,14 @@ let shownPath = null;
 stream.on("link", (state) => {
   link.dataset.state = state;
   say(link, LINK[state]);
+  // A stream cannot say why it was refused: if it was for the key, the page asks for one.
+  if (state === "lost") api.session().catch(() => {});
 }, new AbortController().signal);
 
 /** Shows another part of the same page. @type {(() => void) | undefined} */
 let moved;
 /** The first part of an address, and the way in the bar that it belongs to. */
-const SECTIONS = /** @type {Record<string, string>} */ ({ jobs: "jobs", alarms: "alarms", types: "types", import: "import" });
+const SECTIONS = /** @type {Record<string, string>} */ ({ jobs: "jobs", alarms: "alarms", types: "types", import: "import", keys: "keys" });
 
 async function show() {
   const { path } = here();
@@ -68,10 +73,28 @@ async function show() {
     else if (path[0] === "alarms") await alarmsPage(page, end);
     else if (path[0] === "types") await typesPage(page, path[1], end);
     else if (path[0] === "import") await importPage(page, end);
+    else if (path[0] === "keys") await keysPage(page, end);
     else await fleetPage(page, end);
   } catch (error) {
     if (!end.aborted) fill(page, problemBox(error, () => { shownPath = null; show(); }));
   }
+}
+
+/** The server asks for a key: whatever page it was, it waits behind this one. */
+function askForKey() {
+  if (main.dataset.page === "sign-in") return;
+  main.dataset.page = "sign-in";
+  shown.abort();
+  stream.pause();
+  link.dataset.state = "lost";
+  say(link, "signed out");
+  const page = h("div", {});
+  fill(main, page);
+  signInPage(page, () => {
+    shownPath = null;
+    show().then(() => stream.resume());
+    main.focus({ preventScroll: true });
+  });
 }
 
 // The address after # is the page's own, so the skip link cannot use it.
@@ -80,5 +103,6 @@ document.querySelector(".skip")?.addEventListener("click", (event) => {
   main.focus();
 });
 alarmCount(/** @type {HTMLElement} */ (document.getElementById("alarm-count")));
+addEventListener(KEY_NEEDED, askForKey);
 addEventListener("hashchange", show);
 show();

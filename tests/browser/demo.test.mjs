@@ -153,7 +153,7 @@ test("the training curve of a running job is drawn while it goes on", async (t) 
   await running.waitFor({ timeout: 60_000 });
   const curve = learning.locator("[data-curve]");
   const points = async () => Number((await curve.count()) ? await curve.getAttribute("data-curve", { timeout: 1000 }).catch(() => 0) : 0);
-  const early = await until(points, "the first points", 120_000);
+  const early = await until(points, "the first points", 600_000);
   const length = () => curve.locator("path").first().getAttribute("d", { timeout: 1000 }).catch(() => "");
   const drawn = (await length())?.length ?? 0;
   assert.ok(drawn > 0 && (await curve.locator("path").count()) === 2, "both losses");

@@ -94,11 +94,12 @@ export async function furnish(url) {
   return end;
 }
 
-/** A job that goes on for long. @param {string} url */
+/** A job that goes on for long, once it has something to show. @param {string} url */
 export async function learn(url) {
-  const { items } = await get(url, "/v1/fine-tune-jobs?asset=demo-plant&limit=1");
-  if (["running", "pending"].includes(items[0]?.status)) return;
-  await post(url, "/v1/fine-tune-jobs", { asset: "demo-plant", recipe: { max_steps: 20_000, patience: 1000 } });
+  const newest = async () => (await get(url, "/v1/fine-tune-jobs?asset=demo-plant&limit=1")).items[0];
+  if (!["running", "pending"].includes((await newest())?.status)) await post(url, "/v1/fine-tune-jobs", { asset: "demo-plant", recipe: { max_steps: 20_000, patience: 1000 } });
+  // Assets with fresh readings may learn before it.
+  await until(async () => (await newest()).curve?.length > 1, "the training curve", 900_000);
 }
 
 const PLAN = "?s=Open%20the%20valve!valve*ramp*0:0.5_20:0.62|Less%20pump!pump*schedule*0:0.42_25:0.5|Both!valve*step*0:0.6!pump*line*0:0.5_30:0.42&horizon=60&output=level_2&sel=2";
@@ -134,7 +135,7 @@ export const SCENES = {
       await page.getByText("How it learned").first().click();
       await page.getByText("Answers to its control inputs").first().click();
       await page.locator(".response").first().waitFor({ timeout: 120_000 });
-      await page.locator("[data-curve]").waitFor({ timeout: 300_000 });
+      await page.locator("[data-curve]").waitFor();
     },
   },
   data: { path: "#/assets/demo-plant/data", ready: '[data-panel="data-health"] [data-signal]' },

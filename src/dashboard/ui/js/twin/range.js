@@ -54,6 +54,8 @@ export function rangeBar(view) {
   };
   view.on(draw);
   feed.on("state", () => view.first === null && draw());
+  // How far ahead it goes is known with the forecast.
+  feed.on("prediction", draw);
   draw();
   return element;
 }

@@ -3,6 +3,7 @@
 //! Assets and asset types have keys that people choose; inside the database an asset is an
 //! eight-byte surrogate, [`AssetId`], because it starts every key of the big tables.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -31,6 +32,13 @@ macro_rules! minted {
                 let now = clock.now();
                 let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
                 Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+            }
+
+            /// When it was minted, to the millisecond.
+            #[must_use]
+            pub fn minted_at(self) -> Option<DateTime<Utc>> {
+                let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+                DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
             }
         }
 

@@ -22,6 +22,9 @@ pub struct Answerer {
     pub base: String,
     /// Fine-tuned version, base model, or the naive fallback.
     pub source: Source,
+    /// When the version was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_at: Option<DateTime<Utc>>,
     /// Why the fallback answered, or why a version has the base model's own head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

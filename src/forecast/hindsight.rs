@@ -135,7 +135,7 @@ mod tests {
             id: PredictionId::mint(&Clock::manual(at(0))),
             asset: "pump".to_owned(),
             created_at: at(0),
-            model: Answerer { version: 0, base: "small".to_owned(), source: Source::Base, reason: None },
+            model: Answerer { version: 0, base: "small".to_owned(), source: Source::Base, trained_at: None, reason: None },
             state: StateOf { observed_at: at(0), age_s: 0.0 },
             frequency: "PT1S".to_owned(),
             timestamps: (1..=32).map(at).collect(),

@@ -44,6 +44,8 @@ pub(super) const TABLE: &[(&str, &str, Right)] = &[
     ("GET", "/v1/assets/{asset}", Read),
     ("PATCH", "/v1/assets/{asset}", Administer),
     ("DELETE", "/v1/assets/{asset}", Administer),
+    ("GET", "/v1/fleet", Read),
+    ("GET", "/v1/relationships", Read),
     ("GET", "/v1/assets/{asset}/relationships", Read),
     ("PUT", "/v1/assets/{asset}/relationships/{type}/{target}", Administer),
     ("DELETE", "/v1/assets/{asset}/relationships/{type}/{target}", Administer),

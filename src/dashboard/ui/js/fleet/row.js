@@ -5,7 +5,7 @@ import { instant, numeric, quantileColumns } from "../align.js";
 import { TONES } from "../alarm/words.js";
 import { api, kindOf } from "../api.js";
 import { fill, h, put, say } from "../dom.js";
-import { ago, FRESHNESS, percent, quantity, seconds, utc } from "../format.js";
+import { ago, FRESHNESS, percent, quantity, seconds, span, utc } from "../format.js";
 import { assetLink } from "../router.js";
 import { details, limitText, LITTLE, tone, when, worst } from "../risk.js";
 import { sparkline } from "../spark.js";
@@ -157,7 +157,9 @@ export class Row {
     if (!model) return;
     const who = model.source === "fallback" ? "naive fallback" : model.source === "base" ? "base model" : `version ${model.version}`;
     const better = skill?.vs_naive;
-    fill(this.model, h("span", {}, who), h("br"), h("span", { class: "quiet" }, better === null || better === undefined ? "not measured yet" : `${percent(Math.abs(better))} ${better >= 0 ? "better" : "worse"} than naive`));
+    const old = model.trained_at ? (Date.now() - this.skew - Date.parse(model.trained_at)) / 1000 : null;
+    const made = old === null ? null : h("span", { class: "quiet", title: utc(model.trained_at) }, ` · ${old < 60 ? "new" : `${span(old).split(" ").slice(0, 2).join(" ")} old`}`);
+    fill(this.model, h("span", {}, who), made, h("br"), h("span", { class: "quiet" }, better === null || better === undefined ? "not measured yet" : `${percent(Math.abs(better))} ${better >= 0 ? "better" : "worse"} than naive`));
   }
 
   /** @param {any} event a state of the stream: values, and all that is judged of them */

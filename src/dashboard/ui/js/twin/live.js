@@ -55,6 +55,8 @@ export function livePanel(feed) {
         { text: "measured", color: "measured" },
         { text: "forecast median", color: "forecast" },
         { text: "80\u202f% band", color: "forecast", kind: "band" },
+        { text: "95\u202f%", color: "forecast-wide", kind: "band" },
+        { text: "limit", color: "limit", kind: "dash" },
         { text: "said before", color: "said", kind: "dash" },
         { text: "anomaly", color: "anomaly", kind: "band" },
         { text: "label", color: "label" },
@@ -138,9 +140,13 @@ function outputChart(view, said, signal, sync, choose) {
       { label: "said before, low", color: "said", hidden: true },
       { label: "said before", color: "said", width: 1.6, dash: [5, 3] },
       { label: "said before, high", color: "said", hidden: true },
+      { label: "low of 95 %", color: "forecast", hidden: true },
+      { label: "high of 95 %", color: "forecast", hidden: true },
     ],
-    bands: [{ upper: 3, lower: 1, color: "forecast-band" }, { upper: 6, lower: 4, color: "said-band" }],
+    bands: [{ upper: 8, lower: 7, color: "forecast-wide" }, { upper: 3, lower: 1, color: "forecast-band" }, { upper: 6, lower: 4, color: "said-band" }],
   });
+  // Those that lie in sight are drawn.
+  const levels = [signal.min, signal.max].filter((limit) => typeof limit === "number").map((value) => ({ value: /** @type {number} */ (value), color: "limit" }));
   const words = h("p", { class: "chart-words small", "data-said-of": signal.name });
   chart.element.append(words);
   if (signal.description) chart.element.querySelector("h3")?.setAttribute("title", signal.description);
@@ -148,8 +154,9 @@ function outputChart(view, said, signal, sync, choose) {
     const { history } = view;
     const measured = history.values.get(signal.name) ?? [];
     const ahead = view.live ? expected(feed.prediction, feed.history, signal.name) : NONE;
+    const wide = view.live ? outer(feed.prediction, signal.name) : NOTHING;
     const before = said.on ? expected(said.vintage, history, signal.name) : NONE;
-    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead, before]), ...view.range(), marks: view.marks(signal.name) });
+    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead, before, wide]), ...view.range(), marks: view.marks(signal.name), levels });
     chart.element.dataset.said = String(before.columns[1].length);
     say(words, verdict(said, signal, labels));
     const [, median] = ahead.columns;
@@ -161,6 +168,17 @@ function outputChart(view, said, signal, sync, choose) {
 }
 
 const NONE = /** @type {import("../align.js").Table} */ ({ t: [], columns: [[], [], []] });
+
+const NOTHING = /** @type {import("../align.js").Table} */ ({ t: [], columns: [[], []] });
+
+/**
+ * The 95 % band of a forecast, where it was served. @param {any} prediction @param {string} name
+ * @returns {import("../align.js").Table}
+ */
+function outer(prediction, name) {
+  const { "0.025": low, "0.975": high } = prediction?.signals[name] ?? {};
+  return low && high ? { t: prediction.timestamps.map(instant), columns: [low, high] } : NOTHING;
+}
 
 /**
  * Median and band of a forecast, beginning at the measured value it was made from.

@@ -1,9 +1,11 @@
 //! The program's `key`, and `--key` of those roles that ask a server.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use counterpart::access::Role;
-use reqwest::Method;
+use reqwest::{Method, header};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::lives::with_history;
 use crate::tester::{Answer, Server};
@@ -86,4 +88,43 @@ async fn a_what_if_brings_its_key() {
     assert!(by_environment.output().await.unwrap().status.success());
     let (_, help, _) = ask(&["--help"]).await;
     assert!(help.contains("COUNTERPART_KEY") && !help.contains(&reader), "{help}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_logged() {
+    let database = Server::start().await.db.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_counterpart"));
+    command.args(["serve", "--bind", "127.0.0.1:0", "--log", "trace"]).env("DATABASE_URL", &database.url);
+    command.stdout(Stdio::piped()).stderr(std::fs::File::create(&file).unwrap()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = said.next_line().await.unwrap().expect("it says where it is");
+    let url = first.strip_prefix("dashboard ").unwrap().to_owned();
+
+    let client = reqwest::Client::new();
+    let keys = client.post(format!("{url}/v1/api-keys")).json(&json!({"name": "Ada", "role": "admin"}));
+    let key = Answer::to(keys).await.success()["key"].as_str().unwrap().to_owned();
+    let wrong = format!("{}{}", &key[..13], "b".repeat(43));
+    let read = |key: &str| client.get(format!("{url}/v1/assets")).bearer_auth(key);
+    let with_cookie =
+        |request: reqwest::RequestBuilder| request.header(header::COOKIE, format!("counterpart_key={key}"));
+    let sign_in = |key: &str| client.post(format!("{url}/v1/session")).json(&json!({"key": key}));
+    Answer::to(read(&key)).await.success();
+    Answer::to(read(&wrong)).await.problem(401, "key-needed");
+    Answer::to(with_cookie(client.get(format!("{url}/v1/assets")))).await.success();
+    Answer::to(with_cookie(client.post(format!("{url}/v1/assets")).json(&json!({})))).await.problem(403, "forbidden");
+    assert_eq!(Answer::to(sign_in(&key)).await.status, 204);
+    Answer::to(sign_in(&wrong)).await.problem(401, "key-needed");
+    // An error whose cause is logged.
+    sqlx::query("drop table asset cascade").execute(&database.pool).await.unwrap();
+    Answer::to(read(&key)).await.problem(500, "internal");
+    child.kill().await.unwrap();
+
+    let log = std::fs::read_to_string(&file).unwrap();
+    for line in ["a key was made", "http.status=401", "http.status=403", "request failed", "TRACE"] {
+        assert!(log.contains(line), "{line} is not in {log}");
+    }
+    assert!(!log.contains(&key[13..]) && !log.contains(&wrong[13..]), "{log}");
 }

@@ -25,7 +25,9 @@ async fn a_setpoint_is_reached_within_limits_and_what_was_seen() {
     let pump = numbers(&best["inputs"]["pump"]["values"]);
     assert!(pump.iter().all(|value| (30.0..=70.0).contains(value)), "within what was seen: {pump:?}");
     let level = numbers(&best["signals"]["level"]["0.5"]);
-    assert!((level[47] - 4.4).abs() < 0.15, "{level:?}");
+    // The aim is kept over the horizon, not at its last step alone.
+    let off: Vec<f64> = level[24..].iter().map(|level| (level - 4.4).powi(2)).collect();
+    assert!((off.iter().sum::<f64>() / off.len() as f64).sqrt() < 0.15, "{level:?}");
     assert_eq!(best["constraints"][0]["met"], true);
     assert!(best["objective"]["mean"].as_f64() < answer["baseline"]["objective"]["mean"].as_f64());
     assert!(best["support"]["outside"].as_array().unwrap().is_empty(), "{best}");

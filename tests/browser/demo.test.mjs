@@ -38,6 +38,7 @@ test("the fleet leads to a live twin", async (t) => {
   assert.ok(drawn, "the first chart is blank");
   await until(async () => Number(await p.locator("figure.chart[data-forecast]").first().getAttribute("data-forecast")) > 0, "a forecast", 60_000);
   await until(async () => (await p.locator('section[aria-label="Forecast in words"] [data-source]').count()) > 0, "the forecast in words");
+  await until(async () => ((await p.locator("figure.chart[data-forecast] table").first().textContent()) ?? "").includes("high of 95 %"), "the 95 % band among the numbers");
   await accessible(p, t);
   assert.deepEqual(faults, []);
   await close();
@@ -76,6 +77,10 @@ test("a job ends with a verdict; its version says how it learned, what it tells 
   await until(async () => (await version.locator(".response").count()) === 9, "three inputs, three outputs", 120_000);
   assert.equal(await version.locator('.response-table tbody tr').first().locator(".response").first().getAttribute("data-sign"), "positive");
   await accessible(p, t);
+  if (((await version.textContent()) ?? "").includes("serves")) {
+    await p.goto(`${server.url}/#/`);
+    await until(async () => /version 1 · (new|\d\S* \w+ old)/.test((await p.locator("main").textContent()) ?? ""), "how old the model is", 60_000);
+  }
   assert.deepEqual(faults, []);
   await close();
 });

@@ -175,6 +175,7 @@ async fn what_was_said_before_an_instant_is_found() {
     }
     // Somebody's question about the past is the newest vintage, but of an old state.
     let past = begin - TimeDelta::seconds(100);
+    server.clock.advance(TimeDelta::seconds(1));
     server.post("/v1/assets/tank-1/predict", json!({"horizon": 5, "as_of": past})).await.success();
     let states = async |query: String| {
         let page = server.get(&format!("/v1/assets/tank-1/predictions{query}")).await.success();

@@ -25,6 +25,7 @@ async fn a_setpoint_is_reached_within_limits_and_what_was_seen() {
     let pump = numbers(&best["inputs"]["pump"]["values"]);
     assert!(pump.iter().all(|value| (30.0..=70.0).contains(value)), "within what was seen: {pump:?}");
     let level = numbers(&best["signals"]["level"]["0.5"]);
+    assert!((level[47] - 4.4).abs() < 0.15, "{level:?}");
     // The aim is kept over the horizon, not at its last step alone.
     let off: Vec<f64> = level[24..].iter().map(|level| (level - 4.4).powi(2)).collect();
     assert!((off.iter().sum::<f64>() / off.len() as f64).sqrt() < 0.15, "{level:?}");
@@ -124,6 +125,10 @@ async fn what_cannot_be_sought_is_refused_with_a_pointer() {
         (json!({"constraints": [{"signal": "level", "max": 1.0, "probability": 1.5}]}), "/constraints/0/probability"),
         (json!({"objective": {"goal": "track", "signal": "pump", "setpoint": 3.0}}), "/objective/signal"),
         (json!({"objective": {"goal": "track", "signal": "level", "setpoint": [3.0, 4.0]}}), "/objective/setpoint"),
+        (
+            json!({"objective": {"goal": "track", "signal": "level", "setpoint": 3.0, "terminal": -1}}),
+            "/objective/terminal",
+        ),
         (
             json!({"objective": {"goal": "minimise", "kpi": {"name": "x", "signal": "boiler", "agg": "mean"}}}),
             "/objective/kpi",

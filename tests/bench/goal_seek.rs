@@ -240,7 +240,7 @@ fn problem(plant: TruePlant, number: usize, now: &[f64], taught: &[Vec<f64>]) ->
             let wanted = quantile(2, share);
             let most = wanted.max(now[2]) + 3.0;
             let body = common(
-                json!({"goal": "track", "signal": "output", "setpoint": wanted}),
+                json!({"goal": "track", "signal": "output", "setpoint": wanted, "terminal": 0}),
                 json!([{"signal": "output", "max": most}]),
             );
             let judge = move |rows: &[Vec<f64>]| Worth {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::objective::Objective;
 use super::schedule::{Freedom, Shape};
 use crate::asset::{Kind, Role};
 use crate::forecast::{ForecastError, Situation};
 use crate::scenario::constraint::{Constraint, MAX_CONSTRAINTS};
-use crate::scenario::kpi::{CompiledKpi, Kpi};
 use crate::scenario::support::Judge;
 
 /// Knots of all controls together at most.
@@ -90,39 +90,6 @@ pub struct GoalSeek {
     pub allow_outside_support: bool,
 }
 
-/// What is to be achieved over the horizon.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "goal", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Objective {
-    /// The smallest value of a KPI.
-    Minimise {
-        /// Which.
-        kpi: Kpi,
-    },
-    /// The greatest value of a KPI.
-    Maximise {
-        /// Which.
-        kpi: Kpi,
-    },
-    /// The least mean squared deviation of an output from a setpoint.
-    Track {
-        /// The output.
-        signal: String,
-        /// One value, or a value for each step.
-        setpoint: Setpoint,
-    },
-}
-
-/// One value, or a value for each step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(untagged)]
-pub enum Setpoint {
-    /// The same throughout.
-    Constant(f64),
-    /// For each step.
-    Each(Vec<f64>),
-}
-
 /// A control input that is free.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -152,13 +119,6 @@ pub(super) struct Budget {
     pub(super) seed: u64,
     pub(super) alternatives: usize,
     pub(super) move_penalty: f64,
-}
-
-/// An objective that can be computed from rows: inputs, then outputs.
-#[derive(Clone, Debug)]
-pub(super) enum Aim {
-    Kpi { kpi: CompiledKpi, sign: f64 },
-    Track { row: usize, setpoint: Vec<f64> },
 }
 
 type Wrong = Vec<(String, String)>;
@@ -204,37 +164,6 @@ impl GoalSeek {
         }
         let budget = Budget { evaluations, deadline_s, samples, seed, alternatives, move_penalty };
         if wrong.is_empty() { Ok(budget) } else { Err(ForecastError::Invalid(wrong)) }
-    }
-
-    /// The objective for rows of these names.
-    pub(super) fn aim(&self, situation: &Situation, names: &[String]) -> Result<Aim, ForecastError> {
-        let refuse = |pointer: &str, detail: String| Err(ForecastError::Invalid(vec![(pointer.into(), detail)]));
-        let (kpi, sign) = match &self.objective {
-            Objective::Minimise { kpi } => (kpi, 1.0),
-            Objective::Maximise { kpi } => (kpi, -1.0),
-            Objective::Track { signal, setpoint } => {
-                let outputs = situation.layout.inputs.len();
-                let Some(row) = names.iter().position(|name| name == signal).filter(|row| *row >= outputs) else {
-                    return refuse("/objective/signal", format!("{signal} is no output that was measured"));
-                };
-                let setpoint = match setpoint {
-                    Setpoint::Constant(value) => vec![*value; situation.horizon],
-                    Setpoint::Each(values) => values.clone(),
-                };
-                if setpoint.len() != situation.horizon {
-                    let detail = format!("{} values for a horizon of {} steps", setpoint.len(), situation.horizon);
-                    return refuse("/objective/setpoint", detail);
-                }
-                if !setpoint.iter().all(|value| value.is_finite()) {
-                    return refuse("/objective/setpoint", "not a finite number".into());
-                }
-                return Ok(Aim::Track { row, setpoint });
-            }
-        };
-        match kpi.compile(names) {
-            Ok(kpi) => Ok(Aim::Kpi { kpi, sign }),
-            Err(detail) => refuse("/objective/kpi", detail),
-        }
     }
 
     /// The rows that constraints are about.
@@ -365,26 +294,5 @@ impl GoalSeek {
         ];
         let last = situation.grid.values[situation.layout.inputs[row]].last().copied().unwrap_or_default();
         Ok(Freedom { row, last, range: [low, high], change, knots, shape: self.shape })
-    }
-}
-
-impl Aim {
-    /// What it costs: the less the better.
-    pub(super) fn cost(&self, rows: &[&[f64]], step_s: f64) -> f64 {
-        match self {
-            Self::Kpi { kpi, sign } => sign * kpi.of(rows, step_s),
-            Self::Track { row, setpoint } => {
-                let square = rows[*row].iter().zip(setpoint).map(|(value, wanted)| (value - wanted).powi(2));
-                square.sum::<f64>() / setpoint.len() as f64
-            }
-        }
-    }
-
-    /// The objective as it was asked for, from its cost.
-    pub(super) fn value(&self, cost: f64) -> f64 {
-        match self {
-            Self::Kpi { sign, .. } => sign * cost,
-            Self::Track { .. } => cost,
-        }
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod ask;
 pub mod cma;
+pub mod objective;
 pub mod outcome;
 mod problem;
 mod progress;
@@ -24,7 +25,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use self::ask::{Budget, MAX_WORK};
-pub use self::ask::{Control, GoalSeek, Objective, Setpoint};
+pub use self::ask::{Control, GoalSeek};
+pub use self::objective::{Objective, Setpoint};
 use self::outcome::{Court, Ended, SearchReport};
 pub use self::outcome::{Schedule, SeekOutcome};
 use self::problem::Problem;
@@ -135,7 +137,7 @@ impl Seeks {
             let detail = format!("{name} is free: it cannot be given as well");
             return Err(ForecastError::Invalid(vec![(format!("/inputs/{name}"), detail)]));
         }
-        let aim = ask.aim(situation, names)?;
+        let aim = ask.objective.aim(situation, names)?;
         let unit = |row: usize| {
             let signals = situation.layout.inputs.iter().chain(&situation.layout.targets);
             let values = signals.map(|signal| &situation.grid.values[*signal]).nth(row);

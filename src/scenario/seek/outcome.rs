@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::ask::Aim;
+use super::objective::Aim;
 use super::problem::Problem;
 use crate::forecast::{Answerer, Bands, Future, InputFuture, Lots, Skill, StateOf, bands, level_key, tidy};
 use crate::model::Quantiles;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ask::Aim;
+use super::objective::Aim;
 use super::schedule::Freedom;
 use super::search::{Search, Worth};
 use crate::forecast::{Future, InputSource, Lots, Situation};

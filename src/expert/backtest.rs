@@ -51,8 +51,8 @@ const STUDY_WORSE: f64 = 4.0;
 /// With a share of 0.3 or 0.6 the CRPS on new steps was less than without on six of seven real and
 /// simulated plants, and equal on one; between the two it hardly mattered.
 const KNOWN_SHARE: f64 = 0.6;
-/// Windows at most on which a study's members are compared anew where it has not learned from them: the more
-/// the newest ones differ from what it knows, the more that matters.
+/// Windows on which a study's members are compared anew where it has not learned from them: the more the newest
+/// ones differ from what it knows, the more that matters.
 const NEWER: usize = 8;
 /// Distance between them, in horizons.
 const NEWER_SPACING: f64 = 0.5;
@@ -120,16 +120,21 @@ pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -
     (team, verdict)
 }
 
-/// Origins of the newest windows from which a study has not learned, newest first. Without inputs there are none:
-/// to fit anew what looks back on hundreds of lags costs too much.
+/// Origins of the newest windows from which a study has not learned, newest first: [`NEWER`] of them or none, since
+/// a few that overlap say less than what was learned, and bands do not know that they were believed. Without inputs
+/// there are none: to fit anew what looks back on hundreds of lags costs too much.
 fn newest(context: &Context<'_>, horizon: usize, unseen: usize) -> Vec<usize> {
     let end = context.len();
     if context.inputs.is_empty() || horizon == 0 {
         return Vec::new();
     }
     let least = context.last_start() + LEAST_BEFORE;
-    let backs = (0..NEWER).map(|place| horizon + (place as f64 * NEWER_SPACING * horizon as f64) as usize);
-    backs.take_while(|back| *back <= unseen && end >= least + back).map(|back| end - back).collect()
+    let back = |place: usize| horizon + (place as f64 * NEWER_SPACING * horizon as f64) as usize;
+    let farthest = back(NEWER - 1);
+    if farthest > unseen || end < least + farthest {
+        return Vec::new();
+    }
+    (0..NEWER).map(|place| end - back(place)).collect()
 }
 
 /// Truncated origins with the steps they are tested over, oldest first.

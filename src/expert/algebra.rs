@@ -10,6 +10,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::traits::RealField;
 use faer::{Accum, Mat, MatRef, Par};
 
 /// Rows added to a Gram matrix in one product: large enough for blocked arithmetic, small enough
@@ -152,8 +153,8 @@ impl Gram {
 }
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
-pub(super) fn factorise(matrix: &mut Mat<f64>) -> Option<()> {
-    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, faer::prelude::default());
+pub(super) fn factorise<T: RealField>(matrix: &mut Mat<T>) -> Option<()> {
+    let scratch = cholesky_in_place_scratch::<T>(matrix.nrows(), Par::Seq, faer::prelude::default());
     let mut memory = MemBuffer::new(scratch);
     cholesky_in_place(
         matrix.as_mut(),
@@ -183,8 +184,8 @@ pub(super) fn substitute(factor: &Mat<f64>, b: &mut [f64]) {
 }
 
 /// Solves `L L' X = B` in place for many columns, `L` being the lower triangle of `factor`.
-pub(super) fn substitute_all(factor: &Mat<f64>, columns: &mut Mat<f64>) {
-    let scratch = solve_in_place_scratch::<f64>(factor.nrows(), columns.ncols(), Par::Seq);
+pub(super) fn substitute_all<T: RealField>(factor: &Mat<T>, columns: &mut Mat<T>) {
+    let scratch = solve_in_place_scratch::<T>(factor.nrows(), columns.ncols(), Par::Seq);
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
     solve_in_place(factor.as_ref(), columns.as_mut(), Par::Seq, stack);

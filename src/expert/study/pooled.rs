@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::algebra::{dot, factorise, substitute_all};
 use super::super::history::Context;
-use super::super::long::{cross, gram};
+use super::super::long::{cross, gram, times};
 use super::parts::{Fits, Parts};
 
 /// Most and fewest lags; in between, a share of the samples that teach.
@@ -56,7 +56,7 @@ pub(super) struct Pooled {
     rows: Vec<f32>,
 }
 
-/// Sums over windows: lags with lags, and lags with what followed.
+/// Sums over windows: lags with lags (the lower triangle), and lags with what followed.
 #[derive(Clone)]
 struct Sums {
     windows: usize,
@@ -184,7 +184,7 @@ fn ridge(mut lags: Mat<f64>, mut ahead: Mat<f64>, kind: &Kind) -> Option<Mat<f64
         Centre::Last => (0..count).map(|lag| f64::from(u8::from(lag == 0))).collect(),
         Centre::Mean => vec![1.0 / count as f64; count],
     };
-    let with_centre: Vec<f64> = (0..count).map(|i| dot(lags.col_as_slice(i), &centre)).collect();
+    let with_centre = times(&lags, &centre);
     let grand = dot(&with_centre, &centre);
     for h in 0..ahead.ncols() {
         let column = ahead.col_as_slice_mut(h);
@@ -194,8 +194,8 @@ fn ridge(mut lags: Mat<f64>, mut ahead: Mat<f64>, kind: &Kind) -> Option<Mat<f64
         }
     }
     for j in 0..count {
-        for (i, value) in lags.col_as_slice_mut(j).iter_mut().enumerate() {
-            *value += grand - with_centre[i] - with_centre[j];
+        for (value, centred) in lags.col_as_slice_mut(j)[j..].iter_mut().zip(&with_centre[j..]) {
+            *value += grand - centred - with_centre[j];
         }
         lags[(j, j)] += kind.ridge;
     }

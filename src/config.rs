@@ -43,7 +43,7 @@ pub enum Role {
         #[command(subcommand)]
         command: access::command::Command,
     },
-    /// Fine-tune for servers that share the database, without serving.
+    /// Fine-tune and backtest for servers that share the database, without serving.
     Work(Box<Settings>),
     /// Train the base model on synthetic plants. The shipped one was made so.
     Pretrain(Box<pretrain::Config>),

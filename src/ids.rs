@@ -73,4 +73,6 @@ minted! {
     ScenarioId,
     /// One execution of a saved scenario.
     RunId,
+    /// A backtest.
+    BacktestId,
 }

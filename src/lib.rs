@@ -9,6 +9,7 @@ pub mod ids;
 pub mod db;
 pub mod observe;
 pub mod web;
+pub mod job;
 
 // First floor: the nouns, each with its table, and what learns.
 pub mod access;
@@ -30,6 +31,7 @@ pub mod forecast;
 pub mod ingest;
 pub mod scenario;
 pub mod training;
+pub mod backtest;
 pub mod alarm;
 
 // Roof: put together here, and only here.

@@ -4,7 +4,7 @@
 //! that an unstable fit stays bounded. Oracle: `arx` in the prototype.
 
 use super::algebra::{Gram, dot};
-use super::history::Context;
+use super::history::{Context, History};
 
 /// Free-run answers stay within this many deviations.
 const LIMIT: f64 = 8.0;
@@ -30,6 +30,20 @@ pub(super) const SHORT: Order = Order { target_lags: 4, input_lags: 8, ridge: 1e
 pub(super) const LONG: Order = Order { target_lags: 8, input_lags: 8, ridge: 1e-4 };
 /// The long equation where there are none, (32, 0).
 pub(super) const LONG_ALONE: Order = Order { target_lags: 32, input_lags: 0, ridge: 3e-3 };
+
+/// What the long equation alone, the short one where there is too little for it, says at the end of `history`:
+/// mean and deviation of each of `steps` steps over `future` (a row per input, at least as long), in normalised
+/// units. The deviations are those of a linear process that each step surprises as much as the equation was
+/// surprised on what it was fitted on (Box and Jenkins 1970). `None` where there is too little for either.
+#[must_use]
+pub fn linear(history: &History<'_>, future: &[Vec<f64>], steps: usize) -> Option<Vec<(f64, f64)>> {
+    let context = Context::newest(history, super::CONTEXT);
+    let long = if context.inputs.is_empty() { LONG_ALONE } else { LONG };
+    let fit = |order| Arx::fit(order, &context, &[context.len()]).pop().flatten();
+    let arx = fit(long).or_else(|| fit(SHORT))?;
+    let means = arx.answer(&arx.stand(&context), future, steps);
+    Some(means.into_iter().zip(arx.deviations(arx.surprise(&context), steps)).collect())
+}
 
 /// A fitted equation; weights newest lag first: target, then input by input, then intercept.
 #[derive(Clone, Debug)]
@@ -62,6 +76,35 @@ impl Arx {
                 }
                 let weights = gram.solve(order.ridge * gram.rows() as f64, FREE)?;
                 Some(Self { order, weights })
+            })
+            .collect()
+    }
+
+    /// Root mean square of the errors one step ahead on a context.
+    fn surprise(&self, context: &Context<'_>) -> f64 {
+        let rows = Rows::of(self.order, context);
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for row in rows.values.chunks_exact(rows.width) {
+            let (features, truth) = row.split_at(rows.width - 1);
+            sum += (truth[0] - dot(&self.weights, features)).powi(2);
+            count += 1;
+        }
+        (sum / count.max(1) as f64).sqrt()
+    }
+
+    /// Deviations of a free run whose every step adds an independent error: by the answer to one such error.
+    fn deviations(&self, surprise: f64, steps: usize) -> Vec<f64> {
+        let own = &self.weights[..self.order.target_lags];
+        let mut echo: Vec<f64> = Vec::with_capacity(steps);
+        let mut variance = 0.0;
+        (0..steps)
+            .map(|step| {
+                let past = own.iter().zip(echo.iter().rev()).map(|(weight, echo)| weight * echo).sum::<f64>();
+                // An unstable equation's echo grows without end; its answers are clamped too.
+                let now = if step == 0 { 1.0 } else { past.clamp(-LIMIT, LIMIT) };
+                echo.push(now);
+                variance += now * now;
+                (surprise * variance.sqrt()).min(LIMIT)
             })
             .collect()
     }
@@ -143,5 +186,41 @@ impl Rows {
         let start = context.segments.iter().rev().find(|(start, _)| *start < end).map_or(0, |&(start, _)| start);
         let end = if end - start <= self.lags + LEAST_ROWS { start } else { end };
         self.instants.partition_point(|&t| t < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_process_is_told_with_the_deviations_that_it_has() {
+        // y(t) = 0.8 y(t-1) + 0.5 u(t) + noise of deviation 0.1.
+        let mut state = 1_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+        };
+        let input: Vec<f64> = (0..1_900).map(|step| f64::from((step / 37) % 5) * 0.4 - 0.8).collect();
+        let mut level = 0.0;
+        let target: Vec<f64> = input
+            .iter()
+            .map(|input| {
+                let noise: f64 = (0..12).map(|_| draw()).sum::<f64>() * 0.1;
+                level = 0.8 * level + 0.5 * input + noise;
+                level
+            })
+            .collect();
+        let inputs = [input];
+        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0] };
+        let future = [vec![0.4; 40]];
+        let said = linear(&history, &future, 40).unwrap();
+        let settled = 0.5 * 0.4 / 0.2;
+        assert!((said[39].0 - settled).abs() < 0.1, "{} at the end", said[39].0);
+        // 0.1 at once, 0.1 / sqrt(1 - 0.64) in the end.
+        assert!((said[0].1 - 0.1).abs() < 0.01 && (said[39].1 - 0.1 / 0.6).abs() < 0.03, "{said:?}");
+        assert!(said.windows(2).all(|pair| pair[0].1 <= pair[1].1));
+        let short = History { target: &target[..6], inputs: &[], others: &[], starts: &[0] };
+        assert_eq!(linear(&short, &[], 4), None);
     }
 }

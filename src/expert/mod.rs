@@ -24,10 +24,12 @@ pub mod study;
 mod team;
 pub mod template;
 
+pub use arx::linear;
 pub use backtest::Trace;
 pub use blend::Outlook;
 pub use history::History;
 pub use scale::Scale;
+pub use season::period;
 pub use study::{Studies, Study};
 pub use team::Expert;
 

@@ -5,7 +5,7 @@
 //! phase is right however late that is. Oracle: `season` in the prototype.
 
 use super::algebra::dot;
-use super::history::Context;
+use super::history::{Context, History};
 
 /// Fewer samples show no season.
 const LEAST: usize = 48;
@@ -26,6 +26,13 @@ const LIMIT: f64 = 12.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Season {
     period: usize,
+}
+
+/// The period of the newest segment of a target, in steps of the history; `None` where it has no season.
+#[must_use]
+pub fn period(history: &History<'_>) -> Option<usize> {
+    let context = Context::newest(history, super::CONTEXT);
+    Season::fit(&context, &[context.len()]).pop().flatten().map(|season| season.period)
 }
 
 /// One cycle as expected next, beginning with the step after the context.

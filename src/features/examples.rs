@@ -53,8 +53,7 @@ fn visit(
     let stride = ((last - first) / split.windows.max(1)).max(1);
     let mut kept: Option<(usize, Setup, Fit)> = None;
     for origin in (first..=last).step_by(stride) {
-        let spans_gap = grid.starts.iter().any(|start| (origin..origin + steps).contains(start) && *start > origin);
-        if spans_gap {
+        if grid.breaks_within(origin, origin + steps) {
             continue;
         }
         let setup = banks.at(grid, origin);

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
 use crate::expert::study::{Study, Trial};
-use crate::expert::{Bank, History, Scale};
+use crate::expert::{Bank, History, Scale, linear};
 use crate::ids::AssetId;
 use crate::model::window::{CONTEXT, SLOTS, Window};
 
@@ -139,6 +139,21 @@ impl Fit {
                 Window::new(&self.bank, &outlook, &history, since_fit, &scaled, CONTEXT)
             })
             .collect()
+    }
+
+    /// What a linear difference equation alone, fitted at the end of step `until - 1`, says of `future` (as in
+    /// [`Fit::windows`]): mean and deviation of each of the `steps` steps, in the target's unit. `None` where
+    /// there is too little to fit it on.
+    #[must_use]
+    pub fn linear(&self, grid: &Grid, until: usize, future: &[Vec<f64>], steps: usize) -> Option<Vec<(f64, f64)>> {
+        let start = until.saturating_sub(BANK_CONTEXT);
+        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, until);
+        let rows = future.iter().zip(&self.scales.inputs);
+        let scaled: Vec<Vec<f64>> =
+            rows.map(|(row, scale)| row.iter().map(|value| scale.input(*value)).collect()).collect();
+        let said = linear(&stretch.history(), &scaled, steps)?;
+        let scale = self.scales.target;
+        Some(said.into_iter().map(|(mean, spread)| (scale.undo(mean), scale.undo_difference(spread))).collect())
     }
 
     /// What the bank alone and each member of its study say of the steps from `origin` on, beside what the

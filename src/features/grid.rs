@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::asset::AssetType;
+use crate::event::Label;
 use crate::quality::step_s;
 use crate::reading::Frame;
 
@@ -76,6 +77,47 @@ impl Grid {
         Some(Self { step_s, end, instants, values, measured, starts })
     }
 
+    /// What was known of it when step `until - 1` was the newest: its last `reach` steps. A signal that had
+    /// not been measured by then has no values, whatever it was later.
+    #[must_use]
+    pub fn known_before(&self, until: usize, reach: usize) -> Self {
+        let from = until.saturating_sub(reach);
+        let known = |(row, measured): (&Vec<f64>, &Vec<bool>)| {
+            // Values stand before the first measurement too, which may have come later.
+            let seen = measured[..until].contains(&true);
+            if seen { row[from..until].to_vec() } else { vec![f64::NAN; until - from] }
+        };
+        let later = self.starts.iter().filter(|start| (from + 1..until).contains(start)).map(|start| start - from);
+        Self {
+            step_s: self.step_s,
+            end: self.instants[until - 1],
+            instants: self.instants[from..until].to_vec(),
+            values: self.values.iter().zip(&self.measured).map(known).collect(),
+            measured: self.measured.iter().map(|row| row[from..until].to_vec()).collect(),
+            starts: std::iter::once(0).chain(later).collect(),
+        }
+    }
+
+    /// Whether a new segment begins between two steps of `from..to`.
+    #[must_use]
+    pub fn breaks_within(&self, from: usize, to: usize) -> bool {
+        let next = self.starts.partition_point(|start| *start <= from);
+        self.starts.get(next).is_some_and(|start| *start < to)
+    }
+
+    /// The class of each step that labels (in the order of their beginnings) name: of labels that overlap the
+    /// one that began last.
+    #[must_use]
+    pub fn labelled<'a>(&self, labels: &'a [Label]) -> Vec<Option<&'a str>> {
+        let mut classes = vec![None; self.len()];
+        for label in labels {
+            let first = self.instants.partition_point(|at| *at < label.start);
+            let last = label.end.map_or(self.len(), |end| self.instants.partition_point(|at| *at < end));
+            classes[first..last.max(first)].fill(Some(label.class.as_str()));
+        }
+        classes
+    }
+
     /// Number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -145,6 +187,24 @@ mod tests {
         assert!((grid.step_s - 4.0).abs() < 1e-9);
         assert_eq!(grid.len(), 50);
         assert_eq!(grid.starts, [0]);
+    }
+
+    #[test]
+    fn what_was_known_at_a_step_holds_nothing_of_later_ones() {
+        let frames = [
+            frame(0, &[1.0, f64::NAN]),
+            frame(1, &[2.0, f64::NAN]),
+            frame(100, &[3.0, f64::NAN]),
+            frame(101, &[4.0, 7.0]),
+        ];
+        let grid = Grid::new(&two_signals(), &frames).unwrap();
+        assert_eq!(grid.values[1], [7.0; 4], "filled in from what came later");
+        let known = grid.known_before(3, 2);
+        assert_eq!((known.end, known.len(), &known.starts), (frames[2].observed_at, 2, &vec![0, 1]));
+        assert_eq!(known.values[0], [2.0, 3.0]);
+        assert!(known.values[1].iter().all(|value| value.is_nan()));
+        assert_eq!(grid.known_before(4, 9).values, grid.values);
+        assert!(grid.breaks_within(1, 3) && !grid.breaks_within(2, 4) && !grid.breaks_within(0, 2));
     }
 
     #[test]

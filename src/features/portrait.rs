@@ -201,6 +201,32 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 impl HealthModel {
+    /// Probabilities of `classes` at steps of a grid, a row each; a class that it does not know has none, and
+    /// a step that it cannot see has nothing but zeros.
+    pub fn said(
+        &self,
+        base: &Base,
+        asset_type: &AssetType,
+        grid: &Grid,
+        steps: &[usize],
+        classes: &[String],
+    ) -> Result<Vec<Vec<f64>>, EngineError> {
+        let gaze = self.eye.upon(asset_type, grid);
+        let sketches: Vec<Option<Sketch>> =
+            steps.iter().map(|step| gaze.as_ref().and_then(|gaze| gaze.sketch(*step))).collect();
+        let seen: Vec<bool> = sketches.iter().map(Option::is_some).collect();
+        let portraits = Eye::portraits(base, &sketches.into_iter().flatten().collect::<Vec<_>>())?;
+        let mut said = health::classify(&self.classifier, &portraits.iter().collect::<Vec<_>>())?.into_iter();
+        let place = |class: &String| self.classes.iter().position(|known| known == class);
+        let places: Vec<Option<usize>> = classes.iter().map(place).collect();
+        let row = |seen: bool| {
+            let row = if seen { said.next() } else { None };
+            let probability = |place: &Option<usize>| row.as_ref().zip(*place).map_or(0.0, |(row, place)| row[place]);
+            places.iter().map(probability).collect()
+        };
+        Ok(seen.into_iter().map(row).collect())
+    }
+
     /// A version's artefact with the classifier attached, in place of any other.
     pub fn attach_to(&self, artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
         let bytes = postcard::to_extend(self, vec![FORMAT]);

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::asset::Signal;
+use crate::expert::Scale;
 use crate::model::{LEVELS, MEDIAN, Quantiles};
 use crate::score::lead;
 
@@ -108,6 +110,16 @@ impl Calibration {
         for (step, row) in answer.iter_mut().enumerate() {
             let block = step / BLOCK;
             Widths { inner: of_block(inner, block), tail: of_block(tails, block) }.apply(row);
+        }
+    }
+
+    /// An answer of a target as it would be served: with these widths, in the signal's unit, within its
+    /// limits. `scale` undoes the units of the answer.
+    pub fn serve(&self, signal: &Signal, scale: Scale, answer: &mut Quantiles) {
+        self.apply(&signal.name, answer);
+        let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
+        for row in answer {
+            *row = row.map(|value| scale.undo(value).clamp(low, high));
         }
     }
 }

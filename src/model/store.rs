@@ -55,6 +55,15 @@ pub struct ModelRow {
     pub note: Option<String>,
 }
 
+/// What a version learned from, in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LearnedFrom {
+    /// Instant of the first frame; `None` where that is not known.
+    pub first: Option<DateTime<Utc>>,
+    /// Instant of the last one.
+    pub last: DateTime<Utc>,
+}
+
 /// A version without its weights, for lists.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct ListedModel {
@@ -107,6 +116,28 @@ pub async fn champions(db: impl PgExecutor<'_>, assets: &[AssetId]) -> sqlx::Res
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|(asset, model_id, version)| (asset, ChampionRow { model_id, version })).collect())
+}
+
+/// Id of an asset's version by its number.
+pub async fn numbered(db: impl PgExecutor<'_>, asset: AssetId, number: i32) -> sqlx::Result<Option<ModelId>> {
+    sqlx::query_scalar("select id from model_version where asset_id = $1 and version = $2")
+        .bind(asset)
+        .bind(number)
+        .fetch_optional(db)
+        .await
+}
+
+/// Instants of the first and the last frame that a version learned from, by its data card; of a version
+/// that has none everything before its birth.
+pub async fn learned_from(db: impl PgExecutor<'_>, model: ModelId) -> sqlx::Result<Option<LearnedFrom>> {
+    sqlx::query_as(
+        "select (data_card ->> 'first')::timestamptz as first,
+             coalesce((data_card ->> 'last')::timestamptz, created_at) as last
+         from model_version where id = $1",
+    )
+    .bind(model)
+    .fetch_optional(db)
+    .await
 }
 
 /// A version with its weights, checked against their hash; `None` when there is no such version.

@@ -26,6 +26,9 @@ pub struct ScoreCard {
     /// Continuous ranked probability score, in deviations of the target. The score that decides.
     #[serde(deserialize_with = "null_is_infinite")]
     pub crps: f64,
+    /// Mean absolute scaled error of the median: over the targets that have one; see [`TargetScore`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mase: Option<f64>,
     /// Share of the truth inside the central 80 % interval, 0..1; honest is 0.8.
     pub coverage_80: f64,
     /// Share of the truth inside the central 95 % interval, 0..1; honest is 0.95. 0 in cards
@@ -59,6 +62,11 @@ pub struct TargetScore {
     /// Continuous ranked probability score.
     #[serde(deserialize_with = "null_is_infinite")]
     pub crps: f64,
+    /// Mean absolute scaled error of the median (Hyndman and Koehler 2006): each absolute error in units of
+    /// the mean absolute change from one step to the next before the window. Not there where that was not
+    /// asked for, or the target had never moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mase: Option<f64>,
     /// Share of the truth inside the central 80 % interval, 0..1.
     pub coverage_80: f64,
     /// Share of the truth inside the central 95 % interval, 0..1.
@@ -106,6 +114,9 @@ struct Sums {
     inside: usize,
     inside_95: usize,
     width: f64,
+    /// Absolute errors in units of the target's pace before their window, and how many there are.
+    scaled: f64,
+    scaled_steps: usize,
 }
 
 impl Scorer {
@@ -131,8 +142,15 @@ impl Scorer {
     /// Scores one window: `forecast[target][step][level]` in ascending levels against
     /// `truth[target][step]`, NaN where it is missing. A window without any truth is left out.
     pub fn window(&mut self, forecast: &[Vec<Vec<f64>>], truth: &[Vec<f64>]) {
+        self.paced_window(forecast, truth, &[]);
+    }
+
+    /// The same with the `pace` of each target before the window, in its unit: the mean absolute change from
+    /// one step to the next, for [`TargetScore::mase`].
+    pub fn paced_window(&mut self, forecast: &[Vec<Vec<f64>>], truth: &[Vec<f64>], pace: &[Option<f64>]) {
         let (mut loss, mut scored) = (0.0, 0_usize);
-        for ((target, forecast), truth) in self.targets.iter_mut().zip(forecast).zip(truth) {
+        let paces = pace.iter().copied().chain(std::iter::repeat(None));
+        for (((target, forecast), truth), pace) in self.targets.iter_mut().zip(forecast).zip(truth).zip(paces) {
             let mut sums = Sums::default();
             for (step, (quantiles, &truth)) in forecast.iter().zip(truth).enumerate() {
                 if !truth.is_nan() {
@@ -143,6 +161,9 @@ impl Scorer {
             if sums.steps > 0 {
                 loss += sums.score().crps / target.scale;
                 scored += 1;
+                if let Some(pace) = pace.filter(|pace| pace.is_finite() && *pace > 0.0) {
+                    (sums.scaled, sums.scaled_steps) = (sums.absolute / pace, sums.steps);
+                }
                 target.sums.add(&sums);
             }
         }
@@ -159,12 +180,14 @@ impl Scorer {
         let mean = |of: &dyn Fn(&Target, &TargetScore) -> f64| {
             scored.iter().map(|(target, score)| of(target, score)).sum::<f64>() / scored.len().max(1) as f64
         };
+        let scaled: Vec<f64> = scored.iter().filter_map(|(_, score)| score.mase).collect();
         let card = ScoreCard {
             windows: self.losses.len(),
             rmse: mean(&|target, score| (score.rmse / target.scale).powi(2)).sqrt(),
             mae: mean(&|target, score| score.mae / target.scale),
             pinball: mean(&|target, score| score.pinball / target.scale),
             crps: mean(&|target, score| score.crps / target.scale),
+            mase: (!scaled.is_empty()).then(|| scaled.iter().sum::<f64>() / scaled.len() as f64),
             coverage_80: mean(&|_, score| score.coverage_80),
             coverage_95: mean(&|_, score| score.coverage_95),
             width_80: mean(&|target, score| score.width_80 / target.scale),
@@ -205,6 +228,8 @@ impl Sums {
         self.inside += other.inside;
         self.inside_95 += other.inside_95;
         self.width += other.width;
+        self.scaled += other.scaled;
+        self.scaled_steps += other.scaled_steps;
     }
 
     fn score(&self) -> TargetScore {
@@ -215,6 +240,7 @@ impl Sums {
             mae: self.absolute / steps,
             pinball: self.pinball / steps,
             crps: self.crps / steps,
+            mase: (self.scaled_steps > 0).then(|| self.scaled / self.scaled_steps as f64),
             coverage_80: self.inside as f64 / steps,
             coverage_95: self.inside_95 as f64 / steps,
             width_80: self.width / steps,
@@ -265,6 +291,19 @@ mod tests {
         scorer.window(&[vec![quantiles; 4]], &[vec![1.0, 2.5, 3.62, -3.63]]);
         let card = scorer.finish().card;
         assert_eq!((card.coverage_80, card.coverage_95), (0.25, 0.75));
+    }
+
+    #[test]
+    fn errors_are_scaled_by_the_pace_before_their_window() {
+        let mut scorer = scorer();
+        scorer.paced_window(&band(0.0, 2), &[vec![1.0, 3.0], vec![2.0, f64::NAN]], &[Some(0.5), None]);
+        scorer.paced_window(&band(0.0, 2), &[vec![1.0, 1.0], vec![2.0, 2.0]], &[Some(2.0), Some(0.0)]);
+        let card = scorer.finish().card;
+        // 2 + 6 + 0.5 + 0.5 over four steps; the flow had not moved.
+        assert_eq!(
+            (card.by_target["level"].mase, card.by_target["flow"].mase, card.mase),
+            (Some(2.25), None, Some(2.25))
+        );
     }
 
     #[test]

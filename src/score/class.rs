@@ -18,6 +18,16 @@ pub struct ClassCard {
     pub accuracy: f64,
     /// Mean F1 of the classes that occurred or were said, each with equal weight.
     pub macro_f1: f64,
+    /// Mean precision of the classes that were said; null in cards written before it was measured.
+    #[serde(default)]
+    pub macro_precision: Option<f64>,
+    /// Mean recall of the classes that occurred; null in cards written before it was measured.
+    #[serde(default)]
+    pub macro_recall: Option<f64>,
+    /// Mean area under the ROC curve of the classes that have one; null where none has, and in cards written
+    /// before it was measured.
+    #[serde(default)]
+    pub macro_roc_auc: Option<f64>,
     /// Mean of minus the logarithm of the probability of what came true.
     pub log_loss: f64,
     /// Expected calibration error over ten bins of confidence (Guo et al. 2017): how far from the truth the
@@ -42,6 +52,10 @@ pub struct ClassScore {
     pub recall: Option<f64>,
     /// Harmonic mean of both; null for a class that neither occurred nor was said.
     pub f1: Option<f64>,
+    /// Area under the ROC curve of this class against the others: the probability that a case that was so was
+    /// given more probability than one that was not. Null where only one of the two occurred.
+    #[serde(default)]
+    pub roc_auc: Option<f64>,
 }
 
 impl ClassCard {
@@ -64,14 +78,19 @@ impl ClassCard {
             precision: confusion.precision(class),
             recall: confusion.recall(class),
             f1: confusion.f1(class),
+            roc_auc: roc_auc(truths, said, class),
         };
+        let scores: Vec<ClassScore> = (0..classes.len()).map(score).collect();
         Self {
             cases,
             accuracy: confusion.accuracy().unwrap_or(0.0),
             macro_f1: confusion.f1_macro().unwrap_or(0.0),
+            macro_precision: mean(scores.iter().filter_map(|score| score.precision)),
+            macro_recall: mean(scores.iter().filter_map(|score| score.recall)),
+            macro_roc_auc: mean(scores.iter().filter_map(|score| score.roc_auc)),
             log_loss: share(log_losses(truths, said).iter().sum()),
             ece: share(bins.iter().map(|(sum, right, _)| (sum - right).abs()).sum()),
-            classes: classes.iter().enumerate().map(|(class, name)| (name.clone(), score(class))).collect(),
+            classes: classes.iter().cloned().zip(scores).collect(),
             confusion: confusion.counts,
             order: classes.to_vec(),
         }
@@ -84,6 +103,28 @@ pub fn log_losses(truths: &[usize], said: &[Vec<f64>]) -> Vec<f64> {
     let of =
         |(truth, row): (&usize, &Vec<f64>)| -row.get(*truth).copied().unwrap_or(0.0).clamp(LEAST_PROBABILITY, 1.0).ln();
     truths.iter().zip(said).map(of).collect()
+}
+
+/// Area under the ROC curve of one class against the others, by the ranks of its probabilities (Mann and
+/// Whitney 1947; ties count half); `None` where only one of the two occurred.
+#[must_use]
+pub fn roc_auc(truths: &[usize], said: &[Vec<f64>], class: usize) -> Option<f64> {
+    let mut cases: Vec<(f64, bool)> =
+        truths.iter().zip(said).map(|(truth, row)| (row.get(class).copied().unwrap_or(0.0), *truth == class)).collect();
+    cases.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let positive = cases.iter().filter(|(_, so)| *so).count();
+    let negative = cases.len() - positive;
+    if positive == 0 || negative == 0 {
+        return None;
+    }
+    let (mut below, mut won) = (0.0, 0.0);
+    for tied in cases.chunk_by(|one, other| one.0.total_cmp(&other.0).is_eq()) {
+        let so = tied.iter().filter(|(_, so)| *so).count() as f64;
+        let not = tied.len() as f64 - so;
+        won += so * (below + not / 2.0);
+        below += not;
+    }
+    Some(won / (positive as f64 * negative as f64))
 }
 
 /// The likeliest class of a row of probabilities.
@@ -159,6 +200,11 @@ impl Confusion {
     }
 }
 
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
@@ -197,7 +243,19 @@ mod tests {
         // Each case has a bin of its own.
         assert!((card.ece - (0.1 + 0.2 + 0.6 + 0.25) / 4.0).abs() < 1e-12, "{}", card.ece);
         assert_eq!(card.classes["ill"].recall, Some(0.5));
+        assert_eq!((card.macro_precision, card.macro_recall), (Some(f64::midpoint(2.0 / 3.0, 1.0)), Some(0.75)));
+        // Of the four pairs of one ill and one well each is in order.
+        assert_eq!((card.classes["ill"].roc_auc, card.macro_roc_auc), (Some(1.0), Some(1.0)));
         assert!(log_losses(&[1], &[vec![1.0, 0.0]])[0].is_finite());
+    }
+
+    #[test]
+    fn the_area_under_the_curve_counts_pairs_in_order() {
+        let said: Vec<Vec<f64>> = [0.1, 0.4, 0.35, 0.8, 0.4].map(|ill| vec![1.0 - ill, ill]).to_vec();
+        // Pairs of ill (0.35, 0.8, 0.4) and well (0.1, 0.4): one is the wrong way round, one is a tie.
+        assert_eq!(roc_auc(&[0, 0, 1, 1, 1], &said, 1), Some(4.5 / 6.0));
+        assert_eq!(roc_auc(&[1; 5], &said, 1), None);
+        assert_eq!(roc_auc(&[], &[], 0), None);
     }
 
     proptest! {

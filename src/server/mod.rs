@@ -26,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{self, Access};
 use crate::web::idempotency::{self, Kept};
-use crate::{alarm, asset, dashboard, event, forecast, ingest, reading, scenario, training, twin};
+use crate::{alarm, asset, backtest, dashboard, event, forecast, ingest, reading, scenario, training, twin};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -152,6 +152,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(event::routes::router(rooms.events.clone()))
         .merge(scenario::router(rooms.scenarios.clone()))
         .merge(training::routes::router(rooms.training.clone()))
+        .merge(backtest::routes::router(rooms.backtests.clone()))
         .merge(alarm::routes::router(rooms.alarms.clone()))
         .layer(from_fn_with_state(kept, idempotency::once));
     OpenApiRouter::default()

@@ -10,6 +10,7 @@ use super::stream::Feed;
 use crate::access::Access;
 use crate::alarm::Alarms;
 use crate::asset::Assets;
+use crate::backtest::{self, Backtests, Bench};
 use crate::clock::Clock;
 use crate::event::Events;
 use crate::forecast::refresher::Refresher;
@@ -44,6 +45,9 @@ pub struct RoomsConfig {
     /// Fine-tuning.
     #[command(flatten)]
     pub training: training::Config,
+    /// Backtests.
+    #[command(flatten)]
+    pub backtest: backtest::Config,
 }
 
 impl Default for RoomsConfig {
@@ -91,6 +95,8 @@ pub struct Rooms {
     pub audits: Audits,
     /// Fine-tuning.
     pub training: Training,
+    /// How good forecasts would have been.
+    pub backtests: Backtests,
     /// Limits that are watched.
     pub alarms: Alarms,
     /// What the stream tells.
@@ -122,9 +128,23 @@ impl Rooms {
         let training =
             Training::new(db.clone(), clock.clone(), assets.clone(), readings.clone(), config.training.clone());
         let horizon = forecasts.default_horizon();
+        let backtests = Backtests::new(
+            db.clone(),
+            clock.clone(),
+            assets.clone(),
+            readings.clone(),
+            config.backtest.clone(),
+            horizon,
+        );
         let alarms = Alarms::new(db.clone(), clock.clone(), assets.clone(), horizon, &metrics);
-        let feed =
-            Feed::new(db.clone(), clock.clone(), assets.clone(), twins.clone(), training.clone(), alarms.clone());
+        let feed = Feed::new(
+            (db.clone(), clock.clone()),
+            assets.clone(),
+            twins.clone(),
+            training.clone(),
+            backtests.clone(),
+            alarms.clone(),
+        );
         Ok(Self {
             db,
             clock,
@@ -141,6 +161,7 @@ impl Rooms {
             seeks,
             audits,
             training,
+            backtests,
             alarms,
             feed,
         })
@@ -165,13 +186,17 @@ impl Rooms {
         work
     }
 
-    /// Starts the fine-tuning workers alone.
+    /// Starts the workers of fine-tuning and of backtests alone.
     #[must_use]
     pub fn start_training(&self) -> JoinSet<()> {
         let mut work = JoinSet::new();
         let teacher = Arc::new(Teacher::default());
         for _ in 0..self.training.workers() {
             work.spawn(Worker::new(self.training.clone(), teacher.clone(), self.end.clone()).run());
+        }
+        let bench = Arc::new(Bench::default());
+        for _ in 0..self.backtests.workers() {
+            work.spawn(backtest::Worker::new(self.backtests.clone(), bench.clone(), self.end.clone()).run());
         }
         work
     }

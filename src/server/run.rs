@@ -83,14 +83,14 @@ pub async fn demo(
     plant.await.context("the demo plant broke")?.context("the demo plant stopped")
 }
 
-/// Fine-tunes until SIGTERM or SIGINT, for servers elsewhere on the same database.
+/// Fine-tunes and backtests until SIGTERM or SIGINT, for servers elsewhere on the same database.
 pub async fn work(db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
     let end = CancellationToken::new();
     end_with_signal(&end)?;
     let database = db::open(db).await?;
     let rooms = Rooms::new(database.pool.clone(), Clock::system(), end.clone(), rooms).context("the base model")?;
     let work = rooms.start_training();
-    tracing::info!("waiting for fine-tune jobs");
+    tracing::info!("waiting for fine-tune jobs and backtests");
     end.cancelled().await;
     finish(rooms, work, database).await;
     Ok(())

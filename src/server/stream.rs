@@ -1,4 +1,4 @@
-//! `GET /v1/stream`: states, forecasts, jobs and alarms as they change.
+//! `GET /v1/stream`: states, forecasts, jobs, backtests and alarms as they change.
 //!
 //! One look-out reads what changed from the database and tells all clients; what it reads is the
 //! truth, so changes made by other servers appear too. A client that resumes gets the latest of
@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use crate::access::{Access, Caller};
 use crate::alarm::{AlarmError, Alarms};
 use crate::asset::{AssetError, Assets};
+use crate::backtest::{BacktestError, Backtests};
 use crate::clock::Clock;
 use crate::forecast;
 use crate::ids::PredictionId;
@@ -54,6 +55,7 @@ pub struct Feed {
     assets: Assets,
     twins: Twins,
     training: Training,
+    backtests: Backtests,
     alarms: Alarms,
     news: broadcast::Sender<Arc<Item>>,
 }
@@ -76,6 +78,8 @@ enum FeedError {
     Twin(#[from] TwinError),
     #[error(transparent)]
     Training(#[from] TrainingError),
+    #[error(transparent)]
+    Backtest(#[from] BacktestError),
     #[error(transparent)]
     Alarm(#[from] AlarmError),
     #[error("the database said no")]
@@ -118,11 +122,11 @@ struct StreamQuery {
     asset: Option<String>,
 }
 
-/// Listen to states, forecasts, jobs and alarms as they change
+/// Listen to states, forecasts, jobs, backtests and alarms as they change
 ///
 /// Server-sent events: `state` with the newest values and with anomaly score, health and risk, whenever any
 /// of them is another, `prediction` when a twin's own forecast was
-/// refreshed, `job` with the whole job, `alarm` with the whole alarm. A client that sends
+/// refreshed, `job` with the whole job, `backtest` with the backtest, `alarm` with the whole alarm. A client that sends
 /// `Last-Event-ID` first gets the latest of everything that changed meanwhile. Ends when the key that it
 /// was begun with is revoked or expires.
 #[utoipa::path(
@@ -147,14 +151,14 @@ async fn stream(
 
 impl Feed {
     pub(super) fn new(
-        db: PgPool,
-        clock: Clock,
+        (db, clock): (PgPool, Clock),
         assets: Assets,
         twins: Twins,
         training: Training,
+        backtests: Backtests,
         alarms: Alarms,
     ) -> Self {
-        Self { db, clock, assets, twins, training, alarms, news: broadcast::channel(BEHIND).0 }
+        Self { db, clock, assets, twins, training, backtests, alarms, news: broadcast::channel(BEHIND).0 }
     }
 
     /// What a client hears: what it missed, then what happens.
@@ -225,6 +229,11 @@ impl Feed {
             let at = job.updated_at;
             let event = Event::new("job", at.timestamp_micros(), &job)?;
             items.push(Item { event, asset: job.asset, of: String::new(), at });
+        }
+        for backtest in self.backtests.changed_since(since, MANY as i64).await? {
+            let at = backtest.updated_at;
+            let event = Event::new("backtest", at.timestamp_micros(), &backtest)?;
+            items.push(Item { event, asset: backtest.asset, of: backtest.id.to_string(), at });
         }
         for alarm in self.alarms.changed_since(since, MANY as i64).await? {
             let at = alarm.updated_at;

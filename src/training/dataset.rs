@@ -107,11 +107,7 @@ impl Parts {
     /// Windows that could teach, of each target: one for every step that no gap follows too soon.
     pub(super) fn usable(&self, grid: &Grid) -> usize {
         let origins = self.fresh.iter().chain(&self.old).flat_map(|range| range.start..=range.end - STEPS);
-        let spans_gap = |origin: usize| {
-            let next = grid.starts.partition_point(|start| *start <= origin);
-            grid.starts.get(next).is_some_and(|start| *start < origin + STEPS)
-        };
-        origins.filter(|origin| !spans_gap(*origin)).count()
+        origins.filter(|origin| !grid.breaks_within(*origin, origin + STEPS)).count()
     }
 
     /// Stretches of old windows, each as long as a fit of the bank may be used: by their first and

@@ -11,7 +11,7 @@ use super::learner::LearnError;
 use crate::asset::AssetType;
 use crate::event::Label;
 use crate::features::{Eye, Grid, HealthModel, LOOK, Sketch};
-use crate::model::health::{Classroom, Portrait, Sample, classify, learn};
+use crate::model::health::{Classroom, Portrait, Sample, learn};
 use crate::model::trainee::TraineeError;
 use crate::model::{Base, Recipe};
 use crate::score::class::log_losses;
@@ -91,7 +91,7 @@ impl Source<'_> {
         if self.labels.is_empty() {
             return Ok(None);
         }
-        let labelled = self.classes();
+        let labelled = self.grid.labelled(self.labels);
         // Which steps can be seen does not depend on scales.
         let cut = self.cut(&Eye::of(self.asset_type, self.grid, &vec![None; self.grid.len()]), &labelled);
         if cut.classes.len() < 2 {
@@ -136,17 +136,6 @@ impl Source<'_> {
         let verdict = judge(&cut, &truths, &said, before.as_deref(), self.recipe.seed);
         let keeps = if verdict.improved { Some(model) } else { self.champion.cloned() };
         Ok(Some((verdict, keeps)))
-    }
-
-    /// The class of each step of the grid: of labels that overlap the one that began last.
-    fn classes(&self) -> Vec<Option<&str>> {
-        let mut classes = vec![None; self.grid.len()];
-        for label in self.labels {
-            let first = self.grid.instants.partition_point(|at| *at < label.start);
-            let last = label.end.map_or(self.grid.len(), |end| self.grid.instants.partition_point(|at| *at < end));
-            classes[first..last.max(first)].fill(Some(label.class.as_str()));
-        }
-        classes
     }
 
     fn cut(&self, eye: &Eye, labelled: &[Option<&str>]) -> Cut {
@@ -215,13 +204,14 @@ impl Source<'_> {
         if !gaze.is_some_and(|gaze| steps.iter().all(|(step, _)| gaze.sees(*step))) {
             return Ok(vec![vec![0.0; classes.len()]; steps.len()]);
         }
-        let portraits = self.portraits(&model.eye, steps, alive)?;
-        let said = classify(&model.classifier, &portraits.iter().collect::<Vec<_>>());
-        let said = said.map_err(|error| LearnError::NonFinite(error.to_string()))?;
-        let place = |class: &String| model.classes.iter().position(|known| known == class);
-        let places: Vec<Option<usize>> = classes.iter().map(place).collect();
-        let row = |row: Vec<f64>| places.iter().map(|place| place.map_or(0.0, |place| row[place])).collect();
-        Ok(said.into_iter().map(row).collect())
+        let mut said = Vec::with_capacity(steps.len());
+        for chunk in steps.chunks(CHUNK) {
+            alive()?;
+            let steps: Vec<usize> = chunk.iter().map(|(step, _)| *step).collect();
+            let rows = model.said(self.base, self.asset_type, self.grid, &steps, classes);
+            said.extend(rows.map_err(|error| LearnError::NonFinite(error.to_string()))?);
+        }
+        Ok(said)
     }
 }
 

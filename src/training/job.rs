@@ -8,25 +8,9 @@ use super::card::DataCard;
 use super::learner::Stage;
 use super::verdict::Verdict;
 use crate::ids::JobId;
+pub use crate::job::Status;
 use crate::model::Recipe;
 use crate::model::trainee::CurvePoint;
-
-/// How far a job is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Status {
-    /// It waits for a worker.
-    Pending,
-    /// A worker has it.
-    Running,
-    /// A verdict was reached; whether the candidate was promoted is in it.
-    Succeeded,
-    /// It gave up; `error` says why.
-    Failed,
-    /// A person stopped it.
-    Cancelled,
-}
 
 /// Why a job was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]

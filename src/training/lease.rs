@@ -17,10 +17,9 @@ use super::learner::Stage;
 use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, JobId, LeaseToken, ModelId};
+use crate::job::back_off;
+pub use crate::job::{Ended, MAX_ATTEMPTS, Renewal};
 use crate::model::trainee::CurvePoint;
-
-/// Attempts at a job; then it has failed.
-pub const MAX_ATTEMPTS: i32 = 5;
 
 /// A job of which this worker may be the one to end it.
 #[must_use = "a lease that is dropped blocks the job until it expires"]
@@ -45,28 +44,6 @@ pub struct Claim {
     pub recipe: Value,
     /// Who decides about promotion.
     pub promotion: Promotion,
-}
-
-/// What a renewal found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewal {
-    /// The lease is good for another while.
-    Held,
-    /// It is, but a person wants the job stopped.
-    CancelRequested,
-    /// It had run out: another worker has the job, or will.
-    Lost,
-}
-
-/// What became of a job that an attempt could not finish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It has ended.
-    Closed,
-    /// It waits for another attempt.
-    Again,
-    /// The lease had run out, so nothing was written.
-    Late,
 }
 
 /// A lease that could not be spent because the database did not answer.
@@ -285,20 +262,5 @@ impl Lease {
             Ok(None) => Ok(Ended::Late),
             Err(source) => Err(Unspent { lease: self, source }),
         }
-    }
-}
-
-/// How long a job waits after so many attempts: 5 s x 2^n.
-fn back_off(attempts: i32) -> Duration {
-    Duration::from_secs(5 << (attempts - 1).clamp(0, MAX_ATTEMPTS))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::back_off;
-
-    #[test]
-    fn the_wait_doubles() {
-        assert_eq!([1, 2, 3, 4].map(|attempts| back_off(attempts).as_secs()), [5, 10, 20, 40]);
     }
 }

@@ -253,7 +253,7 @@ impl Training {
         if number == 0 {
             return Ok(None);
         }
-        let version = store::version(&self.db, asset.id, number).await?;
+        let version = models::numbered(&self.db, asset.id, number).await?;
         let id = version.ok_or(TrainingError::NoVersion(number))?;
         match models::weights(&self.db, id).await {
             Ok(Some(_)) => Ok(Some(id)),

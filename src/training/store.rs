@@ -323,12 +323,3 @@ pub async fn roll_back(db: impl PgExecutor<'_>, asset: AssetId, now: DateTime<Ut
     .await?;
     Ok(touched_one(&done))
 }
-
-/// Id of an asset's version by its number.
-pub async fn version(db: impl PgExecutor<'_>, asset: AssetId, number: i32) -> sqlx::Result<Option<ModelId>> {
-    sqlx::query_scalar("select id from model_version where asset_id = $1 and version = $2")
-        .bind(asset)
-        .bind(number)
-        .fetch_optional(db)
-        .await
-}

@@ -318,13 +318,9 @@ fn judge(
     let mut forecasts = Vec::with_capacity(parts.len());
     for part in parts {
         let signal = &asset.asset_type.document.signals[part.target];
-        let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
         let mut said = answers(base, weights, &part.examples)?;
         for (answer, scale) in said.iter_mut().zip(&part.scales) {
-            calibration.apply(&signal.name, answer);
-            for row in answer {
-                *row = row.map(|value| scale.undo(value).clamp(low, high));
-            }
+            calibration.serve(signal, *scale, answer);
         }
         forecasts.push(said);
     }

@@ -4,33 +4,25 @@
 //! learner runs on an operating-system thread of its own at low priority; its signs of life renew
 //! the lease here, so a learner that hangs loses the job.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{self, Claim, Ended, Lease, Renewal, Unspent};
+use super::lease::{self, Claim, Lease, Unspent};
 use super::store::{self, Finish};
 use super::verdict::{Gate, Verdict, judge};
 use super::{Assignment, Candidate, Champion, LearnError, Learner, Progress, Promotion, Training, TrainingError};
 use crate::event::store::labels;
 use crate::ids::{JobId, ModelId};
+use crate::job::{self, Ended, Renewal, Running, Stopped, Told};
 use crate::model::Recipe;
 use crate::model::store::{self as models, WeightsError};
 
-/// Progress is written at most this often.
-const TELL_EVERY: Duration = Duration::from_millis(250);
 /// A database that is away is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Before so much is done, the rest cannot be told.
-const ETA_FROM: f64 = 0.02;
-
 /// Characters of a learner's error that a job keeps.
 const MAX_REASON: usize = 300;
 
@@ -63,17 +55,6 @@ pub struct Worker {
     shutdown: CancellationToken,
 }
 
-/// A learner on its thread.
-struct Running {
-    stop: Stop,
-    progress: watch::Receiver<Option<Progress>>,
-    result: oneshot::Receiver<Result<Candidate, LearnError>>,
-    thread: JoinHandle<()>,
-}
-
-/// Tells the learner to stop, at the latest when it is dropped: nobody waits for it then.
-struct Stop(Arc<AtomicBool>);
-
 /// How an attempt without a result ends.
 #[derive(Clone, Debug)]
 enum Ending {
@@ -85,17 +66,6 @@ enum Ending {
     Cancel,
     /// This worker goes home.
     Release,
-}
-
-/// Why a learner was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopped {
-    /// A person asked.
-    Cancel,
-    /// The lease ran out.
-    Lost,
-    /// The server is going home.
-    Shutdown,
 }
 
 impl Worker {
@@ -260,56 +230,45 @@ impl Worker {
         Ok(Some((Assignment { asset, frames, recipe, champion, labels }, serving.map(|row| row.model_id))))
     }
 
-    fn start(&self, assignment: Assignment) -> Result<Running, std::io::Error> {
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
-        let (tell, progress) = watch::channel(None);
-        let (answer, result) = oneshot::channel();
-        let (learner, told_to_stop) = (Arc::clone(&self.learner), Arc::clone(&stop.0));
-        let thread = std::thread::Builder::new().name("learner".to_owned()).spawn(move || {
-            // Serving comes first. Without the right to be nice it learns all the same.
-            let _ = rustix::process::setpriority_process(None, 19);
-            let mut report = |progress: Progress| {
+    fn start(
+        &self,
+        assignment: Assignment,
+    ) -> Result<Running<Progress, Result<Candidate, LearnError>>, std::io::Error> {
+        let learner = Arc::clone(&self.learner);
+        job::start("learner", move |report| {
+            learner.learn(assignment, &mut |progress: Progress| {
                 tracing::debug!(?progress, "learning");
-                tell.send_replace(Some(progress));
-                if told_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            // A worker that left no longer wants the answer.
-            let _ = answer.send(learner.learn(assignment, &mut report));
-        })?;
-        Ok(Running { stop, progress, result, thread })
+                report(progress)
+            })
+        })
     }
 
     /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must.
-    async fn attend(&self, lease: &Lease, running: Running) -> (Result<Candidate, LearnError>, Option<Stopped>) {
-        let Running { stop, mut progress, mut result, thread } = running;
+    async fn attend(
+        &self,
+        lease: &Lease,
+        mut running: Running<Progress, Result<Candidate, LearnError>>,
+    ) -> (Result<Candidate, LearnError>, Option<Stopped>) {
         let started = Instant::now();
-        let mut next = started;
         let mut stopped = None;
         let answer = loop {
             tokio::select! {
-                answer = &mut result => break answer,
                 () = self.shutdown.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Shutdown),
-                Some(told) = sign_of_life(&mut progress, next) => {
-                    stopped = stopped.or(self.renew(lease, &told, started).await);
-                    next = Instant::now() + TELL_EVERY;
-                }
+                told = running.next() => match told {
+                    Told::Answer(answer) => break answer,
+                    Told::Alive(progress) => stopped = stopped.or(self.renew(lease, &progress, started).await),
+                },
             }
             if stopped.is_some() {
-                stop.now();
+                running.stop();
             }
         };
-        // It has answered or is unwinding, so this takes no time worth mentioning.
-        let result = match (answer, thread.join()) {
-            (Ok(result), Ok(())) => result,
-            _ => Err(LearnError::Other("the learner panicked".to_owned())),
-        };
-        (result, stopped)
+        (answer.unwrap_or_else(|| Err(LearnError::Other("the learner panicked".to_owned()))), stopped)
     }
 
     async fn renew(&self, lease: &Lease, progress: &Progress, started: Instant) -> Option<Stopped> {
         let fraction = if progress.fraction.is_finite() { progress.fraction.clamp(0.0, 1.0) } else { 0.0 };
-        let eta_s = (fraction >= ETA_FROM).then(|| started.elapsed().as_secs_f64() * (1.0 - fraction) / fraction);
-        let told = (progress.stage, fraction, eta_s, progress.point());
+        let told = (progress.stage, fraction, job::eta_s(started.elapsed(), fraction), progress.point());
         let Training { db, clock, .. } = &self.training;
         match lease.renew(db, self.training.term(), told, clock.now()).await {
             Ok(Renewal::Held) => None,
@@ -354,25 +313,6 @@ impl Worker {
             };
         }
     }
-}
-
-impl Stop {
-    fn now(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.now();
-    }
-}
-
-/// The newest sign of life, not before `next`. `None` when there will be no more.
-async fn sign_of_life(progress: &mut watch::Receiver<Option<Progress>>, next: Instant) -> Option<Progress> {
-    sleep_until(next).await;
-    progress.changed().await.ok()?;
-    progress.borrow_and_update().clone()
 }
 
 /// Waits a moment for a database that is away, and says whether the lease may be spent once more.

@@ -51,7 +51,7 @@ fn meant_for(method: &str, path: &str) -> &'static [Role] {
         return &[Device, Operator, Admin];
     }
     let operates = ["/desired", "/imports"].iter().any(|end| path.ends_with(end))
-        || ["/scenarios", "/events", "/models", "/fine-tune-jobs", "/v1/alarms/"]
+        || ["/scenarios", "/events", "/models", "/fine-tune-jobs", "/backtests", "/v1/alarms/"]
             .iter()
             .any(|part| path.contains(part));
     if operates { &[Operator, Admin] } else { &[Admin] }

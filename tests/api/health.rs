@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::lives::{pump, with_history};
 use crate::tester::{START, Server};
 
-const COUNT: usize = 1_800;
+pub(crate) const COUNT: usize = 1_800;
 /// When the tank leaked; it does at the end.
 const LEAKS: [(usize, usize); 2] = [(600, 900), (1_300, COUNT)];
 
@@ -21,7 +21,7 @@ fn at(step: usize) -> DateTime<Utc> {
 }
 
 /// A tank that leaks now and then.
-async fn with_leaks() -> Server {
+pub(crate) async fn with_leaks() -> Server {
     let server = Server::start().await;
     server.asset("tank-1").await;
     let mut level = 3.0;
@@ -38,14 +38,14 @@ async fn with_leaks() -> Server {
     server
 }
 
-async fn label(server: &Server, class: &str, from: usize, to: usize) {
+pub(crate) async fn label(server: &Server, class: &str, from: usize, to: usize) {
     let end = if to < COUNT { json!(at(to)) } else { Value::Null };
     let event = json!({"kind": "label", "class": class, "start": at(from), "end": end});
     assert_eq!(server.post("/v1/assets/tank-1/events", event).await.success()["stored"], 1);
 }
 
 /// The job's verdict.
-async fn learn(server: &Server) -> Value {
+pub(crate) async fn learn(server: &Server) -> Value {
     let recipe = json!({"max_steps": 60, "evaluate_every": 10});
     let made = server.post("/v1/fine-tune-jobs", json!({"asset": "tank-1", "recipe": recipe})).await;
     let path = made.header("location").to_owned();

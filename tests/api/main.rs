@@ -7,6 +7,8 @@ mod alarms;
 mod anomalies;
 mod assets;
 mod audit;
+mod backtest_jobs;
+mod backtests;
 mod budget;
 mod chain;
 mod command;

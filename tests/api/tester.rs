@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use counterpart::access::{KeyForm, Role};
+use counterpart::backtest::{self, Bench};
 use counterpart::clock::Clock;
 use counterpart::db::fixture::{self, Fixture};
 use counterpart::forecast::refresher::Refresher;
@@ -139,6 +140,16 @@ impl Server {
     /// One unit of a training worker's work.
     pub(crate) async fn learn_once(&self) -> Step {
         Worker::new(self.rooms.training.clone(), Arc::new(Teacher::default()), self.end.clone()).step().await.unwrap()
+    }
+
+    /// One unit of a backtest worker's work.
+    pub(crate) async fn backtest_once(&self) -> backtest::Step {
+        self.backtest_worker().step().await.unwrap()
+    }
+
+    /// A worker on backtests; ends with the server.
+    pub(crate) fn backtest_worker(&self) -> backtest::Worker {
+        backtest::Worker::new(self.rooms.backtests.clone(), Arc::new(Bench::default()), self.end.clone())
     }
 
     /// Sends bytes as they are and reads until the server closes.

@@ -17,6 +17,7 @@ use crate::asset::Assets;
 use crate::clock::Clock;
 use crate::features::responses::Responses;
 use crate::forecast::{ForecastError, Forecasts};
+use crate::model::store as models;
 
 /// Handle on audits; clones share everything.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Audits {
         let (measured_at, responses) = if version == 0 {
             (self.clock.now(), self.forecasts.probe(&asset, None).await?)
         } else {
-            let model = store::version(&self.db, asset.id, version).await.map_err(ForecastError::from)?;
+            let model = models::numbered(&self.db, asset.id, version).await.map_err(ForecastError::from)?;
             let model = model.ok_or(AuditError::NoVersion(version))?;
             match store::kept(&self.db, model).await.map_err(ForecastError::from)? {
                 Some((at, responses)) => (at, serde_json::from_value(responses)?),

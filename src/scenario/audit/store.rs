@@ -4,16 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgExecutor;
 
-use crate::ids::{AssetId, ModelId};
-
-/// Id of an asset's version by its number.
-pub(super) async fn version(db: impl PgExecutor<'_>, asset: AssetId, number: i32) -> sqlx::Result<Option<ModelId>> {
-    sqlx::query_scalar("select id from model_version where asset_id = $1 and version = $2")
-        .bind(asset)
-        .bind(number)
-        .fetch_optional(db)
-        .await
-}
+use crate::ids::ModelId;
 
 /// What was measured of a version, and when.
 pub(super) async fn kept(db: impl PgExecutor<'_>, model: ModelId) -> sqlx::Result<Option<(DateTime<Utc>, Value)>> {

@@ -135,6 +135,12 @@ export const api = {
   promote: (key, version) => request("POST", `${at(key)}/models/${version}/promote`, { body: {} }),
   /** @param {string} key @param {number} version @param {AbortSignal} [signal] */
   responses: (key, version, signal) => request("GET", `${at(key)}/models/${version}/responses`, { signal }),
+  /** Newest first, without what each window was like. @param {string} key @param {Record<string, any>} query */
+  backtests: (key, query) => request("GET", `${at(key)}/backtests`, { query }),
+  /** @param {string} key @param {any} body */
+  startBacktest: (key, body) => request("POST", `${at(key)}/backtests`, { body }),
+  /** @param {string} key @param {string} id */
+  cancelBacktest: (key, id) => request("POST", `${at(key)}/backtests/${encodeURIComponent(id)}/cancel`, { body: {} }),
   /** @param {string} key */
   rollBack: (key) => request("POST", `${at(key)}/models/roll-back`, { body: {} }),
 

@@ -1,9 +1,10 @@
 // @ts-check
-/** What was learned on an asset: the running job, the versions, why each serves or does not. */
+/** What was learned on an asset: the running job, the versions, why each serves or does not, and backtests of them. */
 
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { jobCard, unfinished } from "../jobs.js";
+import { backtestPanel } from "./backtest.js";
 import { recipeForm } from "./recipe.js";
 import { losses, versionCard } from "./version.js";
 
@@ -16,6 +17,7 @@ export function modelsTab(feed) {
   const start = h("button", { type: "button", class: "primary small", onclick: () => act(() => api.startJob({ asset: key }).then(showJob)) }, "Fine-tune now");
   const back = h("button", { type: "button", class: "small", hidden: true, onclick: () => rollBack() }, "Roll back");
   const recipe = recipeForm(key, (made) => showJob(made));
+  const backtests = backtestPanel(feed);
 
   /** @param {() => Promise<any>} work */
   const act = async (work) => {
@@ -64,6 +66,7 @@ export function modelsTab(feed) {
     if (text === shown || feed.end.aborted) return;
     shown = text;
     back.hidden = !models.champion;
+    backtests.know(models.items.map((/** @type {any} */ item) => item.version));
     fill(
       versions,
       models.items.map((/** @type {any} */ item) => versionCard(feed, item, { serves: item.version === models.champion, promote: () => promote(item.version) })),
@@ -96,5 +99,6 @@ export function modelsTab(feed) {
       h("div", { class: "panel-head" }, h("h2", {}, "Learning"), h("span", { class: "push" }, start)),
       h("div", { class: "panel-body stack" }, trouble, job, recipe),
     ),
+    backtests.element,
   );
 }

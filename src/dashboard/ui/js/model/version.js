@@ -4,8 +4,9 @@
 import { api } from "../api.js";
 import { keys } from "../chart.js";
 import { fill, h, problemBox } from "../dom.js";
-import { number, percent, time, utc } from "../format.js";
+import { percent, time, utc } from "../format.js";
 import { plot } from "../plot.js";
+import { confusion } from "./confusion.js";
 import { responsesDetails } from "./responses.js";
 import { scoresTable } from "./scores.js";
 
@@ -116,7 +117,7 @@ function healthDetails(item) {
       const job = await api.job(item.job);
       const health = job.verdict?.health;
       if (!health) fill(body, h("p", { class: "small quiet" }, "It learned no health classes: there were no labels, or too few."));
-      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, item.version) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
+      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, `Confusion on ${health.candidate.cases} labelled steps that it never saw: rows are the truth, columns what it said`, `Confusion matrix of version ${item.version}`) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
     } catch (error) {
       fill(body, problemBox(error, read));
     }
@@ -124,31 +125,6 @@ function healthDetails(item) {
   const element = h("details", { "data-health-of": item.version }, h("summary", {}, "Health classes"), body);
   element.addEventListener("toggle", () => element.open && !body.childElementCount && read());
   return element;
-}
-
-/** Truth in rows, what was said in columns. @param {any} card @param {number} version */
-function confusion(card, version) {
-  const most = Math.max(1, ...card.confusion.flat());
-  return [
-    h(
-      "div",
-      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Confusion matrix of version ${version}` },
-      h(
-        "table",
-        { class: "data confusion" },
-        h("caption", { class: "small quiet" }, `Confusion on ${card.cases} labelled steps that it never saw: rows are the truth, columns what it said`),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "truth"), card.order.map((/** @type {string} */ name) => h("th", { scope: "col", class: "number" }, name)), h("th", { scope: "col", class: "number" }, "found"))),
-        h("tbody", {}, card.order.map((/** @type {string} */ name, /** @type {number} */ row) => h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, name),
-          card.confusion[row].map((/** @type {number} */ count, /** @type {number} */ column) => h("td", { class: `number heat-${count === 0 ? 0 : Math.ceil((count / most) * 4)}`, "data-right": row === column }, String(count))),
-          h("td", { class: "number" }, percent(card.classes[name]?.recall)),
-        ))),
-      ),
-    ),
-    h("p", { class: "small quiet" }, `accuracy ${percent(card.accuracy)}, macro F1 ${number(card.macro_f1)}, calibration error ${percent(card.ece)}`),
-  ];
 }
 
 /** @param {any} data */

@@ -1,0 +1,270 @@
+//! The worker: takes one backtest, examines, and ends it.
+//!
+//! [`Worker::step`] does one unit of work and says what it did; tests drive it by hand. The examiner runs on an
+//! operating-system thread of its own at low priority; its signs of life renew the lease here, so one that
+//! hangs loses the backtest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::examiner::{Assignment, ExamError, Examiner, Version};
+use super::lease::{self, Claim, Lease, Unspent};
+use super::report::Report;
+use super::{BacktestError, Backtests};
+use crate::event::store::labels;
+use crate::ids::BacktestId;
+use crate::job::{self, Ended, Renewal, Status, Stopped, Told};
+use crate::model::store::{self as models, WeightsError};
+
+/// A database that is away is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Characters of an examiner's error that a backtest keeps.
+const MAX_REASON: usize = 300;
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There was nothing to do.
+    Idle,
+    /// Worked on a backtest.
+    Worked(BacktestId, Outcome),
+}
+
+/// How the work on a backtest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With a result.
+    Succeeded,
+    /// A person had wanted it stopped in time: nothing was kept.
+    Cancelled,
+    /// The lease had run out: nothing was kept.
+    Late,
+    /// Without a result, for this reason.
+    Gave(Ended, String),
+}
+
+/// Works on backtests, one at a time.
+#[derive(Clone)]
+pub struct Worker {
+    backtests: Backtests,
+    examiner: Arc<dyn Examiner>,
+    shutdown: CancellationToken,
+}
+
+/// How an attempt ends.
+#[derive(Debug)]
+enum Ending {
+    Succeed(Box<serde_json::Value>),
+    /// The backtest has failed.
+    Fail(String),
+    /// Another attempt may help.
+    Retry(String),
+    /// A person stopped it.
+    Cancel,
+    /// This worker goes home.
+    Release,
+}
+
+impl Worker {
+    /// A worker with the real examiner, or a scripted one. It stops at `shutdown`.
+    #[must_use]
+    pub fn new(backtests: Backtests, examiner: Arc<dyn Examiner>, shutdown: CancellationToken) -> Self {
+        Self { backtests, examiner, shutdown }
+    }
+
+    /// Works until the shutdown. Errors are logged and tried again at the next look.
+    pub async fn run(self) {
+        let wake = self.backtests.wake();
+        let poll = Duration::from_millis(self.backtests.config.backtest_poll_ms);
+        while !self.shutdown.is_cancelled() {
+            match self.step().await {
+                Ok(Step::Idle) => {}
+                Ok(Step::Worked(..)) => continue,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a backtest worker could not work");
+                }
+            }
+            tokio::select! {
+                () = sleep(poll) => {}
+                () = wake.notified() => {}
+                () = self.shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// One unit of work: the backtest that has waited longest.
+    pub async fn step(&self) -> Result<Step, BacktestError> {
+        let Backtests { db, clock, .. } = &self.backtests;
+        for backtest in lease::bury(db, clock.now()).await? {
+            tracing::warn!(backtest.id = %backtest, "a backtest has ended because its worker fell silent");
+        }
+        let Some(claim) = lease::acquire(db, clock, self.backtests.term()).await? else { return Ok(Step::Idle) };
+        let (backtest, started) = (claim.lease.backtest, Instant::now());
+        tracing::info!(backtest.id = %backtest, backtest.attempts = claim.lease.attempts, "backtesting");
+        let outcome = self.work(claim).await;
+        let took_ms = started.elapsed().as_millis() as u64;
+        tracing::info!(backtest.id = %backtest, took_ms, outcome = ?outcome, "backtesting ended");
+        Ok(Step::Worked(backtest, outcome))
+    }
+
+    async fn work(&self, claim: Claim) -> Outcome {
+        let assignment = match self.assign(&claim).await {
+            Ok(Ok(assignment)) => assignment,
+            Ok(Err(reason)) => return self.end(claim.lease, Ending::Fail(reason)).await,
+            Err(error) => {
+                return self.end(claim.lease, Ending::Retry(told(&error, "the readings could not be read"))).await;
+            }
+        };
+        let lease = claim.lease;
+        let examiner = Arc::clone(&self.examiner);
+        let mut running = match job::start("examiner", move |report| examiner.examine(assignment, report)) {
+            Ok(running) => running,
+            Err(error) => {
+                return self.end(lease, Ending::Retry(told(&error, "the examiner could not be started"))).await;
+            }
+        };
+        let started = Instant::now();
+        let mut stopped = None;
+        let answer = loop {
+            tokio::select! {
+                () = self.shutdown.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Shutdown),
+                told = running.next() => match told {
+                    Told::Answer(answer) => break answer,
+                    Told::Alive(share) => stopped = stopped.or(self.renew(&lease, share, started).await),
+                },
+            }
+            if stopped.is_some() {
+                running.stop();
+            }
+        };
+        let result: Result<Report, ExamError> =
+            answer.unwrap_or_else(|| Err(ExamError::Other("the examiner panicked".to_owned())));
+        let ending = match (result, stopped) {
+            (_, Some(Stopped::Lost)) => return Outcome::Late,
+            (_, Some(Stopped::Cancel)) => Ending::Cancel,
+            (Ok(report), _) => match serde_json::to_value(&report) {
+                Ok(result) => Ending::Succeed(Box::new(result)),
+                Err(error) => Ending::Fail(told(&error, "the result could not be written")),
+            },
+            (Err(_), Some(Stopped::Shutdown)) => Ending::Release,
+            (Err(error @ (ExamError::TooShort(_) | ExamError::OtherBase { .. })), None) => {
+                Ending::Fail(error.to_string())
+            }
+            (Err(error), None) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, backtest.id = %lease.backtest, "no report");
+                Ending::Retry(first_line(&error.to_string()))
+            }
+        };
+        self.end(lease, ending).await
+    }
+
+    /// What to examine, and on what; or why it never can be.
+    async fn assign(&self, claim: &Claim) -> Result<Result<Assignment, String>, BacktestError> {
+        let Backtests { db, assets, .. } = &self.backtests;
+        let Some(asset) = assets.by_id(claim.lease.asset).await? else {
+            return Ok(Err("the asset was deleted".to_owned()));
+        };
+        let version = match claim.model {
+            None => None,
+            Some(id) => {
+                let (model, learned) = match (models::weights(db, id).await, models::learned_from(db, id).await?) {
+                    (Ok(Some(model)), Some(learned)) => (model, learned),
+                    (Ok(_), _) => return Ok(Err("the version was deleted".to_owned())),
+                    (Err(error @ WeightsError::Damaged(_)), _) => {
+                        return Ok(Err(told(&error, "the version's weights are damaged")));
+                    }
+                    (Err(WeightsError::Database(error)), _) => return Err(error.into()),
+                };
+                let (number, base) = (model.version, model.base);
+                Some(Version { number, base, weights: model.weights, calibration: model.calibration, learned })
+            }
+        };
+        let frames = self.backtests.frames(&asset, Some(claim.cutoff), &claim.plan).await?;
+        let labels = match frames.first() {
+            Some(first) => labels(db, asset.id, first.observed_at).await?,
+            None => Vec::new(),
+        };
+        Ok(Ok(Assignment { asset, frames, plan: claim.plan, version, labels }))
+    }
+
+    async fn renew(&self, lease: &Lease, share: f64, started: Instant) -> Option<Stopped> {
+        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        let Backtests { db, clock, .. } = &self.backtests;
+        let told = (share, job::eta_s(started.elapsed(), share));
+        match lease.renew(db, self.backtests.term(), told, clock.now()).await {
+            Ok(Renewal::Held) => None,
+            Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
+            Ok(Renewal::Lost) => Some(Stopped::Lost),
+            // Away for a moment: the lease outlives it, or the next renewal finds it lost.
+            Err(error) => {
+                let id = lease.backtest;
+                tracing::warn!(error = &error as &dyn std::error::Error, backtest.id = %id, "lease not renewed");
+                None
+            }
+        }
+    }
+
+    /// Ends an attempt.
+    async fn end(&self, mut lease: Lease, ending: Ending) -> Outcome {
+        let Backtests { db, clock, .. } = &self.backtests;
+        let deadline = Instant::now() + self.backtests.term();
+        loop {
+            let now = clock.now();
+            let tried = match &ending {
+                Ending::Succeed(result) => match lease.succeed(db, result, now).await {
+                    Ok(Some(Status::Succeeded)) => return Outcome::Succeeded,
+                    Ok(Some(_)) => return Outcome::Cancelled,
+                    Ok(None) => return Outcome::Late,
+                    Err(unspent) => Err(unspent),
+                },
+                Ending::Fail(reason) => lease.fail(db, reason, now).await,
+                Ending::Retry(reason) => lease.retry(db, reason, now).await,
+                Ending::Cancel => lease.cancel(db, now).await,
+                Ending::Release => lease.release(db, now).await,
+            };
+            let ended = match tried {
+                Ok(ended) => ended,
+                // The server is going home: the lease may as well run out by itself.
+                Err(_) if matches!(ending, Ending::Release) => Ended::Late,
+                Err(unspent) => match again(unspent, deadline).await {
+                    Ok(unspent) => {
+                        lease = unspent;
+                        continue;
+                    }
+                    Err(_) => Ended::Late,
+                },
+            };
+            return match ending {
+                Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
+                Ending::Cancel if ended == Ended::Closed => Outcome::Cancelled,
+                Ending::Succeed(_) | Ending::Cancel => Outcome::Late,
+                Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
+            };
+        }
+    }
+}
+
+/// Waits a moment for a database that is away, and says whether the lease may be spent once more.
+async fn again(unspent: Unspent, deadline: Instant) -> Result<Lease, Unspent> {
+    let id = unspent.lease.backtest;
+    tracing::warn!(error = &unspent.source as &dyn std::error::Error, backtest.id = %id, "a backtest could not be closed");
+    if !crate::db::is_away(&unspent.source) || Instant::now() >= deadline {
+        return Err(unspent);
+    }
+    sleep(ASK_AGAIN).await;
+    Ok(unspent.lease)
+}
+
+/// Logs an error with its causes, and says of it what people may see.
+fn told(error: &(dyn std::error::Error + 'static), phrase: &str) -> String {
+    tracing::warn!(error, "{phrase}");
+    phrase.to_owned()
+}
+
+/// What people may see of an examiner's error: libtorch adds a C++ stack below its first line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(MAX_REASON).collect()
+}

@@ -1,0 +1,96 @@
+//! Long work in the background: how far a job is in its life, what becomes of attempts at it, and the
+//! thread that the work itself is done on.
+//!
+//! Rooms with jobs keep them in tables of their own and lease them by the database's clock; what is the
+//! same for all of them stands here. Absent on purpose: any SQL, and what the work is.
+
+mod thread;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use thread::{Running, Told, start};
+
+/// Attempts at a job; then it has failed.
+pub const MAX_ATTEMPTS: i32 = 5;
+
+/// How far a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Status {
+    /// It waits for a worker.
+    Pending,
+    /// A worker has it.
+    Running,
+    /// It came to a result: of a fine-tune job a verdict, and whether the candidate was promoted is in it.
+    Succeeded,
+    /// It gave up; `error` says why.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}
+
+/// What a renewal of a lease found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// The lease is good for another while.
+    Held,
+    /// It is, but a person wants the job stopped.
+    CancelRequested,
+    /// It had run out: another worker has the job, or will.
+    Lost,
+}
+
+/// What became of a job that an attempt could not finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has ended.
+    Closed,
+    /// It waits for another attempt.
+    Again,
+    /// The lease had run out, so nothing was written.
+    Late,
+}
+
+/// Why work was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// A person asked.
+    Cancel,
+    /// The lease ran out.
+    Lost,
+    /// The server is going home.
+    Shutdown,
+}
+
+/// How long a job waits after so many attempts: 5 s x 2^n.
+#[must_use]
+pub fn back_off(attempts: i32) -> Duration {
+    Duration::from_secs(5 << (attempts - 1).clamp(0, MAX_ATTEMPTS))
+}
+
+/// Seconds that are left of work of which a share, 0..1, took so long; `None` before enough is done to tell.
+#[must_use]
+pub fn eta_s(took: Duration, share: f64) -> Option<f64> {
+    /// Before so much is done, the rest cannot be told.
+    const FROM: f64 = 0.02;
+    (share >= FROM).then(|| took.as_secs_f64() * (1.0 - share) / share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles() {
+        assert_eq!([1, 2, 3, 4].map(|attempts| back_off(attempts).as_secs()), [5, 10, 20, 40]);
+    }
+
+    #[test]
+    fn what_is_left_goes_by_what_is_done() {
+        let took = Duration::from_secs(10);
+        assert_eq!([0.0, 0.01, 0.25, 1.0].map(|share| eta_s(took, share)), [None, None, Some(30.0), Some(0.0)]);
+    }
+}

@@ -73,4 +73,10 @@ minted! {
     ScenarioId,
     /// One execution of a saved scenario.
     RunId,
+    /// A receiver of events.
+    WebhookId,
+    /// An event that receivers are told of.
+    WebhookEventId,
+    /// One event for one receiver.
+    DeliveryId,
 }

@@ -31,6 +31,7 @@ pub mod ingest;
 pub mod scenario;
 pub mod training;
 pub mod alarm;
+pub mod webhook;
 
 // Roof: put together here, and only here.
 pub mod dashboard;

@@ -44,6 +44,7 @@ const PLAN: &[(&str, u8)] = &[
     ("scenario", THIRD),
     ("training", THIRD),
     ("alarm", THIRD),
+    ("webhook", THIRD),
     ("dashboard", ROOF),
     ("demo", ROOF),
     ("evaluate", ROOF),

@@ -75,4 +75,10 @@ minted! {
     RunId,
     /// A backtest.
     BacktestId,
+    /// A receiver of events.
+    WebhookId,
+    /// An event that receivers are told of.
+    WebhookEventId,
+    /// One event for one receiver.
+    DeliveryId,
 }

@@ -33,6 +33,7 @@ pub mod scenario;
 pub mod training;
 pub mod backtest;
 pub mod alarm;
+pub mod webhook;
 
 // Roof: put together here, and only here.
 pub mod dashboard;

@@ -46,6 +46,7 @@ const PLAN: &[(&str, u8)] = &[
     ("training", THIRD),
     ("backtest", THIRD),
     ("alarm", THIRD),
+    ("webhook", THIRD),
     ("dashboard", ROOF),
     ("demo", ROOF),
     ("evaluate", ROOF),

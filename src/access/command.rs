@@ -12,6 +12,9 @@ use crate::db;
 use crate::ids::ApiKeyId;
 use crate::web::page::Limit;
 
+/// The end of the line that makes a key.
+const CREATE: &str = "create --name NAME --role reader";
+
 /// What to do with keys.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
@@ -66,6 +69,18 @@ pub struct Said {
     pub output: String,
     /// For the standard error: what a person should know.
     pub remark: String,
+}
+
+/// The line that makes a key for the database of a server, in a shell on its machine.
+#[must_use]
+pub fn line(db: &db::Config) -> String {
+    let words = ["counterpart key", &db.as_arguments(), CREATE];
+    words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The same where it is not said which database.
+pub(super) fn line_of_any() -> String {
+    format!("counterpart key {CREATE}")
 }
 
 /// The role `key`.

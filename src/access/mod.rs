@@ -196,13 +196,22 @@ pub struct Access {
     roster: Arc<RwLock<Option<Arc<Roster>>>>,
     /// Held while the roster is read anew.
     turn: Arc<Mutex<()>>,
+    /// The line that makes a key, in a shell on the server's machine.
+    line: Arc<str>,
 }
 
 impl Access {
     /// The keys of a database, which is not asked yet.
     #[must_use]
     pub fn new(db: PgPool, clock: Clock) -> Self {
-        Self { db, clock, roster: Arc::default(), turn: Arc::default() }
+        Self { db, clock, roster: Arc::default(), turn: Arc::default(), line: command::line_of_any().into() }
+    }
+
+    /// Tells whoever has no key the very line that makes one. It names a folder of this machine, so that only a
+    /// server that no other machine reaches says it.
+    #[must_use]
+    pub fn telling(self, line: &str) -> Self {
+        Self { line: line.into(), ..self }
     }
 
     /// Makes a key. The secret is given away here and nowhere else.

@@ -4,7 +4,7 @@
 //! pure state machine ([`machine`]). A rule has at most one active alarm. Whether an alarm is active,
 //! acknowledged or shelved are three things: acknowledging clears nothing, and what clears may still
 //! wait to be acknowledged. Everything that happens to an alarm is appended to its log. Telling the
-//! outside world, by mail or webhook, is deliberately absent: the stream tells.
+//! outside world is deliberately absent: the stream tells, and webhooks read the log.
 
 pub mod machine;
 pub mod outlook;
@@ -26,10 +26,21 @@ use crate::observe::{EncodeLabelSet, Family, Gauge, Metrics};
 use crate::web::page::{self, Limit, Page};
 use crate::web::problem::{FieldError, Problem};
 
+/// Alarms.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)] // clap names a group after the struct; ours are all called Config
+pub struct Config {
+    /// Days after their last change that alarms which have cleared are kept, with their log; active ones stay.
+    #[arg(long, env = "COUNTERPART_ALARM_KEEP_DAYS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub alarm_keep_days: u32,
+}
+
 /// Longest that an alarm can be shelved, in days.
 pub const MAX_SHELF_DAYS: i64 = 30;
 /// Entries of one alarm's log up to which people may add comments.
 const MAX_LOG: i64 = 1_000;
+/// Alarms forgotten in one statement.
+pub const FORGOTTEN: i64 = 1_000;
 /// The list of alarms, for its cursors.
 const LIST: &str = "alarms";
 
@@ -208,15 +219,17 @@ pub struct Alarms {
     assets: Assets,
     /// Steps of the twins' own forecasts.
     horizon: usize,
+    /// How long alarms that have cleared are kept.
+    keep: TimeDelta,
     active: Family<SeverityLabel, Gauge>,
 }
 
 impl Alarms {
     /// The alarms of a database. `horizon` is how many steps the twins' own forecasts have.
     #[must_use]
-    pub fn new(db: PgPool, clock: Clock, assets: Assets, horizon: usize, metrics: &Metrics) -> Self {
+    pub fn new(db: PgPool, clock: Clock, assets: Assets, horizon: usize, config: &Config, metrics: &Metrics) -> Self {
         let active = metrics.register("alarms_active", "Active alarms", Family::default());
-        Self { db, clock, assets, horizon, active }
+        Self { db, clock, assets, horizon, keep: TimeDelta::days(i64::from(config.alarm_keep_days)), active }
     }
 
     /// A page of alarms, the newest first.
@@ -297,6 +310,11 @@ impl Alarms {
         let taken = store::comment(&self.db, id, said, self.clock.now(), MAX_LOG).await?;
         let alarm = self.find(id).await?;
         if taken { Ok(alarm) } else { Err(AlarmError::LogFull) }
+    }
+
+    /// Forgets some alarms that cleared and were not touched for long, with their log: how many.
+    pub async fn forget(&self) -> Result<u64, AlarmError> {
+        Ok(store::forget(&self.db, self.clock.now() - self.keep, FORGOTTEN).await?)
     }
 
     /// Counts the active alarms for the metrics.

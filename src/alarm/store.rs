@@ -213,3 +213,19 @@ pub(super) async fn count_active(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<(S
         .fetch_all(db)
         .await
 }
+
+/// Forgets some alarms that have cleared and did not change since an instant, with their log. That of the last
+/// change decides, because evidence may have come long after its event time.
+pub(super) async fn forget(db: impl PgExecutor<'_>, before: DateTime<Utc>, rows: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "delete from alarm where id in (
+             select id from alarm where updated_at < $1 and cleared_at is not null
+             order by updated_at limit $2 for update skip locked
+         )",
+    )
+    .bind(before)
+    .bind(rows)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

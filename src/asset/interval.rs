@@ -43,6 +43,27 @@ impl Interval {
         self.0 as f64 / SECOND as f64
     }
 
+    /// For people: `2 minutes`, `1 day 6 hours`, `0.5 seconds`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let mut rest = self.0;
+        let mut parts = Vec::new();
+        for (unit, name) in [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")] {
+            let count = rest / unit;
+            rest %= unit;
+            if count > 0 {
+                parts.push(format!("{count} {name}{}", if count == 1 { "" } else { "s" }));
+            }
+        }
+        if rest > 0 {
+            let (whole, fraction) = (rest / SECOND, format!("{:06}", rest % SECOND));
+            let fraction = fraction.trim_end_matches('0');
+            let point = if fraction.is_empty() { "" } else { "." };
+            parts.push(format!("{whole}{point}{fraction} second{}", if rest == SECOND { "" } else { "s" }));
+        }
+        parts.join(" ")
+    }
+
     /// As chrono has it.
     #[must_use]
     pub const fn delta(self) -> TimeDelta {
@@ -181,6 +202,20 @@ mod tests {
         }
         assert_eq!("PT0,25M".parse::<Interval>().unwrap().to_string(), "PT15S");
         assert_eq!("PT90S".parse::<Interval>().unwrap().to_string(), "PT1M30S");
+    }
+
+    #[test]
+    fn people_read_words() {
+        for (text, words) in [
+            ("PT2M", "2 minutes"),
+            ("PT1S", "1 second"),
+            ("PT0.5S", "0.5 seconds"),
+            ("PT1M30.25S", "1 minute 30.25 seconds"),
+            ("P2DT1H", "2 days 1 hour"),
+            ("PT86461S", "1 day 1 minute 1 second"),
+        ] {
+            assert_eq!(text.parse::<Interval>().unwrap().in_words(), words, "{text}");
+        }
     }
 
     #[test]

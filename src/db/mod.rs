@@ -57,6 +57,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a command on this machine must be given to find the same database, as a shell takes it. A URL may
+    /// hold a password, so that it is never shown.
+    #[must_use]
+    pub fn as_arguments(&self) -> String {
+        match (self.database_url(), &self.data_dir) {
+            (Some(_), _) => "--database-url \"$DATABASE_URL\"".to_owned(),
+            (None, Some(dir)) => {
+                let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                format!("--data-dir {}", quoted(&dir.to_string_lossy()))
+            }
+            (None, None) => String::new(),
+        }
+    }
+
     /// The user's server, if one is named; an empty variable names none.
     fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
@@ -196,6 +210,12 @@ async fn connect(config: &Config) -> Result<Database, DbError> {
             Err(DbError::Connect { place, source })
         }
     }
+}
+
+/// A word of a shell's command.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Whether a guarded update, whose condition names one row by its key, found it. `false` means

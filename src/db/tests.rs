@@ -20,6 +20,22 @@ fn config(data_dir: &Path) -> Config {
     }
 }
 
+#[test]
+fn a_command_for_the_same_database_is_told_without_its_secrets() {
+    let named = |url: Option<&str>, dir: Option<&str>| {
+        Config { database_url: url.map(str::to_owned), data_dir: dir.map(Into::into), ..config(Path::new("")) }
+            .as_arguments()
+    };
+    assert_eq!(named(None, None), "");
+    assert_eq!(named(None, Some("/srv/twin-1")), "--data-dir /srv/twin-1");
+    assert_eq!(named(None, Some("/srv/it's a twin")), r"--data-dir '/srv/it'\''s a twin'");
+    let here = std::env::current_dir().unwrap().join("data");
+    assert_eq!(named(None, Some("data")), format!("--data-dir {}", here.display()), "from wherever it is called");
+    assert_eq!(named(Some(" "), None), "", "an empty variable names none");
+    let url = named(Some("postgres://ada:secret@db/twin"), Some("/srv/twin"));
+    assert_eq!(url, "--database-url \"$DATABASE_URL\"");
+}
+
 /// A temporary directory that the cluster's user can reach when root runs the tests.
 fn scratch() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -103,6 +103,15 @@ impl Forecasts {
     }
 }
 
+impl Frozen {
+    /// The same state and wishes, answered by another version, or by the base model without one. What the bands of
+    /// who serves turned out to be says nothing about others.
+    #[must_use]
+    pub fn answered_by(&self, model: Option<ModelId>) -> Self {
+        Self { model, online: None, base_skill: None, ..self.clone() }
+    }
+}
+
 impl Situation {
     /// A digest of the state: the asset, its type, and every value, instant and gap that was looked at.
     #[must_use]

@@ -11,6 +11,7 @@ pub mod command;
 pub mod constraint;
 mod downstream;
 mod formula;
+pub mod golden;
 pub mod kpi;
 mod outcome;
 pub mod plan;

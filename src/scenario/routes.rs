@@ -1,5 +1,6 @@
 //! `POST /v1/assets/{asset}/what-if` and `POST .../retro-what-if`, and below them the doors of what is kept.
 
+mod golden;
 mod runs;
 mod saved;
 
@@ -19,6 +20,7 @@ pub fn router(scenarios: Scenarios) -> OpenApiRouter {
         .routes(routes!(retro_what_if))
         .merge(saved::router())
         .merge(runs::router())
+        .merge(golden::router())
         .with_state(scenarios)
 }
 

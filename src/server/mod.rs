@@ -26,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{self, Access};
 use crate::web::idempotency::{self, Kept};
-use crate::{alarm, asset, backtest, dashboard, event, forecast, ingest, reading, scenario, training, twin};
+use crate::{alarm, asset, backtest, dashboard, event, forecast, ingest, reading, scenario, training, twin, webhook};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -157,8 +157,9 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .layer(from_fn_with_state(kept, idempotency::once));
     OpenApiRouter::default()
         .merge(creating)
-        // Not among those: an answer that is kept would keep the secret of a key.
+        // Not among those: an answer that is kept would keep the secret of a key or a webhook.
         .merge(access::routes::router(rooms.access.clone()))
+        .merge(webhook::routes::router(rooms.webhooks.clone()))
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))

@@ -1,7 +1,7 @@
 //! What each door needs: the one table. A door that is not in it is for admins alone, and a test fails.
 //!
 //! Devices send and read nothing. Readers read, and ask what leaves no trace. Operators act on what
-//! there is. Admins change what there is: types, assets, relationships, alarm rules, keys.
+//! there is. Admins change what there is: types, assets, relationships, alarm rules, keys, webhooks.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -27,11 +27,22 @@ pub(super) const TABLE: &[(&str, &str, Right)] = &[
     ("POST", "/v1/session", Open),
     ("DELETE", "/v1/session", Open),
     ("GET", "/v1/session", Any),
+    // Before there is a key.
+    ("GET", "/v1/session/key-command", Open),
     ("POST", "/v1/api-keys", Administer),
     ("GET", "/v1/api-keys", Administer),
     ("GET", "/v1/api-keys/{id}", Administer),
     ("DELETE", "/v1/api-keys/{id}", Administer),
     ("GET", "/v1/audit", Administer),
+    // Also reading them: the address of a receiver may itself be a secret.
+    ("POST", "/v1/webhooks", Administer),
+    ("GET", "/v1/webhooks", Administer),
+    ("GET", "/v1/webhooks/{id}", Administer),
+    ("PATCH", "/v1/webhooks/{id}", Administer),
+    ("DELETE", "/v1/webhooks/{id}", Administer),
+    ("POST", "/v1/webhooks/{id}/secret", Administer),
+    ("POST", "/v1/webhooks/{id}/test", Administer),
+    ("GET", "/v1/webhooks/{id}/deliveries", Administer),
     ("GET", "/v1/asset-types", Read),
     ("POST", "/v1/asset-types", Administer),
     ("GET", "/v1/asset-types/{type}", Read),
@@ -82,6 +93,7 @@ pub(super) const TABLE: &[(&str, &str, Right)] = &[
     ("GET", "/v1/assets/{asset}/scenarios/{id}/runs/{run}", Read),
     ("GET", "/v1/assets/{asset}/models", Read),
     ("GET", "/v1/assets/{asset}/models/{version}/responses", Read),
+    ("GET", "/v1/assets/{asset}/models/{version}/diff", Read),
     ("POST", "/v1/assets/{asset}/models/{version}/promote", Operate),
     ("POST", "/v1/assets/{asset}/models/roll-back", Operate),
     ("GET", "/v1/fine-tune-jobs", Read),

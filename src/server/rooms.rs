@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stream::Feed;
 use crate::access::Access;
-use crate::alarm::Alarms;
+use crate::alarm::{self, Alarms};
 use crate::asset::Assets;
 use crate::backtest::{self, Backtests, Bench};
 use crate::clock::Clock;
@@ -25,6 +25,7 @@ use crate::scenario::seek::Seeks;
 use crate::training::teacher::Teacher;
 use crate::training::{self, Training, Worker};
 use crate::twin::Twins;
+use crate::webhook::{self, Webhooks};
 
 /// The settings of the rooms that a server is made of.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,6 +49,12 @@ pub struct RoomsConfig {
     /// Backtests.
     #[command(flatten)]
     pub backtest: backtest::Config,
+    /// Alarms.
+    #[command(flatten)]
+    pub alarm: alarm::Config,
+    /// Webhooks.
+    #[command(flatten)]
+    pub webhook: webhook::Config,
 }
 
 impl Default for RoomsConfig {
@@ -99,6 +106,8 @@ pub struct Rooms {
     pub backtests: Backtests,
     /// Limits that are watched.
     pub alarms: Alarms,
+    /// Who is told what happens.
+    pub webhooks: Webhooks,
     /// What the stream tells.
     pub feed: Feed,
 }
@@ -136,7 +145,8 @@ impl Rooms {
             config.backtest.clone(),
             horizon,
         );
-        let alarms = Alarms::new(db.clone(), clock.clone(), assets.clone(), horizon, &metrics);
+        let alarms = Alarms::new(db.clone(), clock.clone(), assets.clone(), horizon, &config.alarm, &metrics);
+        let webhooks = Webhooks::new(db.clone(), clock.clone(), &config.webhook, &metrics);
         let feed = Feed::new(
             (db.clone(), clock.clone()),
             assets.clone(),
@@ -163,11 +173,12 @@ impl Rooms {
             training,
             backtests,
             alarms,
+            webhooks,
             feed,
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, housekeeping,
+    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, webhooks, housekeeping,
     /// and the look-outs for changed keys and of the stream.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
@@ -176,6 +187,7 @@ impl Rooms {
         work.spawn(self.access.clone().keep_looking(self.end.clone()));
         work.spawn(self.feed.clone().run(self.end.clone()));
         work.spawn(self.alarms.clone().keep_watching(self.end.clone()));
+        work.spawn(self.webhooks.clone().keep_delivering(self.end.clone()));
         let (readings, end) = (self.readings.clone(), self.end.clone());
         work.spawn(async move {
             tokio::select! {

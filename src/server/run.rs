@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, Rooms, RoomsConfig, bind, guarded, router, serve};
+use crate::access;
 use crate::clock::Clock;
 use crate::db::{self, Database};
 use crate::demo::Demo;
@@ -30,7 +31,10 @@ pub async fn build(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> any
     // First of all, because it is quick and fails most often.
     let listener = bind(config).await?;
     let database = db::open(db).await?;
-    let rooms = Rooms::new(database.pool.clone(), Clock::system(), end, rooms).context("the base model")?;
+    let mut rooms = Rooms::new(database.pool.clone(), Clock::system(), end, rooms).context("the base model")?;
+    if config.bind.ip().is_loopback() {
+        rooms.access = rooms.access.telling(&access::command::line(db));
+    }
     if let Err(error) = guarded(config, &rooms.access).await {
         database.close().await;
         return Err(error.into());

@@ -150,7 +150,7 @@ async fn silence_raises_an_alarm_and_the_next_reading_clears_it() {
     watch(&server).await;
     let raised = alarms(&server, "?severity=critical").await;
     assert_eq!((raised.len(), &raised[0]["raised_at"]), (1, &json!(at(60))));
-    assert_eq!(raised[0]["text"], format!("no reading of level for more than PT1M since {START}"));
+    assert_eq!(raised[0]["text"], format!("no reading of level for more than 1 minute since {START}"));
     server.clock.advance(TimeDelta::seconds(100));
     watch(&server).await;
     assert_eq!(alarms(&server, "").await.len(), 1);

@@ -58,8 +58,10 @@ async fn a_limit_that_will_be_broken_is_told_with_its_signal_and_time() {
     assert!((told - crosses as f64).abs() <= 4.0, "{told} for {crosses}");
     let never = risk["limits"].as_array().unwrap().iter().find(|limit| limit["rule"] == "never").unwrap();
     assert_eq!((&never["probability"], &never["median_s"]), (&json!(0.0), &Value::Null));
-    // The rules bound both sides: the type's own limits say nothing more.
-    assert_eq!(risk["limits"].as_array().unwrap().len(), 2);
+    // The type's own limits stand beside those of the rules, on both sides.
+    assert_eq!(risk["limits"].as_array().unwrap().len(), 4);
+    let own: Vec<_> = risk["limits"].as_array().unwrap().iter().filter(|limit| limit["rule"].is_null()).collect();
+    assert!(own.iter().any(|limit| limit["min"] == 0.0) && own.iter().any(|limit| limit["max"] == 10.0), "{risk}");
     let begin = START.parse::<DateTime<Utc>>().unwrap();
     assert_eq!((&risk["at"], &risk["until"]), (&json!(START), &json!(begin + TimeDelta::seconds(60))));
     let state = server.get("/v1/assets/tank-1/state").await.success();
@@ -78,7 +80,7 @@ async fn without_rules_the_limits_are_those_of_the_type() {
         own["limits"].as_array().unwrap().iter().map(|limit| (&limit["min"], &limit["max"])).collect();
     assert!(limits.contains(&(&json!(0.0), &Value::Null)) && limits.contains(&(&Value::Null, &json!(10.0))), "{own}");
     assert!(own["probability"].as_f64().unwrap() < 0.05, "{own}");
-    // A rule takes the place of the type's limit on its side, at once; one that is switched off does not.
+    // A rule's limit stands before that of the type on its side, at once; one that is switched off does not.
     assert_eq!(server.forecast_once().await, 0);
     let made = rule(&server, "high", "above", 9.0).await;
     assert_eq!(server.forecast_once().await, 1, "another limit is another risk");
@@ -87,14 +89,14 @@ async fn without_rules_the_limits_are_those_of_the_type() {
         let limits = risk["limits"].as_array().unwrap().clone();
         limits.iter().filter(|limit| limit["max"].is_number()).map(|limit| limit["max"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(maxima().await, [json!(9.0)]);
+    assert_eq!(maxima().await, [json!(9.0), json!(10.0)]);
     let path = format!("/v1/assets/tank-1/alarm-rules/{}", made["id"].as_str().unwrap());
     server.patch(&path, None, json!({"enabled": false})).await.success();
     assert_eq!(server.forecast_once().await, 1);
     assert_eq!(maxima().await, [json!(10.0)]);
     server.patch(&path, None, json!({"enabled": true})).await.success();
     assert_eq!(server.forecast_once().await, 1);
-    assert_eq!(maxima().await, [json!(9.0)]);
+    assert_eq!(maxima().await, [json!(9.0), json!(10.0)]);
     assert_eq!(server.delete(&path).await.status, 204);
     assert_eq!(server.forecast_once().await, 1);
     assert_eq!(maxima().await, [json!(10.0)]);

@@ -104,6 +104,10 @@ async fn no_secret_is_logged() {
     let url = first.strip_prefix("dashboard ").unwrap().to_owned();
 
     let client = reqwest::Client::new();
+    // The line that makes a key names the database, and never its password.
+    let line = Answer::to(client.get(format!("{url}/v1/session/key-command"))).await.success();
+    let expected = "counterpart key --database-url \"$DATABASE_URL\" create --name NAME --role reader";
+    assert_eq!(line["command"], expected);
     let keys = client.post(format!("{url}/v1/api-keys")).json(&json!({"name": "Ada", "role": "admin"}));
     let key = Answer::to(keys).await.success()["key"].as_str().unwrap().to_owned();
     let wrong = format!("{}{}", &key[..13], "b".repeat(43));

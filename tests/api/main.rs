@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access_matrix;
+mod alarm_retention;
 mod alarms;
 mod anomalies;
 mod assets;
@@ -17,6 +18,7 @@ mod data_health;
 mod end;
 mod events;
 mod fleet;
+mod golden;
 mod group_commit;
 mod health;
 mod hostile;
@@ -28,6 +30,7 @@ mod laws;
 mod ledger;
 mod lives;
 mod openapi;
+mod receiver;
 mod remaining;
 mod responses;
 mod retro;
@@ -42,3 +45,5 @@ mod support;
 mod telemetry;
 mod tester;
 mod types;
+mod webhook_guard;
+mod webhooks;

@@ -105,3 +105,12 @@ async fn a_stream_ends_with_the_key_that_it_was_begun_with() {
     let still = tokio::time::timeout(std::time::Duration::from_secs(2), stays.text()).await;
     assert!(still.is_err(), "the other one goes on");
 }
+
+#[tokio::test]
+async fn whoever_has_no_key_is_told_how_one_is_made() {
+    let (server, _) = locked().await;
+    let told = server.get("/v1/session/key-command").await;
+    assert_eq!(told.header(header::CACHE_CONTROL), "no-store");
+    // This server was not started by a command, so that it does not say which database.
+    assert_eq!(told.success(), json!({"command": "counterpart key create --name NAME --role reader"}));
+}

@@ -61,9 +61,14 @@ impl Server {
 
     /// A server on a database that others may use too.
     pub(crate) async fn start_on(config: Config, db: Fixture) -> Self {
+        Self::start_with_rooms(config, db, &RoomsConfig::default()).await
+    }
+
+    /// The same with settings of its rooms.
+    pub(crate) async fn start_with_rooms(config: Config, db: Fixture, settings: &RoomsConfig) -> Self {
         let clock = Clock::manual(START.parse::<DateTime<Utc>>().unwrap());
         let end = CancellationToken::new();
-        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone(), &RoomsConfig::default()).unwrap();
+        let rooms = Rooms::new(db.pool.clone(), clock.clone(), end.clone(), settings).unwrap();
         let listener = server::bind(&config).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (router, stop) = (server::router(&rooms, &config), end.clone());

@@ -83,6 +83,8 @@ test("another browser has to sign in, a wrong key is refused at its field, and s
   const { page: p, faults, close } = await page(chromium.browser);
   await p.goto(`${server.url}/#/assets/tank-1`);
   await until(async () => (await p.locator("h1").textContent()) === "Sign in", "the page asks");
+  // The line that makes a key names the folder of this server's own database.
+  await until(async () => /^counterpart key --data-dir \S*counterpart-browser-\S+ create --name NAME --role reader$/.test((await p.locator("[data-key-command] pre").textContent()) ?? ""), "the command for this database");
   await accessible(p, t);
   await signIn(p, "cpk_nonsense");
   await until(async () => ((await p.locator('[data-pointer="/key"] .fault').textContent()) ?? "").includes("does not know"), "the fault at the key");

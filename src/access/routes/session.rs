@@ -21,7 +21,7 @@ pub const COOKIE: &str = "counterpart_key";
 const SIGNED_IN: TimeDelta = TimeDelta::days(30);
 
 pub(super) fn router() -> OpenApiRouter<Access> {
-    OpenApiRouter::new().routes(routes!(begin, show, end))
+    OpenApiRouter::new().routes(routes!(begin, show, end)).routes(routes!(line))
 }
 
 /// A key as a request brings it.
@@ -87,6 +87,25 @@ impl From<&ApiKey> for SessionKey {
     fn from(key: &ApiKey) -> Self {
         Self { id: key.id, name: key.name.clone(), prefix: key.prefix.clone(), expires_at: key.expires_at }
     }
+}
+
+/// How to come by a key.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyLine {
+    /// The line that makes a key, in a shell on the server's machine. A server that other machines reach does not
+    /// say where its database lies.
+    #[schema(example = "counterpart key --data-dir /srv/twin create --name NAME --role reader")]
+    command: String,
+}
+
+/// Show how to come by a key
+///
+/// For whoever has none. It takes a shell on the server's machine, and the rights of the database's owner there.
+#[utoipa::path(get, path = "/v1/session/key-command", tag = "keys", responses(
+    (status = 200, description = "The line that makes a key", body = KeyLine)))]
+async fn line(State(access): State<Access>) -> Response {
+    let line = KeyLine { command: access.line.to_string() };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(line)).into_response()
 }
 
 /// Sign in

@@ -169,7 +169,7 @@ fn measured(rule: &Behind, value: f64) -> String {
 }
 
 fn silence(rule: &Behind, newest: DateTime<Utc>) -> String {
-    let hold = Interval::from_micros(rule.hold_us).map(|hold| hold.to_string()).unwrap_or_default();
+    let hold = Interval::from_micros(rule.hold_us).map(Interval::in_words).unwrap_or_default();
     let of = if rule.signal.is_some() { format!(" of {}", rule.signal()) } else { String::new() };
     format!("no reading{of} for more than {hold} since {}", instant::text(newest))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{AlarmError, Alarms};
+use super::{AlarmError, Alarms, FORGOTTEN};
 use evaluate::{Outcome, evaluate};
 
 /// Rules evaluated in one round.
@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Looks between two counts for the metrics when nothing happens here: people and other servers clear
 /// alarms too.
 const COUNTED: usize = 20;
+/// Between two clearings of old alarms.
+const CLEARING: Duration = Duration::from_hours(1);
 
 impl Alarms {
     /// One round: how many rules were evaluated.
@@ -61,9 +63,13 @@ impl Alarms {
 
     /// Rounds until the end is asked for.
     pub async fn keep_watching(self, end: CancellationToken) {
+        let mut cleared: Option<tokio::time::Instant> = None;
         for round in 0_usize.. {
             if end.is_cancelled() {
                 return;
+            }
+            if cleared.is_none_or(|at| at.elapsed() > CLEARING) && !self.clear_away().await {
+                cleared = Some(tokio::time::Instant::now());
             }
             let looked = match self.watch().await {
                 Ok(0) if round.is_multiple_of(COUNTED) => self.count().await.map(|()| 0),
@@ -78,6 +84,21 @@ impl Alarms {
                     () = end.cancelled() => {}
                     () = tokio::time::sleep(PAUSE) => {}
                 }
+            }
+        }
+    }
+
+    /// Forgets some of what is too old. Whether there may be more.
+    async fn clear_away(&self) -> bool {
+        match self.forget().await {
+            Ok(0) => false,
+            Ok(count) => {
+                tracing::info!(count, "old alarms forgotten");
+                count == FORGOTTEN as u64
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old alarms kept");
+                false
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The risk that an asset breaks a limit, computed with its own forecast and written beside its twin.
 //!
-//! Limits are those of alarm rules on outputs; an output that no rule bounds on a side has the limit of
-//! its type there. Judged on the joint sample paths of the forecast, with the same luck each time, so
+//! Limits are those of alarm rules on outputs and those of the type: a rule that warns early says nothing
+//! about whether the limit behind it is reached. Judged on the joint sample paths of the forecast, with the same luck each time, so
 //! that a risk changes because the forecast does. What lies far beyond all quantiles is not drawn for.
 
 mod store;
@@ -89,10 +89,7 @@ impl Forecasts {
                 }
             }
             let newest = situation.grid.values[*index].last().copied().unwrap_or(f64::NAN);
-            let bounded = |above: bool| limits.iter().any(|limit| limit.target == target && limit.above == above);
-            let own: Vec<Limit> =
-                own(signal, target, newest).into_iter().filter(|limit| !bounded(limit.above)).collect();
-            limits.extend(own);
+            limits.extend(own(signal, target, newest));
         }
         Ok(limits)
     }

@@ -188,8 +188,20 @@ impl Scenarios {
         self.create(asset, form).await
     }
 
+    /// An asset's scenarios, the newest first, so many at most.
+    pub(super) async fn newest(&self, asset: AssetId, key: &str, most: i64) -> Result<Vec<SavedScenario>, SavedError> {
+        let now = self.forecasts.clock().now();
+        let rows = store::list(&self.db, asset, &Filter::default(), None, now, most).await?;
+        rows.into_iter().map(|row| row.complete(key)).collect()
+    }
+
     /// A scenario and those that it inherits from, the eldest first.
-    async fn family(&self, asset: AssetId, key: &str, id: ScenarioId) -> Result<Vec<SavedScenario>, SavedError> {
+    pub(super) async fn family(
+        &self,
+        asset: AssetId,
+        key: &str,
+        id: ScenarioId,
+    ) -> Result<Vec<SavedScenario>, SavedError> {
         let now = self.forecasts.clock().now();
         store::find(&self.db, asset, id, now).await?.ok_or(SavedError::NotFound)?;
         let rows = store::family(&self.db, asset, id, MAX_DEPTH as i32).await?;

@@ -230,7 +230,11 @@ impl Scenarios {
     }
 
     /// The what-if that a scenario and those it inherits from make, the eldest first.
-    fn put_together(&self, family: &[SavedScenario], form: &RunForm) -> Result<WhatIf, SavedError> {
+    pub(in crate::scenario) fn put_together(
+        &self,
+        family: &[SavedScenario],
+        form: &RunForm,
+    ) -> Result<WhatIf, SavedError> {
         let youngest = family.last().ok_or(SavedError::NotFound)?;
         let nearest = family.iter().rev();
         let horizon = form.horizon.or_else(|| nearest.clone().find_map(|scenario| scenario.horizon));

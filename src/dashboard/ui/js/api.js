@@ -141,6 +141,8 @@ export const api = {
   startBacktest: (key, body) => request("POST", `${at(key)}/backtests`, { body }),
   /** @param {string} key @param {string} id */
   cancelBacktest: (key, id) => request("POST", `${at(key)}/backtests/${encodeURIComponent(id)}/cancel`, { body: {} }),
+  /** What another version would say to the saved scenarios. @param {string} key @param {number} version @param {number | null} against @param {AbortSignal} [signal] */
+  modelDiff: (key, version, against, signal) => request("GET", `${at(key)}/models/${version}/diff`, { query: { against }, signal }),
   /** @param {string} key */
   rollBack: (key) => request("POST", `${at(key)}/models/roll-back`, { body: {} }),
 
@@ -200,6 +202,8 @@ export const api = {
   session: () => request("GET", SESSION),
   /** @param {string} key */
   signIn: (key) => request("POST", SESSION, { body: { key } }),
+  /** The line that makes a key on the server's machine. @returns {Promise<{command: string}>} */
+  keyCommand: () => request("GET", `${SESSION}/key-command`),
   signOut: () => request("DELETE", SESSION),
   /** @param {Record<string, any>} query */
   keys: (query) => request("GET", "/v1/api-keys", { query }),
@@ -207,6 +211,21 @@ export const api = {
   addKey: (body) => request("POST", "/v1/api-keys", { body }),
   /** @param {string} id @param {boolean} [force] */
   revokeKey: (id, force) => request("DELETE", `/v1/api-keys/${encodeURIComponent(id)}`, { query: { force: force || null } }),
+
+  /** @returns {Promise<any[]>} */
+  webhooks: () => whole("/v1/webhooks"),
+  /** @param {any} body */
+  addWebhook: (body) => request("POST", "/v1/webhooks", { body }),
+  /** @param {string} id @param {any} body */
+  changeWebhook: (id, body) => request("PATCH", `/v1/webhooks/${encodeURIComponent(id)}`, { body, type: PATCH }),
+  /** @param {string} id */
+  removeWebhook: (id) => request("DELETE", `/v1/webhooks/${encodeURIComponent(id)}`),
+  /** @param {string} id */
+  rotateWebhook: (id) => request("POST", `/v1/webhooks/${encodeURIComponent(id)}/secret`, { body: {} }),
+  /** @param {string} id */
+  testWebhook: (id) => request("POST", `/v1/webhooks/${encodeURIComponent(id)}/test`, { body: {} }),
+  /** @param {string} id @param {Record<string, any>} query */
+  deliveries: (id, query) => request("GET", `/v1/webhooks/${encodeURIComponent(id)}/deliveries`, { query }),
 
   /** @param {Record<string, any>} query */
   assetTypes: (query) => request("GET", "/v1/asset-types", { query }),

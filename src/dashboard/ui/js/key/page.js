@@ -1,5 +1,5 @@
 // @ts-check
-/** The API keys: who may do what, a new one, and the end of one. */
+/** The API keys: who may do what, a new one, and the end of one. Beside them the webhooks, which are for admins too. */
 
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
@@ -7,7 +7,8 @@ import { asked, choice, field, instantInput, instantOf } from "../form.js";
 import { ago, time, utc } from "../format.js";
 import { here, remember } from "../router.js";
 import { stream } from "../stream.js";
-import { command } from "../welcome.js";
+import { webhooksPanel } from "../webhook/panel.js";
+import { shownOnce } from "./once.js";
 import { ROLES, standing } from "./session.js";
 
 const PAGE = 100;
@@ -17,11 +18,11 @@ const TONES = /** @type {Record<string, string>} */ ({ active: "good", expired: 
 
 /** @param {HTMLElement} page @param {AbortSignal} end */
 export async function keysPage(page, end) {
-  document.title = "Keys · Counterpart";
+  document.title = "Keys and webhooks · Counterpart";
   stream.follow(null);
   const session = await api.session();
   if (end.aborted) return;
-  const head = h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Keys"), standing(session)));
+  const head = h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Keys and webhooks"), standing(session)));
   if (session.role !== "admin") {
     fill(page, head, h("section", { class: "panel", "aria-label": "Keys" }, h("p", { class: "panel-body words" }, `Your key has the role ${session.role}: it ${ROLES[session.role]}. Keys are shown, made and revoked with a key of an admin; sign out to use another one.`)));
     return;
@@ -91,7 +92,7 @@ export async function keysPage(page, end) {
     const locks = !session.key_needed && made.role === "admin";
     // Otherwise whoever made the first key would stand before the door that it closed.
     if (locks) await api.signIn(made.key).catch((error) => fill(trouble, problemBox(error)));
-    await shown(made, locks);
+    await shownOnce({ title: `The key “${made.name}”`, detail: `This is the only time that it is shown: the server keeps only its hash.${locks ? " This browser is signed in with it." : ""}`, secret: made.key, name: "the new key" });
     if (locks) await keysPage(page, end);
     else await read();
   };
@@ -126,6 +127,7 @@ export async function keysPage(page, end) {
     head,
     session.key_needed ? null : h("p", { class: "banner" }, h("strong", {}, "Open"), "Whoever reaches this server can read and change everything. The first key of an admin ends that."),
     h("section", { class: "panel", "aria-label": "Keys" }, trouble, list, foot),
+    webhooksPanel(end),
   );
   await read();
 }
@@ -134,25 +136,3 @@ export async function keysPage(page, end) {
 const at = (what, instant) => (instant
   ? h("span", { title: utc(instant) }, `${what} ${Date.parse(instant) > Date.now() ? time(instant) : ago((Date.now() - Date.parse(instant)) / 1000)}`)
   : h("span", {}, what === "last used" ? "never used" : "never expires"));
-
-/** Shows a key, this once. @param {any} made @param {boolean} locks @returns {Promise<void>} */
-function shown(made, locks) {
-  return new Promise((resolve) => {
-    const close = h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "I have kept it");
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": "new-key-title" },
-      h("h2", { id: "new-key-title" }, `The key “${made.name}”`),
-      h("p", {}, `This is the only time that it is shown: the server keeps only its hash.${locks ? " This browser is signed in with it." : ""}`),
-      h("div", { class: "form", "data-new-key": "" }, h("div", { class: "wide" }, command(made.key, "the new key"))),
-      h("div", { class: "row" }, close),
-    );
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve();
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-    close.focus();
-  });
-}

@@ -4,6 +4,7 @@
 import { api } from "../api.js";
 import { fill, h } from "../dom.js";
 import { field, form } from "../form.js";
+import { command } from "../welcome.js";
 
 /** What a key of a role may do. */
 export const ROLES = /** @type {Record<string, string>} */ ({
@@ -16,6 +17,11 @@ export const ROLES = /** @type {Record<string, string>} */ ({
 /** @param {HTMLElement} page @param {() => void} done */
 export function signInPage(page, done) {
   document.title = "Sign in · Counterpart";
+  const line = h("div", { "data-key-command": "" });
+  const show = (/** @type {string} */ text) => fill(line, command(text, "the command that makes a key"));
+  show("counterpart key create --name NAME --role reader");
+  // The server knows where its database lies.
+  api.keyCommand().then((told) => show(told.command), () => {});
   const key = h("input", { type: "password", autocomplete: "current-password", spellcheck: false, required: true });
   const send = async () => {
     await api.signIn(key.value.trim());
@@ -31,7 +37,7 @@ export function signInPage(page, done) {
         "div",
         { class: "panel-body" },
         h("p", { class: "words" }, "This server asks for an API key. An admin makes one on the page Keys; on the server's machine, this does:"),
-        h("pre", { class: "line", tabindex: 0, role: "region", "aria-label": "the command that makes a key" }, "counterpart key create --name NAME --role reader"),
+        line,
         form({ label: "Sign in", submit: "Sign in", send }, field("Key", key, { pointer: "/key", wide: true, hint: "It begins with cpk_ and stays in this browser for 30 days, or until you sign out." })),
       ),
     ),

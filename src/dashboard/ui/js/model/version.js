@@ -7,6 +7,7 @@ import { fill, h, problemBox } from "../dom.js";
 import { percent, time, utc } from "../format.js";
 import { plot } from "../plot.js";
 import { confusion } from "./confusion.js";
+import { diffDetails } from "./diff.js";
 import { responsesDetails } from "./responses.js";
 import { scoresTable } from "./scores.js";
 
@@ -38,6 +39,7 @@ export function versionCard(feed, item, { serves, promote, base }) {
     item ? healthDetails(item) : null,
     item?.data ? details("What it learned from", false, () => dataCard(item.data)) : null,
     responsesDetails(feed, number),
+    serves ? null : diffDetails(feed, number),
   );
 }
 

@@ -145,8 +145,12 @@ function outputChart(view, said, signal, sync, choose) {
     ],
     bands: [{ upper: 8, lower: 7, color: "forecast-wide" }, { upper: 3, lower: 1, color: "forecast-band" }, { upper: 6, lower: 4, color: "said-band" }],
   });
-  // Those that lie in sight are drawn.
-  const levels = [signal.min, signal.max].filter((limit) => typeof limit === "number").map((value) => ({ value: /** @type {number} */ (value), color: "limit" }));
+  // The type's own and those of rules; those that lie in sight are drawn.
+  const levels = () => {
+    const ruled = (feed.state?.risk?.limits ?? []).filter((/** @type {any} */ one) => one.signal === signal.name).flatMap((/** @type {any} */ one) => [one.min, one.max]);
+    const values = [signal.min, signal.max, ...ruled].filter((limit) => typeof limit === "number");
+    return [...new Set(values)].map((value) => ({ value: /** @type {number} */ (value), color: "limit" }));
+  };
   const words = h("p", { class: "chart-words small", "data-said-of": signal.name });
   chart.element.append(words);
   if (signal.description) chart.element.querySelector("h3")?.setAttribute("title", signal.description);
@@ -156,7 +160,8 @@ function outputChart(view, said, signal, sync, choose) {
     const ahead = view.live ? expected(feed.prediction, feed.history, signal.name) : NONE;
     const wide = view.live ? outer(feed.prediction, signal.name) : NOTHING;
     const before = said.on ? expected(said.vintage, history, signal.name) : NONE;
-    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead, before, wide]), ...view.range(), marks: view.marks(signal.name), levels });
+    chart.set({ ...sideBySide([{ t: history.t, columns: [measured] }, ahead, before, wide]), ...view.range(), marks: view.marks(signal.name), levels: levels() });
+    chart.element.dataset.limits = chart.levels.map(({ value }) => value).join(" ");
     chart.element.dataset.said = String(before.columns[1].length);
     say(words, verdict(said, signal, labels));
     const [, median] = ahead.columns;

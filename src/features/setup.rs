@@ -55,7 +55,7 @@ pub struct Setups(BTreeMap<String, Setup>);
 /// Name of the setups beside a head's variables.
 const NAME: &str = "setups";
 /// First byte of stored setups: how the rest is to be read.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;
 
 impl Setups {
     /// Sets the setup of a target.

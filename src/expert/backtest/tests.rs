@@ -51,9 +51,12 @@ fn the_newest_windows_that_were_not_learned_from_are_compared() {
         others: Vec::new(),
         segments: vec![(0, 500), (500, 900)],
     };
-    assert_eq!(newest(&context(1), 64, 288), [836, 804, 772, 740, 708, 676, 644, 612]);
-    assert_eq!(newest(&context(1), 64, 900).len(), 8);
-    assert_eq!(newest(&context(1), 64, 287), [0; 0], "a few say too little");
-    assert_eq!(newest(&context(1), 128, 900), [0; 0], "none before the restart");
-    assert_eq!(newest(&context(0), 64, 900), [0; 0]);
+    let (short, long) = (1_000, 4_000);
+    assert_eq!(newest(&context(1), 64, 100, long), [836, 804]);
+    assert_eq!(newest(&context(1), 64, 63, long), [0; 0], "not one of them is whole");
+    assert_eq!(newest(&context(1), 64, 900, long).len(), 8);
+    assert_eq!(newest(&context(1), 128, 900, long + 96), [772, 708, 644, 580], "none before the restart");
+    assert_eq!(newest(&context(0), 64, 900, long), [0; 0]);
+    assert_eq!(newest(&context(1), 64, 288, short), [836, 804, 772, 740, 708, 676, 644, 612]);
+    assert_eq!(newest(&context(1), 64, 287, short), [0; 0], "a few say too little beside a short past");
 }

@@ -97,6 +97,8 @@ pub struct Study {
     evidence: Evidence,
     /// How many times larger each member's squared error is on what it did not learn from.
     optimism: [f64; MEMBERS],
+    /// Steps of the past that it was learned for.
+    steps: usize,
     /// Root mean squared error of the blend of bank and members for each block of the horizon, on steps
     /// that no member learned from, in the target's unit.
     errors: Vec<f64>,
@@ -147,6 +149,7 @@ impl Studies {
                         stepwise: stepwise.as_ref().map(|fits| fits[place].clone()),
                         evidence: Evidence::default(),
                         optimism: [1.0; MEMBERS],
+                        steps: end,
                         errors: Vec::new(),
                     })
                 };
@@ -282,9 +285,9 @@ impl Seen {
         (0..steps).map(|step| shares.at(step)).collect()
     }
 
-    /// Newest samples that it has not learned from.
-    pub(super) fn unseen(&self) -> usize {
-        self.unseen
+    /// Newest samples that it has not learned from, and steps of the past that it was learned for.
+    pub(super) fn unseen_and_learned(&self) -> (usize, usize) {
+        (self.unseen, self.study.steps)
     }
 
     /// Root mean squared error that the blend is known for in a block of the horizon, the first being 0, in

@@ -14,7 +14,7 @@ use url::{Host, Position, Url};
 /// Characters of an address at most.
 pub const MAX_URL: usize = 2_000;
 
-/// Networks that are not public, and what they are. What is not here and below 2000::/3 is public.
+/// Networks that are not public, and what they are. What is not here and below `2000::/3` is public.
 const CLOSED: &[(&str, &str)] = &[
     ("0.0.0.0/8", "unspecified"),
     ("10.0.0.0/8", "private"),

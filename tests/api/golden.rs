@@ -61,11 +61,11 @@ async fn the_differences_are_those_of_the_answers() {
     // Asked again, and the other way round, it is the same; nothing of it depends on who serves.
     let turned = server.get("/v1/assets/tank-1/models/0/diff?against=1").await.success();
     assert_eq!(turned["scenarios"], diff["scenarios"]);
+    others_are_asked_too(&server).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn scenarios_inherit_and_one_that_can_no_longer_be_asked_says_so() {
-    let server = learned().await;
+/// Scenarios inherit, and one that can no longer be asked says so. Learning takes long, so it is done once.
+async fn others_are_asked_too(server: &Server) {
     let parent =
         server.post(SCENARIOS, json!({"name": "parent", "horizon": 20, "overrides": ramp(60.0)})).await.success();
     server.post(SCENARIOS, json!({"name": "child", "parent": parent["id"], "overrides": []})).await.success();

@@ -167,23 +167,28 @@ pub(super) async fn claim(
     together: i64,
 ) -> sqlx::Result<Vec<Claimed>> {
     sqlx::query_as(
-        "update webhook_delivery d set lease_token = $1, lease_expires_at = now() + make_interval(secs => $3),
+        // Materialized, because what is chosen again while it is being taken would be more than was asked for.
+        "with chosen as materialized (
+             select p.id, w.url, w.secret, w.previous_secret, w.previous_until, w.failures, w.failing_since
+             from webhook w
+             cross join lateral (
+                 select count(*) as busy from webhook_delivery b
+                 where b.webhook_id = w.id and b.status = 'pending' and b.lease_expires_at > now()
+             ) b
+             cross join lateral (
+                 select p.id from webhook_delivery p
+                 where p.webhook_id = w.id and p.status = 'pending' and p.due_at <= $2
+                     and (p.lease_expires_at is null or p.lease_expires_at <= now())
+                 order by p.due_at, p.id limit greatest($4 - b.busy, 0) for update skip locked
+             ) p
+             where w.enabled
+         )
+         update webhook_delivery d set lease_token = $1, lease_expires_at = now() + make_interval(secs => $3),
              attempts = d.attempts + 1
-         from webhook w
-         cross join lateral (
-             select count(*) as busy from webhook_delivery b
-             where b.webhook_id = w.id and b.status = 'pending' and b.lease_expires_at > now()
-         ) b
-         cross join lateral (
-             select p.id, p.event_id from webhook_delivery p
-             where p.webhook_id = w.id and p.status = 'pending' and p.due_at <= $2
-                 and (p.lease_expires_at is null or p.lease_expires_at <= now())
-             order by p.due_at, p.id limit greatest($4 - b.busy, 0) for update skip locked
-         ) p
-         join webhook_event e on e.id = p.event_id
-         where w.enabled and d.id = p.id
-         returning d.id, d.webhook_id, d.event_id, d.attempts, d.lease_token, e.type, e.body, w.url, w.secret,
-             w.previous_secret, w.previous_until, w.failures, w.failing_since",
+         from chosen c, webhook_event e
+         where d.id = c.id and e.id = d.event_id
+         returning d.id, d.webhook_id, d.event_id, d.attempts, d.lease_token, e.type, e.body, c.url, c.secret,
+             c.previous_secret, c.previous_until, c.failures, c.failing_since",
     )
     .bind(token)
     .bind(now)

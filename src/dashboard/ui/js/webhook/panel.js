@@ -83,7 +83,7 @@ export function webhooksPanel(end) {
         button("Test", "Send a test to", test),
         button("Deliveries", "Show the deliveries to", () => fill(below, below.querySelector("[data-deliveries]") ? null : deliveriesOf(hook.id, end))),
         button("Edit", "Edit", () => edit(hook)),
-        button("New secret", "Make another secret for", () => rotate(hook)),
+        button("New secret", "New secret for", () => rotate(hook)),
         button("Remove", "Remove", () => remove(hook)),
       ),
       below,

@@ -79,7 +79,7 @@ async fn others_are_asked_too(server: &Server) {
     .execute(&server.db.pool)
     .await
     .unwrap();
-    let other = if server.get("/v1/assets/tank-1/models").await.success()["champion"] == 1 { 0 } else { 1 };
+    let other = i32::from(server.get("/v1/assets/tank-1/models").await.success()["champion"] != 1);
     let diff = server.get(&format!("/v1/assets/tank-1/models/{other}/diff")).await.success();
     assert_eq!(diff["against"], 1 - other, "what serves");
     let of = |name: &str| diff["scenarios"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();

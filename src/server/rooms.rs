@@ -22,7 +22,7 @@ use crate::scenario::Scenarios;
 use crate::scenario::audit::Audits;
 use crate::scenario::seek::Seeks;
 use crate::training::teacher::Teacher;
-use crate::training::{self, Training, Worker};
+use crate::training::{self, Training, Warden, Worker};
 use crate::twin::Twins;
 
 /// The settings of the rooms that a server is made of.
@@ -146,12 +146,13 @@ impl Rooms {
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, housekeeping,
-    /// and the look-outs for changed keys and of the stream.
+    /// Starts what works in the background until the end: forecasts, fine-tuning, probations, alarms,
+    /// housekeeping, and the look-outs for changed keys and of the stream.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
         let mut work = self.start_training();
         work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
+        work.spawn(Warden::new(self.training.clone(), self.forecasts.clone()).run(self.end.clone()));
         work.spawn(self.access.clone().keep_looking(self.end.clone()));
         work.spawn(self.feed.clone().run(self.end.clone()));
         work.spawn(self.alarms.clone().keep_watching(self.end.clone()));

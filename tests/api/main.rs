@@ -26,6 +26,7 @@ mod laws;
 mod ledger;
 mod lives;
 mod openapi;
+mod probation;
 mod remaining;
 mod responses;
 mod retro;

@@ -2,7 +2,7 @@
 /**
  * What is known about one asset, kept live: its state, its recent history and its newest
  * forecast. Panels listen; nobody else fetches these. Events: `state`, `history`,
- * `prediction`, `job`, `alarm`, `problem`, and those of the watch over anomalies and events.
+ * `prediction`, `job`, `model`, `alarm`, `problem`, and those of the watch over anomalies and events.
  */
 
 import { instant, numeric } from "./align.js";
@@ -81,6 +81,7 @@ export class Feed extends EventTarget {
     stream.on("state", (event) => event.asset === this.asset.key && this.#arrived(event), this.end);
     stream.on("prediction", (event) => event.asset === this.asset.key && this.readPrediction(), this.end);
     stream.on("job", (job) => job.asset === this.asset.key && this.tell("job", job), this.end);
+    stream.on("model", (served) => served.asset === this.asset.key && this.tell("model", served), this.end);
     stream.on("alarm", (alarm) => alarm.asset === this.asset.key && this.tell("alarm", alarm), this.end);
     stream.on("resync", () => this.readAll(), this.end);
     const tail = setInterval(() => !document.hidden && this.#catchUp(), CATCH_UP_MS);

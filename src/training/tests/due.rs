@@ -241,7 +241,7 @@ async fn what_can_wait_waits_for_the_night_and_drift_does_not() {
     assert_eq!(made.len(), 1, "drift at noon");
     yard.worker(|_, _| Ok(candidate(1.1))).step().await.unwrap();
     // Enough is new, and a day has gone by.
-    store::readings(&yard.db, yard.pump, plant.count + 10_000).await;
+    store::readings(&yard.db, yard.pump, plant.count + 20_000).await;
     store::unlearn(&yard.db).await;
     yard.clock.advance(TimeDelta::days(1));
     assert_eq!(yard.training.schedule().await.unwrap(), [], "noon again");

@@ -13,6 +13,7 @@ mod answer;
 mod breach;
 pub mod calibration;
 mod copula;
+mod duel;
 mod frozen;
 mod future;
 mod grids;
@@ -46,6 +47,7 @@ pub use self::answer::{
     tidy, tidy_all, timestamps, units,
 };
 pub use self::breach::{Breach, TimeToLimit, first_break};
+pub use self::duel::{Bout, Duel};
 pub use self::frozen::Frozen;
 pub use self::future::Future;
 use self::grids::Grids;

@@ -85,6 +85,12 @@ impl Situation {
         self.past
     }
 
+    /// Whether there is too little history for a model to answer.
+    #[must_use]
+    pub fn is_too_short(&self) -> bool {
+        self.fits.is_empty()
+    }
+
     /// The data that the serving version was trained on, in brief; the recent past where the version
     /// does not say, and for the base model. Computing the latter takes milliseconds: call it off the
     /// runtime's threads. `None` when there is too little history.

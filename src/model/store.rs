@@ -175,7 +175,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<ListedModel>> {
     sqlx::query_as(
-        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card as data
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card - 'spreads' as data
          from model_version
          where asset_id = $1 and ($2::int4 is null or version < $2) order by version desc limit $3",
     )

@@ -23,7 +23,7 @@ use crate::scenario::Scenarios;
 use crate::scenario::audit::Audits;
 use crate::scenario::seek::Seeks;
 use crate::training::teacher::Teacher;
-use crate::training::{self, Training, Worker};
+use crate::training::{self, Training, Warden, Worker};
 use crate::twin::Twins;
 use crate::webhook::{self, Webhooks};
 
@@ -178,12 +178,13 @@ impl Rooms {
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, alarms, webhooks, housekeeping,
-    /// and the look-outs for changed keys and of the stream.
+    /// Starts what works in the background until the end: forecasts, fine-tuning, probations, alarms, webhooks,
+    /// housekeeping, and the look-outs for changed keys and of the stream.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
         let mut work = self.start_training();
         work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
+        work.spawn(Warden::new(self.training.clone(), self.forecasts.clone()).run(self.end.clone()));
         work.spawn(self.access.clone().keep_looking(self.end.clone()));
         work.spawn(self.feed.clone().run(self.end.clone()));
         work.spawn(self.alarms.clone().keep_watching(self.end.clone()));

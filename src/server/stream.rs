@@ -1,4 +1,4 @@
-//! `GET /v1/stream`: states, forecasts, jobs, backtests and alarms as they change.
+//! `GET /v1/stream`: states, forecasts, jobs, backtests, what serves, and alarms as they change.
 //!
 //! One look-out reads what changed from the database and tells all clients; what it reads is the
 //! truth, so changes made by other servers appear too. A client that resumes gets the latest of
@@ -122,11 +122,12 @@ struct StreamQuery {
     asset: Option<String>,
 }
 
-/// Listen to states, forecasts, jobs, backtests and alarms as they change
+/// Listen to states, forecasts, jobs, backtests, what serves, and alarms as they change
 ///
 /// Server-sent events: `state` with the newest values and with anomaly score, health and risk, whenever any
 /// of them is another, `prediction` when a twin's own forecast was
-/// refreshed, `job` with the whole job, `backtest` with the backtest, `alarm` with the whole alarm. A client that sends
+/// refreshed, `job` with the whole job, `backtest` with the backtest, `model` when another version serves,
+/// promoted or rolled back, with the reason, `alarm` with the whole alarm. A client that sends
 /// `Last-Event-ID` first gets the latest of everything that changed meanwhile. Ends when the key that it
 /// was begun with is revoked or expires.
 #[utoipa::path(
@@ -234,6 +235,11 @@ impl Feed {
             let at = backtest.updated_at;
             let event = Event::new("backtest", at.timestamp_micros(), &backtest)?;
             items.push(Item { event, asset: backtest.asset, of: backtest.id.to_string(), at });
+        }
+        for served in self.training.served_since(since, MANY as i64).await? {
+            let at = served.changed_at;
+            let event = Event::new("model", at.timestamp_micros(), &served)?;
+            items.push(Item { event, asset: served.asset, of: String::new(), at });
         }
         for alarm in self.alarms.changed_since(since, MANY as i64).await? {
             let at = alarm.updated_at;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, Exam, count};
+use super::spread::{self, Spread};
 use crate::asset::AssetType;
 use crate::features::Grid;
 use crate::quality::{Counts, Removed, assess};
@@ -34,6 +35,14 @@ pub struct DataCard {
     pub duplicates: Counts,
     /// Windows over all outputs.
     pub windows: PartWindows,
+    /// How the values of inputs and outputs were spread, against which newer ones are held; empty where
+    /// there were too few frames, and for versions made before this was kept. Lists leave it out.
+    #[serde(default)]
+    #[schema(ignore)]
+    pub spreads: Vec<Spread>,
+    /// Frames of a stretch that is held against them; 0 without them.
+    #[serde(default)]
+    pub stretch: usize,
 }
 
 /// Windows of each part of the data.
@@ -68,7 +77,9 @@ pub(super) fn clean(asset_type: &AssetType, frames: Vec<Frame>) -> (Vec<Frame>, 
         ..DataCard::default()
     };
     let cleaned = assessment.clean(asset_type, frames);
-    (cleaned.frames, DataCard { dropped_frames: cleaned.dropped, ..card })
+    let spreads = spread::spreads(asset_type, &cleaned.frames);
+    let stretch = spread::stretch(cleaned.frames.len()).filter(|_| !spreads.is_empty()).unwrap_or_default();
+    (cleaned.frames, DataCard { dropped_frames: cleaned.dropped, spreads, stretch, ..card })
 }
 
 impl DataCard {

@@ -21,6 +21,12 @@ pub enum Cause {
     Request,
     /// Enough new readings had come.
     FreshReadings,
+    /// Signals were no longer spread as in what the serving version learned from.
+    Drift,
+    /// The serving version's forecasts had become worse than was to be expected of them.
+    Errors,
+    /// It was time, and something new had come.
+    Schedule,
 }
 
 /// Who decides whether a candidate that passes the gate serves.
@@ -35,6 +41,19 @@ pub enum Promotion {
     Manual,
 }
 
+/// What serves an asset, since when, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+pub struct Served {
+    /// Key of the asset.
+    pub asset: String,
+    /// Number of the version; 0 is the base model.
+    pub version: i32,
+    /// When it took over.
+    pub changed_at: DateTime<Utc>,
+    /// Why, in words: the verdict, who promoted it, or why the one before it was rolled back.
+    pub reason: String,
+}
+
 /// A fine-tune job.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Job {
@@ -46,6 +65,8 @@ pub struct Job {
     pub status: Status,
     /// Why it was made.
     pub cause: Cause,
+    /// The same in words with numbers; null where the cause says all.
+    pub why: Option<String>,
     /// What its worker does.
     pub stage: Stage,
     /// Share of the work that is done, 0..1.
@@ -70,6 +91,8 @@ pub struct Job {
     pub verdict: Option<Value>,
     /// Number of the version that came of it, within the asset.
     pub model_version: Option<i32>,
+    /// Why the server rolled that version back after it had been promoted; null if it did not.
+    pub rolled_back: Option<String>,
     /// What that version learned from, and what was left out.
     #[schema(value_type = Option<DataCard>)]
     pub data: Option<Value>,

@@ -3,8 +3,9 @@
 //!
 //! Always: at most one unfinished job per asset; only the holder of an unexpired lease can end a
 //! job; a version, the champion pointer and the job's end are one transaction; a version that is
-//! not better by more than luck is kept but does not serve. Serving meets a new champion by
-//! itself, because it reads which version serves.
+//! not better by more than luck is kept but does not serve; one that serves and turns out worse than what
+//! served before is rolled back ([`probation`]). Serving meets a new champion by itself, because it reads
+//! which version serves.
 //!
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
@@ -18,10 +19,12 @@ pub mod due;
 pub mod health;
 mod job;
 pub mod learner;
+pub mod probation;
 pub mod readiness;
 pub mod remaining;
 pub mod routes;
 pub mod lease;
+pub mod spread;
 pub mod store;
 pub mod teacher;
 pub mod verdict;
@@ -41,20 +44,23 @@ use tokio::sync::Notify;
 pub use card::DataCard;
 pub use companions::Companions;
 pub use health::HealthVerdict;
-pub use job::{Cause, Job, Promotion, Status};
+pub use job::{Cause, Job, Promotion, Served, Status};
 pub use learner::{
     Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,
 };
+pub use probation::{Probation, Warden};
 pub use remaining::RemainingVerdict;
 pub use verdict::{Gate, Verdict, judge};
 pub use worker::{Step, Worker};
 
 use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
+use crate::forecast::ForecastError;
 use crate::ids::{AssetId, JobId, ModelId};
 use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
 use crate::model::{Invalid, Recipe};
 use crate::reading::{ReadingError, Readings};
+use due::OffPeak;
 use store::{Filter, NewJob};
 
 /// Fine-tuning.
@@ -64,9 +70,17 @@ pub struct Config {
     /// Frames after which an asset that never learned gets its first fine-tune job.
     #[arg(long, env = "COUNTERPART_TRAINING_FIRST_FRAMES", default_value_t = 1000)]
     pub training_first_frames: u32,
-    /// New frames after which an asset gets its next fine-tune job; 0 turns automatic jobs off.
+    /// New frames after which an asset gets its next fine-tune job; 0 turns automatic jobs off. A job for
+    /// drift, for errors or by the clock wants a quarter of them to be new.
     #[arg(long, env = "COUNTERPART_TRAINING_FRESH_FRAMES", default_value_t = 2000)]
     pub training_fresh_frames: u32,
+    /// Hours after its newest job at which an asset gets its next one; 0 leaves that to the frames.
+    #[arg(long, env = "COUNTERPART_TRAINING_EVERY_H", default_value_t = 24, value_parser = clap::value_parser!(u64).range(0..=8760))]
+    pub training_every_h: u64,
+    /// Times of day (UTC) at which jobs for fresh readings and by the clock may begin, such as 22:00-06:00,
+    /// separated by commas; without them at any time. Drift, errors and people do not wait for them.
+    #[arg(long, env = "COUNTERPART_TRAINING_OFF_PEAK", value_delimiter = ',', value_name = "TIMES")]
+    pub training_off_peak: Vec<OffPeak>,
     /// Newest frames that a job learns from at most.
     #[arg(long, env = "COUNTERPART_TRAINING_FRAMES", default_value_t = 20_000)]
     pub training_frames: usize,
@@ -79,6 +93,10 @@ pub struct Config {
     /// Milliseconds between two looks for work.
     #[arg(long, env = "COUNTERPART_TRAINING_POLL_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub training_poll_ms: u64,
+    /// Windows over which a promoted version is compared with what served before it, and rolled back where
+    /// it is worse; 0 leaves that to people.
+    #[arg(long, env = "COUNTERPART_TRAINING_PROBATION_WINDOWS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub training_probation_windows: u64,
 }
 
 /// Why a verb did not do what it says.
@@ -90,6 +108,9 @@ pub enum TrainingError {
     /// The readings could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
+    /// A version could not be asked.
+    #[error(transparent)]
+    Forecast(#[from] ForecastError),
     /// The settings cannot be used.
     #[error("the recipe cannot be used")]
     Recipe(Vec<Invalid>),
@@ -158,7 +179,7 @@ impl Training {
         let recipe = Recipe::parse(recipe).map_err(TrainingError::Recipe)?;
         let recipe = serde_json::to_value(&recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let id = JobId::mint(&self.clock);
-        let job = NewJob { id, asset: asset.id, cause: Cause::Request, recipe, promotion };
+        let job = NewJob { id, asset: asset.id, cause: Cause::Request, why: None, recipe, promotion };
         loop {
             if store::insert(&self.db, &job, self.clock.now()).await.map_err(|error| gone(&asset, error))? {
                 self.wake.notify_one();
@@ -211,7 +232,7 @@ impl Training {
 
     /// Makes the jobs that are due.
     pub async fn schedule(&self) -> Result<Vec<JobId>, TrainingError> {
-        let made = due::reconcile(&self.db, &self.clock, &self.config).await?;
+        let made = due::reconcile(self).await?;
         if !made.is_empty() {
             self.wake.notify_one();
         }
@@ -228,6 +249,17 @@ impl Training {
         let asset = self.assets.find(asset).await?;
         let champion = models::champion(&self.db, asset.id).await?;
         Ok((champion, models::list(&self.db, asset.id, before, limit).await?))
+    }
+
+    /// What serves an asset, since when and why; `None` when nothing but the base model ever did.
+    pub async fn served(&self, asset: &str) -> Result<Option<Served>, TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        Ok(store::served_since(&self.db, DateTime::UNIX_EPOCH, Some(asset.id), 1).await?.pop())
+    }
+
+    /// What serves since an instant or later, in the order of the changes, for the stream.
+    pub async fn served_since(&self, at: DateTime<Utc>, limit: i64) -> Result<Vec<Served>, TrainingError> {
+        Ok(store::served_since(&self.db, at, None, limit).await?)
     }
 
     /// Makes a version serve by hand; 0 is the base model. Its number.

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{CurvePoint, DataCard, Job, Promotion, Status, Training, TrainingError};
+use super::{CurvePoint, DataCard, Job, Probation, Promotion, Served, Status, Training, TrainingError};
 use crate::ids::JobId;
 use crate::model::Recipe;
 use crate::model::store::ListedModel;
@@ -95,6 +95,8 @@ pub struct VersionPath {
 pub struct Models {
     /// Number of the version that serves; 0 is the base model.
     pub champion: i32,
+    /// Since when it serves, and why; null when nothing but the base model ever served.
+    pub serving: Option<Served>,
     /// The versions.
     pub items: Vec<ModelVersion>,
     /// The cursor of the next page; null on the last one.
@@ -132,6 +134,8 @@ pub struct ModelVersion {
     /// What it learned from and what was left out; null for versions made before that was kept.
     #[schema(value_type = Option<DataCard>)]
     pub data: Option<Value>,
+    /// How it did beside what served before it, after it was last promoted; null where it never was.
+    pub probation: Option<Probation>,
 }
 
 /// Score cards of three forecasters on the same windows.
@@ -237,8 +241,15 @@ async fn models(
     let (champion, listed) = training.models(&asset, before, query.limit.rows()).await?;
     let champion = champion.map_or(0, |champion| champion.version);
     let Page { items, next } = Page::of(MODELS, listed, query.limit, |model| model.version);
-    let items = items.into_iter().map(|model| ModelVersion::of(model, champion)).collect();
-    Ok(Json(Models { champion, items, next }))
+    let versions: Vec<i32> = items.iter().map(|model| model.version).collect();
+    let mut probations = training.probations(&asset, &versions).await?;
+    let serving = training.served(&asset).await?;
+    let items = items.into_iter().map(|model| {
+        let own = probations.iter().position(|probation| probation.version == model.version);
+        let probation = own.map(|place| probations.swap_remove(place));
+        ModelVersion { probation, ..ModelVersion::of(model, champion) }
+    });
+    Ok(Json(Models { champion, serving, items: items.collect(), next }))
 }
 
 /// Let a version serve by hand; 0 is the base model.
@@ -291,7 +302,22 @@ impl ModelVersion {
             ..
         } = model;
         let champion = version == champion;
-        Self { version, created_at, job, base, recipe, promoted, champion, reason, note, scores, curve, data }
+        let probation = None;
+        Self {
+            version,
+            created_at,
+            job,
+            base,
+            recipe,
+            promoted,
+            champion,
+            reason,
+            note,
+            scores,
+            curve,
+            data,
+            probation,
+        }
     }
 }
 
@@ -302,6 +328,7 @@ impl From<TrainingError> for Problem {
             TrainingError::Asset(error) => error.into(),
             TrainingError::Reading(error) => error.into(),
             TrainingError::Database(error) => error.into(),
+            TrainingError::Forecast(error) => error.into(),
             TrainingError::Recipe(invalid) => {
                 let problem = Self::new(problem::INVALID, words);
                 invalid.into_iter().fold(problem, |p, wrong| p.at(format!("/recipe{}", wrong.pointer), wrong.detail))

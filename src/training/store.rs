@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use super::job::{Cause, Job, Promotion, Status};
+use super::job::{Cause, Job, Promotion, Served, Status};
 use super::learner::Candidate;
 use super::lease::{Lease, Unspent};
+use super::probation::evidence::stale;
+use super::probation::store as probation;
 use super::verdict::Verdict;
 use crate::clock::Clock;
 use crate::db::touched_one;
@@ -24,6 +26,8 @@ pub struct NewJob {
     pub asset: AssetId,
     /// Why.
     pub cause: Cause,
+    /// The cause in words, where it does not say all.
+    pub why: Option<String>,
     /// The settings, as JSON.
     pub recipe: Value,
     /// Who decides about promotion.
@@ -61,8 +65,8 @@ pub enum Finish {
 pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "insert into fine_tune_job
-             (id, asset_id, status, cause, recipe, promotion, run_after, frames_seen, created_at, updated_at)
-         values ($1, $2, 'pending', $3, $4, $5, now(), coalesce((select readings from twin where asset_id = $2), 0), $6, $6)
+             (id, asset_id, status, cause, recipe, promotion, run_after, frames_seen, created_at, updated_at, why)
+         values ($1, $2, 'pending', $3, $4, $5, now(), coalesce((select readings from twin where asset_id = $2), 0), $6, $6, $7)
          on conflict (asset_id) where status in ('pending', 'running') do nothing",
     )
     .bind(job.id)
@@ -71,6 +75,7 @@ pub async fn insert(db: impl PgExecutor<'_>, job: &NewJob, now: DateTime<Utc>) -
     .bind(&job.recipe)
     .bind(job.promotion)
     .bind(now)
+    .bind(&job.why)
     .execute(db)
     .await?;
     Ok(touched_one(&done))
@@ -88,8 +93,10 @@ pub async fn unfinished(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result
 pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
+             j.finished_at, j.updated_at, j.curve, j.why,
+             (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
+              order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.id = $1",
     )
@@ -102,8 +109,10 @@ pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>
 pub async fn jobs(db: impl PgExecutor<'_>, filter: Filter, limit: i64) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
+             j.finished_at, j.updated_at, j.curve, j.why,
+             (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
+              order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where ($1::int8 is null or j.asset_id = $1) and ($2::text is null or j.status = $2)
              and ($3::uuid is null or j.id < $3)
@@ -126,8 +135,10 @@ pub async fn changed_since(
 ) -> sqlx::Result<Vec<Job>> {
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
-             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve
+             j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
+             j.finished_at, j.updated_at, j.curve, j.why,
+             (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
+              order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
          where j.updated_at > $1 and ($2::int8 is null or j.asset_id = $2)
          order by j.updated_at, j.id limit $3",
@@ -211,6 +222,12 @@ pub async fn succeed(
         if verdict.promoted && serving(&mut tx, lease.asset, now).await? != against {
             verdict.withhold("another version was promoted while it learned, so it was not promoted");
         }
+        if verdict.promoted {
+            let gone = probation::rolled_back(&mut *tx, lease.asset).await?;
+            if let Some(objection) = stale(&gone, &digest(&candidate.weights), &candidate.data) {
+                verdict.withhold(&objection);
+            }
+        }
         let id = ModelId::mint(clock);
         let version = insert_version(&mut tx, id, &lease, candidate, &verdict, now).await?;
         if verdict.promoted {
@@ -286,7 +303,7 @@ async fn insert_version(
     .await
 }
 
-/// Makes a version (`None`: the base) the one that serves, and remembers what served before.
+/// Makes a version (`None`: the base) the one that serves, on probation, and remembers what served before.
 /// Whether anything changed: promoting what serves already does not.
 pub async fn crown(
     db: impl PgExecutor<'_>,
@@ -296,9 +313,10 @@ pub async fn crown(
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "insert into champion (asset_id, model_id, changed_at, reason) values ($1, $2, $3, $4)
+        "insert into champion (asset_id, model_id, changed_at, reason, probation_from)
+         values ($1, $2, $3, $4, case when $2::uuid is null then null else $3::timestamptz end)
          on conflict (asset_id) do update set model_id = excluded.model_id, previous_id = champion.model_id,
-             changed_at = excluded.changed_at, reason = excluded.reason
+             changed_at = excluded.changed_at, reason = excluded.reason, probation_from = excluded.probation_from
          where champion.model_id is distinct from excluded.model_id",
     )
     .bind(asset)
@@ -314,7 +332,8 @@ pub async fn crown(
 /// ever served.
 pub async fn roll_back(db: impl PgExecutor<'_>, asset: AssetId, now: DateTime<Utc>) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "update champion set model_id = previous_id, previous_id = model_id, changed_at = $2, reason = 'rolled back by hand'
+        "update champion set model_id = previous_id, previous_id = model_id, changed_at = $2, reason = 'rolled back by hand',
+             probation_from = null
          where asset_id = $1 and model_id is distinct from previous_id",
     )
     .bind(asset)
@@ -322,4 +341,24 @@ pub async fn roll_back(db: impl PgExecutor<'_>, asset: AssetId, now: DateTime<Ut
     .execute(db)
     .await?;
     Ok(touched_one(&done))
+}
+
+/// What serves assets since an instant or later, in the order of the changes; of one asset or of all.
+pub async fn served_since(
+    db: impl PgExecutor<'_>,
+    at: DateTime<Utc>,
+    asset: Option<AssetId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Served>> {
+    sqlx::query_as(
+        "select a.key as asset, coalesce(m.version, 0) as version, c.changed_at, c.reason
+         from champion c join asset a on a.id = c.asset_id left join model_version m on m.id = c.model_id
+         where c.changed_at > $1 and ($2::int8 is null or c.asset_id = $2)
+         order by c.changed_at, c.asset_id limit $3",
+    )
+    .bind(at)
+    .bind(asset)
+    .bind(limit)
+    .fetch_all(db)
+    .await
 }

@@ -30,6 +30,7 @@ mod laws;
 mod ledger;
 mod lives;
 mod openapi;
+mod probation;
 mod receiver;
 mod remaining;
 mod responses;

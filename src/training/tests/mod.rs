@@ -2,7 +2,9 @@
 
 mod cleaning;
 mod companions;
+mod due;
 mod jobs;
+mod probation;
 mod routes;
 mod serving;
 mod store;

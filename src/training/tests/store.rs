@@ -1,8 +1,10 @@
 //! What tests do to the database behind the room's back.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::ids::{AssetId, JobId};
+use crate::reading::Frame;
 
 /// An asset of a type with one control input and one output.
 pub(super) async fn asset(db: &PgPool, key: &str) -> AssetId {
@@ -36,6 +38,19 @@ pub(super) async fn readings(db: &PgPool, asset: AssetId, count: i64) {
     )
     .bind(asset)
     .bind(count)
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+/// Lets the newest frame of an asset be of an instant.
+pub(super) async fn observe(db: &PgPool, asset: AssetId, at: DateTime<Utc>) {
+    sqlx::query(
+        "insert into twin (asset_id, observed_at, updated_at) values ($1, $2, now())
+         on conflict (asset_id) do update set observed_at = $2",
+    )
+    .bind(asset)
+    .bind(at)
     .execute(db)
     .await
     .unwrap();
@@ -89,4 +104,64 @@ pub(super) async fn versions(db: &PgPool) -> i64 {
 /// Deletes an asset, as the asset room does.
 pub(super) async fn delete_asset(db: &PgPool, asset: AssetId) {
     sqlx::query("delete from asset where id = $1").bind(asset).execute(db).await.unwrap();
+}
+
+/// Keeps frames of an asset in the partition that they need.
+pub(super) async fn frames(db: &PgPool, asset: AssetId, frames: &[Frame]) {
+    sqlx::raw_sql(
+        "create table if not exists frame_20261124 partition of frame for values from ('2026-11-24') to ('2026-11-25')",
+    )
+    .execute(db)
+    .await
+    .unwrap();
+    let instants: Vec<DateTime<Utc>> = frames.iter().map(|frame| frame.observed_at).collect();
+    // Postgres cannot unnest an array of arrays by row.
+    let values: Vec<String> = frames.iter().map(|frame| format!("{{{}}}", literal(&frame.values))).collect();
+    sqlx::query(
+        "insert into frame (asset_id, observed_at, values, received_at)
+         select $1, f.observed_at, f.values::float8[], now() from unnest($2::timestamptz[], $3::text[]) f (observed_at, values)",
+    )
+    .bind(asset)
+    .bind(instants)
+    .bind(values)
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+fn literal(values: &[f64]) -> String {
+    values.iter().map(f64::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Lets all jobs have been made when so many readings had come.
+pub(super) async fn seen(db: &PgPool, readings: i64) {
+    sqlx::query("update fine_tune_job set frames_seen = $1").bind(readings).execute(db).await.unwrap();
+}
+
+/// Assets whose newest frames were looked at.
+pub(super) async fn looks(db: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from training_check").fetch_one(db).await.unwrap()
+}
+
+/// Lets versions not know how the values were spread that they learned from.
+pub(super) async fn unlearn(db: &PgPool) {
+    sqlx::query("update model_version set data_card = data_card - 'stretch'").execute(db).await.unwrap();
+}
+
+/// Lets the ledger of an asset's version 1 hold so many outcomes of its flow, with these absolute errors of
+/// its own and of the naive forecast.
+pub(super) async fn outcomes(db: &PgPool, asset: AssetId, truths: i64, (absolute, naive): (f64, f64)) {
+    sqlx::query(
+        "insert into outcome (asset_id, day, cause, source, version, signal, lead, vintages, truths, differed, error,
+             absolute, squared, crps, naive_absolute, naive_crps, of_80, held_80, of_95, held_95)
+         values ($1, '2026-11-24', 'refresh', 'model', 1, 'flow', 3, 1, $2, 0, 0, $3, 0, 0, $4, 0, 0, 0, 0, 0)
+         on conflict on constraint outcome_key do update set truths = $2, absolute = $3, naive_absolute = $4",
+    )
+    .bind(asset)
+    .bind(truths)
+    .bind(absolute)
+    .bind(naive)
+    .execute(db)
+    .await
+    .unwrap();
 }

@@ -2,7 +2,7 @@
 /**
  * What is known about one asset, kept live: its state, its recent history and its newest
  * forecast. Panels listen; nobody else fetches these. Events: `state`, `history`,
- * `prediction`, `job`, `backtest`, `alarm`, `problem`, and those of the watch over anomalies and events.
+ * `prediction`, `job`, `backtest`, `model`, `alarm`, `problem`, and those of the watch over anomalies and events.
  */
 
 import { instant, numeric } from "./align.js";
@@ -82,6 +82,7 @@ export class Feed extends EventTarget {
     stream.on("prediction", (event) => event.asset === this.asset.key && this.readPrediction(), this.end);
     stream.on("job", (job) => job.asset === this.asset.key && this.tell("job", job), this.end);
     stream.on("backtest", (one) => one.asset === this.asset.key && this.tell("backtest", one), this.end);
+    stream.on("model", (served) => served.asset === this.asset.key && this.tell("model", served), this.end);
     stream.on("alarm", (alarm) => alarm.asset === this.asset.key && this.tell("alarm", alarm), this.end);
     stream.on("resync", () => this.readAll(), this.end);
     const tail = setInterval(() => !document.hidden && this.#catchUp(), CATCH_UP_MS);

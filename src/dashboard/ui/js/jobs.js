@@ -12,7 +12,7 @@ import { command } from "./welcome.js";
 
 const TONES = /** @type {Record<string, string>} */ ({ pending: "", running: "", succeeded: "good", failed: "bad", cancelled: "warn" });
 const STATUSES = { "": "all", pending: "pending", running: "running", succeeded: "succeeded", failed: "failed", cancelled: "cancelled" };
-const CAUSES = /** @type {Record<string, string>} */ ({ request: "asked for by a person", fresh_readings: "started by itself, enough fresh readings had come" });
+const CAUSES = /** @type {Record<string, string>} */ ({ request: "asked for by a person", fresh_readings: "started by itself, enough fresh readings had come", drift: "started by itself, the signals had drifted", errors: "started by itself, the forecasts had got worse", schedule: "started by itself, it was time" });
 
 /** @param {any} job */
 export const unfinished = (job) => job.status === "pending" || job.status === "running";
@@ -50,8 +50,9 @@ export function jobCard(job, { cancel, name }) {
         )
         : null,
       verdict?.reason ? h("p", { class: "words", "data-verdict": verdict.promoted ? "promoted" : "kept" }, verdict.reason) : null,
+      job.rolled_back ? h("p", { class: "words", "data-rolled-back": "" }, h("span", { class: "badge", "data-tone": "bad" }, "rolled back"), ` ${job.rolled_back}`) : null,
       job.error ? h("p", { class: "problem" }, job.error) : null,
-      h("p", { class: "small quiet" }, [CAUSES[job.cause] ?? job.cause, took === null ? "" : `took ${span(took)}`, job.model_version ? `made version ${job.model_version}` : ""].filter(Boolean).join("  ·  ")),
+      h("p", { class: "small quiet" }, [[CAUSES[job.cause] ?? job.cause, job.why].filter(Boolean).join(": "), took === null ? "" : `took ${span(took)}`, job.model_version ? `made version ${job.model_version}` : ""].filter(Boolean).join("  ·  ")),
     ),
     scores,
   );

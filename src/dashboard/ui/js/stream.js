@@ -7,7 +7,7 @@
 
 /** How long the page may be hidden before the stream is closed. */
 const HIDDEN_MS = 20_000;
-const EVENTS = ["state", "prediction", "job", "backtest", "alarm"];
+const EVENTS = ["state", "prediction", "job", "backtest", "model", "alarm"];
 
 class Stream extends EventTarget {
   /** @type {EventSource | null} */ #source = null;

@@ -62,7 +62,7 @@ export function modelsTab(feed) {
   let shown = "";
   const readModels = () => act(async () => {
     const models = await api.models(key);
-    const text = JSON.stringify([models.champion, models.items.map((/** @type {any} */ item) => item.version)]);
+    const text = JSON.stringify([models.champion, models.items.map((/** @type {any} */ item) => [item.version, item.probation?.state, item.probation?.began_at])]);
     if (text === shown || feed.end.aborted) return;
     shown = text;
     back.hidden = !models.champion;
@@ -79,6 +79,7 @@ export function modelsTab(feed) {
     showJob(changed);
     if (!unfinished(changed)) readModels();
   });
+  feed.on("model", () => readModels());
   feed.on("tab", (tab) => {
     if (tab !== "models") return;
     readJobs();

@@ -18,7 +18,7 @@ import { scoresTable } from "./scores.js";
  */
 export function versionCard(feed, item, { serves, promote, base }) {
   const number = item?.version ?? 0;
-  const badge = serves ? ["good", "serves"] : item?.promoted ? ["", "served before"] : item ? ["warn", "not promoted"] : null;
+  const badge = serves ? ["good", "serves"] : item?.probation?.state === "rolled_back" ? ["bad", "rolled back"] : item?.promoted ? ["", "served before"] : item ? ["warn", "not promoted"] : null;
   const gain = item?.scores?.vs_naive;
   return h(
     "li",
@@ -34,6 +34,7 @@ export function versionCard(feed, item, { serves, promote, base }) {
     ),
     h("p", { class: "words" }, item ? item.reason : "Learned from many synthetic plants, nothing of this asset in it."),
     item?.note ? h("p", { class: "note" }, item.note) : null,
+    item?.probation ? probation(item.probation) : null,
     item ? details("Scores on the holdout", serves, () => scores(item)) : null,
     item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
     item ? healthDetails(item) : null,
@@ -41,6 +42,14 @@ export function versionCard(feed, item, { serves, promote, base }) {
     responsesDetails(feed, number),
     serves ? null : diffDetails(feed, number),
   );
+}
+
+const STANDS = /** @type {Record<string, string>} */ ({ on_probation: "On probation", kept: "Kept after its probation", rolled_back: "Rolled back by the server", replaced: "Its probation was not finished" });
+
+/** How it did beside what served before it. @param {any} one */
+function probation(one) {
+  const tone = { kept: "good", rolled_back: "bad" }[/** @type {string} */ (one.state)] ?? "";
+  return h("p", { class: "words", "data-probation": one.state }, h("span", { class: "badge", "data-tone": tone }, STANDS[one.state] ?? one.state), ` ${one.reason}`, one.ended_at ? h("span", { class: "quiet small", title: utc(one.ended_at) }, ` ${time(one.ended_at)}`) : null);
 }
 
 /** Built when it is opened. @param {string} title @param {boolean} open @param {() => import("../dom.js").Child | import("../dom.js").Child[]} build */

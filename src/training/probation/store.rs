@@ -1,0 +1,207 @@
+//! SQL of probations.
+
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use sqlx::{PgExecutor, PgPool};
+
+use super::evidence::RolledBack;
+use super::{Bout, Finding, Probation, State};
+use crate::db::touched_one;
+use crate::ids::{AssetId, ModelId};
+
+/// A probation of which the next window may have come.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Open {
+    /// Whom it serves.
+    #[sqlx(rename = "asset_id")]
+    pub asset: AssetId,
+    /// The version that was promoted.
+    #[sqlx(rename = "model_id")]
+    pub model: ModelId,
+    /// Its number.
+    pub version: i32,
+    /// When it was promoted.
+    pub began_at: DateTime<Utc>,
+    /// What served before; `None` for the base model.
+    #[sqlx(rename = "former_id")]
+    pub former: Option<ModelId>,
+    /// Its number, 0 for the base model.
+    pub former_version: i32,
+    /// Instant that both are asked about next.
+    pub next_at: DateTime<Utc>,
+    /// What was compared so far.
+    pub bouts: Json<Vec<Bout>>,
+}
+
+/// One step further.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// All that was compared, the newest included.
+    pub bouts: &'a [Bout],
+    /// Instant that both are asked about next.
+    pub next_at: DateTime<Utc>,
+    /// When that can be.
+    pub due_at: DateTime<Utc>,
+    /// What follows from it.
+    pub finding: &'a Finding,
+}
+
+/// Puts on probation what was promoted since, and ends what something else has replaced.
+pub async fn reconcile(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query(
+        "update probation p set state = 'replaced', ended_at = $1, changed_at = $1,
+             reason = 'something else serves since; until then ' || p.reason
+         where p.state = 'on_probation' and not exists (
+             select from champion c
+             where c.asset_id = p.asset_id and c.model_id = p.model_id and c.probation_from = p.began_at
+         )",
+    )
+    .bind(now)
+    .execute(db)
+    .await?;
+    sqlx::query(
+        "insert into probation (asset_id, model_id, began_at, former_id, next_at, due_at, reason, changed_at)
+         select c.asset_id, c.model_id, c.probation_from, c.previous_id, c.probation_from, c.probation_from,
+             'nothing was compared yet', $1
+         from champion c where c.probation_from is not null and c.model_id is not null
+         on conflict on constraint probation_key do nothing",
+    )
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What is on probation and may be due, whoever waited longest first.
+pub async fn open(db: impl PgExecutor<'_>, limit: i64) -> sqlx::Result<Vec<Open>> {
+    sqlx::query_as(
+        "select p.asset_id, p.model_id, m.version, p.began_at, p.former_id, coalesce(f.version, 0) as former_version,
+             p.next_at, p.bouts
+         from probation p
+         join twin t on t.asset_id = p.asset_id
+         join model_version m on m.id = p.model_id
+         left join model_version f on f.id = p.former_id
+         where p.state = 'on_probation' and t.observed_at >= p.due_at
+         order by p.changed_at, p.asset_id limit $1",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Nothing can be compared yet: waits for readings to reach an instant, and goes on from another then.
+/// Whether nobody else was further.
+pub async fn wait(
+    db: impl PgExecutor<'_>,
+    open: &Open,
+    (next_at, due_at): (DateTime<Utc>, DateTime<Utc>),
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "update probation set next_at = $5, due_at = $6
+         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'on_probation'",
+    )
+    .bind(open.asset)
+    .bind(open.model)
+    .bind(open.began_at)
+    .bind(open.next_at)
+    .bind(next_at)
+    .bind(due_at)
+    .execute(db)
+    .await?;
+    Ok(touched_one(&done))
+}
+
+/// Keeps one step, and what follows from it, all or nothing: the version may stay, or the former serves
+/// again and the job that made the version says so. Whether nobody else was further, and it still serves.
+pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let (state, reason) = match step.finding {
+        Finding::Goes(reason) => (State::OnProbation, reason),
+        Finding::Keep(reason) => (State::Kept, reason),
+        Finding::RollBack(reason) => (State::RolledBack, reason),
+    };
+    let mut tx = db.begin().await?;
+    // A promotion by hand locks the same row first.
+    let serves: Option<ModelId> = sqlx::query_scalar(
+        "select model_id from champion where asset_id = $1 and model_id = $2 and probation_from = $3 for update",
+    )
+    .bind(open.asset)
+    .bind(open.model)
+    .bind(open.began_at)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let done = sqlx::query(
+        "update probation set bouts = $5, next_at = $6, due_at = $7, state = $8, reason = $9, changed_at = $10,
+             ended_at = case when $8::text = 'on_probation' then null else $10::timestamptz end
+         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'on_probation'",
+    )
+    .bind(open.asset)
+    .bind(open.model)
+    .bind(open.began_at)
+    .bind(open.next_at)
+    .bind(Json(step.bouts))
+    .bind(step.next_at)
+    .bind(step.due_at)
+    .bind(state)
+    .bind(reason)
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    if serves.is_none() || !touched_one(&done) {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    if state != State::OnProbation {
+        let words = format!("version {} was rolled back by the server: {reason}", open.version);
+        sqlx::query(
+            "update champion set probation_from = null,
+                 model_id = case when $2::bool then previous_id else model_id end,
+                 previous_id = case when $2 then model_id else previous_id end,
+                 changed_at = case when $2 then $3::timestamptz else changed_at end,
+                 reason = case when $2 then $4::text else reason end
+             where asset_id = $1",
+        )
+        .bind(open.asset)
+        .bind(state == State::RolledBack)
+        .bind(now)
+        .bind(words)
+        .execute(&mut *tx)
+        .await?;
+        // The stream tells the job that made the version once more.
+        sqlx::query("update fine_tune_job set updated_at = $2 where model_id = $1")
+            .bind(open.model)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The newest probation of each version that had one.
+pub async fn of_versions(db: impl PgExecutor<'_>, asset: AssetId, versions: &[i32]) -> sqlx::Result<Vec<Probation>> {
+    sqlx::query_as(
+        "select distinct on (m.version) m.version, p.state, p.reason, p.began_at, p.ended_at,
+             coalesce(f.version, 0) as former, p.bouts
+         from model_version m
+         join probation p on p.asset_id = m.asset_id and p.model_id = m.id
+         left join model_version f on f.id = p.former_id
+         where m.asset_id = $1 and m.version = any($2)
+         order by m.version, p.began_at desc",
+    )
+    .bind(asset)
+    .bind(versions)
+    .fetch_all(db)
+    .await
+}
+
+/// The versions of an asset that were rolled back by the server, the newest first.
+pub async fn rolled_back(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Vec<RolledBack>> {
+    sqlx::query_as(
+        "select m.version, m.sha256, coalesce((m.data_card ->> 'last')::timestamptz, m.created_at) as judged_until
+         from probation p join model_version m on m.id = p.model_id
+         where p.asset_id = $1 and p.state = 'rolled_back' order by p.began_at desc limit 16",
+    )
+    .bind(asset)
+    .fetch_all(db)
+    .await
+}

@@ -100,7 +100,7 @@ async fn bred(server: &Server, mut change: impl FnMut(f32) -> f32) {
          from model_version where version = 1",
     )
     .bind(&weights)
-    .bind(Sha256::digest(&weights).as_slice())
+    .bind(Sha256::digest(&weights).to_vec())
     .execute(pool)
     .await
     .unwrap();

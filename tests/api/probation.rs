@@ -153,7 +153,7 @@ async fn a_bad_version_is_rolled_back_within_thirty_minutes_and_the_reason_is_to
     let why = told["reason"].as_str().unwrap();
     assert!(why.contains("version 1 forecasts ") && why.contains("of the naive forecast"), "{why}");
     assert_eq!(models["serving"]["version"], 1);
-    assert_eq!(models["serving"]["reason"], format!("version 2 was rolled back by the server: {why}"));
+    assert_eq!(models["serving"]["reason"], format!("rolled back by the server from version 2: {why}"));
     assert!(told["bouts"].as_array().unwrap().len() >= 12, "{told}");
     // Version 1 was replaced before its own probation ended; now it is not on probation again.
     assert_eq!(probation(&models, 1)["state"], "replaced");

@@ -151,7 +151,8 @@ pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>)
         return Ok(false);
     }
     if state != State::OnProbation {
-        let words = format!("version {} was rolled back by the server: {reason}", open.version);
+        // Webhooks tell a roll-back from a promotion by how its reason begins.
+        let words = format!("rolled back by the server from version {}: {reason}", open.version);
         sqlx::query(
             "update champion set probation_from = null,
                  model_id = case when $2::bool then previous_id else model_id end,

@@ -54,7 +54,7 @@ async fn a_roll_back_by_many_servers_counts_once_and_its_job_says_so() {
     assert_eq!(yard.serving().await, 1);
     let served = yard.training.served("pump").await.unwrap().unwrap();
     assert_eq!((served.version, served.changed_at), (1, yard.clock.now()));
-    assert_eq!(served.reason, "version 2 was rolled back by the server: it was worse");
+    assert_eq!(served.reason, "rolled back by the server from version 2: it was worse");
     let job = yard.job(&job).await;
     assert_eq!((job.rolled_back.as_deref(), job.updated_at), (Some("it was worse"), yard.clock.now()));
     assert_eq!(probation(&yard, 2).await, (State::RolledBack, "it was worse".to_owned()));

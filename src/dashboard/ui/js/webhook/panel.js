@@ -137,7 +137,7 @@ function boxes(legend, options, chosen, { pointer, hint }) {
 /** @param {any} hook */
 function webhookFields(hook) {
   const name = h("input", { type: "text", maxlength: 100, required: true, value: hook?.name ?? "" });
-  const url = h("input", { type: "url", maxlength: 2000, required: true, autocomplete: "off", spellcheck: false, placeholder: "https://", value: hook?.url ?? "" });
+  const url = h("input", { type: "url", maxlength: 2000, required: true, autocomplete: "off", spellcheck: false, placeholder: "where events are posted, over HTTPS", value: hook?.url ?? "" });
   const events = boxes("Told of", EVENTS, hook?.events ?? USUAL, { pointer: "/events" });
   const severities = boxes("Severities", Object.fromEntries(SEVERITIES.map((one) => [one, one])), hook?.severities ?? [], { pointer: "/severities", hint: "None: all." });
   const keys = (/** @type {string[] | null} */ given) => h("input", { type: "text", autocomplete: "off", spellcheck: false, value: (given ?? []).join(", ") });

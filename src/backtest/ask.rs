@@ -112,7 +112,7 @@ impl NewBacktest {
         if !(1..=MAX_WINDOWS).contains(&windows) {
             add("/windows", format!("there are 1 to {MAX_WINDOWS} windows"), (windows > 0).then_some(MAX_WINDOWS));
         }
-        if step_size == 0 {
+        if self.step_size == Some(0) {
             add("/step_size", "windows are at least one step apart".to_owned(), None);
         }
         let cutoff = self.cutoff.as_deref().map(instant::from_text).transpose().unwrap_or_else(|error| {

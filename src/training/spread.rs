@@ -244,12 +244,12 @@ mod tests {
 
     #[test]
     fn a_signal_that_never_moved_and_moves_has_drifted() {
-        let spread = Spread::of("x", &[5.0; 3_000], 150).unwrap();
+        let spread = Spread::of("x", &vec![5.0; 3_000], 150).unwrap();
         assert!(spread.index(&[5.0; 150]) < 0.05);
         for moved in [5.001, 4.999, 80.0, -5.0] {
             assert!(spread.index(&[moved; 150]) > spread.limit(), "{moved}");
         }
-        assert_eq!(Spread::of("x", &[f64::NAN; 3_000], 150), None, "never measured");
+        assert_eq!(Spread::of("x", &vec![f64::NAN; 3_000], 150), None, "never measured");
         assert_eq!((stretch(1_999), stretch(2_000), stretch(20_000)), (None, Some(100), Some(500)));
     }
 }

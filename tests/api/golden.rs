@@ -39,7 +39,7 @@ fn apart(one: &[f64], other: &[f64]) -> (f64, f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_differences_are_those_of_the_answers() {
-    let server = learned().await;
+    let server = Box::pin(learned()).await;
     let saved = json!({"name": "more water", "horizon": 30, "overrides": ramp(60.0)});
     server.post(SCENARIOS, saved).await.success();
     let diff = server.get("/v1/assets/tank-1/models/1/diff?against=0").await.success();

@@ -135,7 +135,7 @@ async fn minutes_until_gone(server: &Server, tank: &mut Tank, minutes: usize, ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_version_is_rolled_back_within_thirty_minutes_and_the_reason_is_told() {
-    let (server, mut tank) = learned(1).await;
+    let (server, mut tank) = Box::pin(learned(1)).await;
     promote(&server, 1).await;
     assert_eq!(warden(&server).step().await.unwrap(), 0, "nothing came yet");
     bred(&server, |weight| 3.0 * weight).await;
@@ -167,7 +167,7 @@ async fn a_bad_version_is_rolled_back_within_thirty_minutes_and_the_reason_is_to
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_cannot_answer_is_rolled_back_within_minutes() {
-    let (server, mut tank) = learned(2).await;
+    let (server, mut tank) = Box::pin(learned(2)).await;
     bred(&server, |_| f32::NAN).await;
     promote(&server, 2).await;
     let gone = minutes_until_gone(&server, &mut tank, 10, 2).await;
@@ -183,7 +183,7 @@ async fn a_version_that_cannot_answer_is_rolled_back_within_minutes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_as_good_as_the_former_are_kept_whatever_the_noise() {
-    let (server, mut tank) = learned(3).await;
+    let (server, mut tank) = Box::pin(learned(3)).await;
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     for seed in 0..4_i32 {
         // As near as the heads of two jobs on the same data.
@@ -200,7 +200,7 @@ async fn versions_as_good_as_the_former_are_kept_whatever_the_noise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_compare_once_and_roll_back_once() {
-    let (server, mut tank) = learned(4).await;
+    let (server, mut tank) = Box::pin(learned(4)).await;
     promote(&server, 1).await;
     bred(&server, |weight| 3.0 * weight).await;
     promote(&server, 2).await;
@@ -226,7 +226,7 @@ async fn two_servers_compare_once_and_roll_back_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_rolls_back_ends_the_probation() {
-    let (server, mut tank) = learned(5).await;
+    let (server, mut tank) = Box::pin(learned(5)).await;
     promote(&server, 1).await;
     tank.run(&server, 120).await;
     while warden(&server).step().await.unwrap() > 0 {}

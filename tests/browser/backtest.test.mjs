@@ -71,7 +71,8 @@ test("a backtest is asked for, followed, and told as a table for each output", a
   await accessible(p, t);
   await p.emulateMedia({ colorScheme: "dark" });
   await accessible(p, t);
-  assert.deepEqual(faults, []);
+  // The browser itself logs the answer of 422 that was asked for.
+  assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();
 });
 

@@ -248,7 +248,11 @@ pub async fn succeed(
 }
 
 /// The version that serves, locked until the transaction ends; `None` for the base.
-async fn serving(tx: &mut PgConnection, asset: AssetId, now: DateTime<Utc>) -> sqlx::Result<Option<ModelId>> {
+pub(super) async fn serving(
+    tx: &mut PgConnection,
+    asset: AssetId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<ModelId>> {
     // There must be a row to lock, or a promotion by hand could slip in between.
     sqlx::query(
         "insert into champion (asset_id, changed_at, reason) values ($1, $2, 'the base model serves')

@@ -1,5 +1,6 @@
 //! What happens after a promotion: the version that served before is kept as a shadow, and the server
-//! rolls back by itself where the new one turns out worse.
+//! rolls back by itself where the new one turns out worse. And before one: a version that was not promoted
+//! forecasts in the shadow of what serves, and begins to serve where that shows it better for certain.
 //!
 //! As readings come, both are asked about the same instants since the promotion, half a horizon apart,
 //! from what was known then, and scored by what was measured ([`Forecasts::duel`]). Asking afterwards
@@ -10,6 +11,7 @@
 
 pub mod evidence;
 mod judge;
+mod shadow;
 pub mod store;
 
 use std::time::Duration;
@@ -19,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 pub use self::judge::{Finding, Patience, judge};
-use self::store::{Open, Step};
+pub use self::shadow::{Outlook, outlook};
+use self::store::{Open, Shade, Step};
 use super::{Training, TrainingError};
 use crate::forecast::{self, Duel, Forecasts};
 
@@ -35,9 +38,9 @@ pub struct Bout {
     pub state_at: DateTime<Utc>,
     /// Instant of the last step.
     pub until: DateTime<Utc>,
-    /// CRPS of the promoted version, in deviations of the outputs; null where it gave no finite answer.
+    /// CRPS of the version, in deviations of the outputs; null where it gave no finite answer.
     pub crps: Option<f64>,
-    /// CRPS of what served before.
+    /// CRPS of what served before or, in the shadow, serves.
     pub former_crps: Option<f64>,
     /// CRPS of the naive forecast.
     pub naive_crps: f64,
@@ -58,11 +61,17 @@ pub enum State {
     Kept,
     /// It was worse, and what served before serves again.
     RolledBack,
-    /// Something else was promoted or rolled back to before the end.
+    /// Something else was promoted, rolled back to or made before the end.
     Replaced,
+    /// It does not serve, and is compared with what does.
+    InShadow,
+    /// It was better in the shadow for certain, and serves since.
+    Promoted,
+    /// In the shadow it was not better for certain, or a person must decide.
+    NotPromoted,
 }
 
-/// A version's newest probation, as people see it.
+/// A version's newest probation, or its time in the shadow, as people see it.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Probation {
     /// Number of the version.
@@ -72,11 +81,11 @@ pub struct Probation {
     pub state: State,
     /// How it stands or ended, in words.
     pub reason: String,
-    /// When it began: the promotion.
+    /// When it began: the promotion, or in the shadow its birth.
     pub began_at: DateTime<Utc>,
     /// When it ended; null before.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Number of the version that served before; 0 is the base model.
+    /// Number of the version that served before or, in the shadow, serves; 0 is the base model.
     pub former: i32,
     /// What was compared, in the order of time.
     #[schema(value_type = Vec<Bout>)]
@@ -161,12 +170,36 @@ impl Warden {
         } else {
             format!("version {}", open.former_version)
         };
+        if open.state == State::InShadow {
+            return self.shade(open, (&bouts, next_at, due_at), &former, patience).await;
+        }
         let finding = judge(&bouts, &former, patience);
         if let Finding::RollBack(reason) = &finding {
             tracing::warn!(asset.id = open.asset.0, model.version = open.version, reason, "rolling back");
         }
         let step = Step { bouts: &bouts, next_at, due_at, finding: &finding };
         Ok(store::step(db, open, &step, clock.now()).await?)
+    }
+
+    /// What follows from a comparison in the shadow; whether it was this server's to make.
+    async fn shade(
+        &self,
+        open: &Open,
+        (bouts, next_at, due_at): (&[Bout], DateTime<Utc>, DateTime<Utc>),
+        champion: &str,
+        patience: &Patience,
+    ) -> Result<bool, TrainingError> {
+        let outlook = match outlook(bouts, champion, patience) {
+            Outlook::Promote(reason) if !open.decides => {
+                Outlook::Leave(format!("better, but it waits for a person: {reason}"))
+            }
+            outlook => outlook,
+        };
+        if let Outlook::Promote(reason) = &outlook {
+            tracing::info!(asset.id = open.asset.0, model.version = open.version, reason, "promoting from the shadow");
+        }
+        let shade = Shade { bouts, next_at, due_at, outlook: &outlook };
+        Ok(store::shade(&self.training.db, open, &shade, self.training.clock.now()).await?)
     }
 }
 

@@ -1,28 +1,29 @@
-//! SQL of probations.
+//! SQL of probations, and of what forecasts in the shadow.
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 
 use super::evidence::RolledBack;
-use super::{Bout, Finding, Probation, State};
+use super::{Bout, Finding, Outlook, Probation, State};
 use crate::db::touched_one;
 use crate::ids::{AssetId, ModelId};
+use crate::training::store::{crown, serving};
 
-/// A probation of which the next window may have come.
+/// A probation or a shadow of which the next window may have come.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Open {
     /// Whom it serves.
     #[sqlx(rename = "asset_id")]
     pub asset: AssetId,
-    /// The version that was promoted.
+    /// The version that was promoted, or may be.
     #[sqlx(rename = "model_id")]
     pub model: ModelId,
     /// Its number.
     pub version: i32,
-    /// When it was promoted.
+    /// When it was promoted or, in the shadow, made.
     pub began_at: DateTime<Utc>,
-    /// What served before; `None` for the base model.
+    /// What served before or, of a shadow, serves; `None` for the base model.
     #[sqlx(rename = "former_id")]
     pub former: Option<ModelId>,
     /// Its number, 0 for the base model.
@@ -31,6 +32,24 @@ pub struct Open {
     pub next_at: DateTime<Utc>,
     /// What was compared so far.
     pub bouts: Json<Vec<Bout>>,
+    /// On probation or in the shadow.
+    pub state: State,
+    /// Whether what is seen in the shadow may promote it: its job may promote, and nothing but luck stood
+    /// against it.
+    pub decides: bool,
+}
+
+/// One step of a shadow further.
+#[derive(Clone, Copy, Debug)]
+pub struct Shade<'a> {
+    /// All that was compared, the newest included.
+    pub bouts: &'a [Bout],
+    /// Instant that both are asked about next.
+    pub next_at: DateTime<Utc>,
+    /// When that can be.
+    pub due_at: DateTime<Utc>,
+    /// What follows from it.
+    pub outlook: &'a Outlook,
 }
 
 /// One step further.
@@ -69,19 +88,57 @@ pub async fn reconcile(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
     .bind(now)
     .execute(db)
     .await?;
+    shadows(db, now).await
+}
+
+/// Ends the shadows of what something newer or another champion has replaced, and begins that of each
+/// asset's newest version where it was not promoted and what it was compared with still serves.
+async fn shadows(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query(
+        "update probation p set state = 'replaced', ended_at = $1, changed_at = $1,
+             reason = 'something newer was made or promoted; until then ' || p.reason
+         where p.state = 'in_shadow' and (
+             p.former_id is distinct from (select c.model_id from champion c where c.asset_id = p.asset_id)
+             or exists (
+                 select from model_version n join model_version m on m.id = p.model_id
+                 where n.asset_id = p.asset_id and n.version > m.version
+             )
+         )",
+    )
+    .bind(now)
+    .execute(db)
+    .await?;
+    sqlx::query(
+        "insert into probation (asset_id, model_id, began_at, former_id, state, next_at, due_at, reason, changed_at)
+         select m.asset_id, m.id, m.created_at, c.model_id, 'in_shadow', m.created_at, m.created_at,
+             'nothing was compared yet', $1
+         from model_version m left join champion c on c.asset_id = m.asset_id
+         where not m.promoted and m.note is null and m.created_at > $1::timestamptz - interval '1 day'
+             and c.model_id is distinct from m.id and coalesce(c.changed_at <= m.created_at, true)
+             and not exists (select from probation p where p.asset_id = m.asset_id and p.model_id = m.id)
+             and not exists (
+                 select from model_version n where n.asset_id = m.asset_id and n.version > m.version
+             )
+         on conflict on constraint probation_key do nothing",
+    )
+    .bind(now)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
-/// What is on probation and may be due, whoever waited longest first.
+/// What is on probation or in the shadow and may be due, whoever waited longest first.
 pub async fn open(db: impl PgExecutor<'_>, limit: i64) -> sqlx::Result<Vec<Open>> {
     sqlx::query_as(
         "select p.asset_id, p.model_id, m.version, p.began_at, p.former_id, coalesce(f.version, 0) as former_version,
-             p.next_at, p.bouts
+             p.next_at, p.bouts, p.state,
+             coalesce(j.promotion = 'managed' and (j.verdict -> 'undecided')::bool, false) as decides
          from probation p
          join twin t on t.asset_id = p.asset_id
          join model_version m on m.id = p.model_id
+         left join fine_tune_job j on j.id = m.job_id
          left join model_version f on f.id = p.former_id
-         where p.state = 'on_probation' and t.observed_at >= p.due_at
+         where p.state in ('on_probation', 'in_shadow') and t.observed_at >= p.due_at
          order by p.changed_at, p.asset_id limit $1",
     )
     .bind(limit)
@@ -98,7 +155,7 @@ pub async fn wait(
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "update probation set next_at = $5, due_at = $6
-         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'on_probation'",
+         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = $7",
     )
     .bind(open.asset)
     .bind(open.model)
@@ -106,6 +163,7 @@ pub async fn wait(
     .bind(open.next_at)
     .bind(next_at)
     .bind(due_at)
+    .bind(open.state)
     .execute(db)
     .await?;
     Ok(touched_one(&done))
@@ -178,7 +236,52 @@ pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>)
     Ok(true)
 }
 
-/// The newest probation of each version that had one.
+/// Keeps one step of a shadow, and what follows from it, all or nothing: the version may begin to serve, on
+/// probation. Whether nobody else was further, and what serves is still what it was compared with.
+pub async fn shade(db: &PgPool, open: &Open, shade: &Shade<'_>, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    let (state, reason) = match shade.outlook {
+        Outlook::Goes(reason) => (State::InShadow, reason),
+        Outlook::Promote(reason) => (State::Promoted, reason),
+        Outlook::Leave(reason) => (State::NotPromoted, reason),
+    };
+    let mut tx = db.begin().await?;
+    let serves = serving(&mut tx, open.asset, now).await?;
+    let done = sqlx::query(
+        "update probation set bouts = $5, next_at = $6, due_at = $7, state = $8, reason = $9, changed_at = $10,
+             ended_at = case when $8::text = 'in_shadow' then null else $10::timestamptz end
+         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'in_shadow'",
+    )
+    .bind(open.asset)
+    .bind(open.model)
+    .bind(open.began_at)
+    .bind(open.next_at)
+    .bind(Json(shade.bouts))
+    .bind(shade.next_at)
+    .bind(shade.due_at)
+    .bind(state)
+    .bind(reason)
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    if serves != open.former || !touched_one(&done) {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    if state == State::Promoted {
+        let words = format!("promoted by the server after its time in the shadow: {reason}");
+        crown(&mut *tx, open.asset, Some(open.model), &words, now).await?;
+        // The stream tells the job that made the version once more.
+        sqlx::query("update fine_tune_job set updated_at = $2 where model_id = $1")
+            .bind(open.model)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The newest probation or shadow of each version that had one.
 pub async fn of_versions(db: impl PgExecutor<'_>, asset: AssetId, versions: &[i32]) -> sqlx::Result<Vec<Probation>> {
     sqlx::query_as(
         "select distinct on (m.version) m.version, p.state, p.reason, p.began_at, p.ended_at,
@@ -187,7 +290,7 @@ pub async fn of_versions(db: impl PgExecutor<'_>, asset: AssetId, versions: &[i3
          join probation p on p.asset_id = m.asset_id and p.model_id = m.id
          left join model_version f on f.id = p.former_id
          where m.asset_id = $1 and m.version = any($2)
-         order by m.version, p.began_at desc",
+         order by m.version, p.began_at desc, p.changed_at desc",
     )
     .bind(asset)
     .bind(versions)

@@ -7,6 +7,7 @@ mod jobs;
 mod probation;
 mod routes;
 mod serving;
+mod shadow;
 mod store;
 mod teacher;
 mod workers;

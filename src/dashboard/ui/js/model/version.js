@@ -18,7 +18,7 @@ import { scoresTable } from "./scores.js";
  */
 export function versionCard(feed, item, { serves, promote, base }) {
   const number = item?.version ?? 0;
-  const badge = serves ? ["good", "serves"] : item?.probation?.state === "rolled_back" ? ["bad", "rolled back"] : item?.promoted ? ["", "served before"] : item ? ["warn", "not promoted"] : null;
+  const badge = serves ? ["good", "serves"] : item?.probation?.state === "rolled_back" ? ["bad", "rolled back"] : item?.promoted || SERVED.includes(item?.probation?.state) ? ["", "served before"] : item?.probation?.state === "in_shadow" ? ["", "in the shadow"] : item ? ["warn", "not promoted"] : null;
   const gain = item?.scores?.vs_naive;
   return h(
     "li",
@@ -44,11 +44,13 @@ export function versionCard(feed, item, { serves, promote, base }) {
   );
 }
 
-const STANDS = /** @type {Record<string, string>} */ ({ on_probation: "On probation", kept: "Kept after its probation", rolled_back: "Rolled back by the server", replaced: "Its probation was not finished" });
+const STANDS = /** @type {Record<string, string>} */ ({ on_probation: "On probation", kept: "Kept after its probation", rolled_back: "Rolled back by the server", replaced: "Not compared to the end", in_shadow: "In the shadow", promoted: "Promoted from the shadow", not_promoted: "Left in the shadow" });
+/** States that only what served can have. */
+const SERVED = ["on_probation", "kept", "promoted"];
 
-/** How it did beside what served before it. @param {any} one */
+/** How it did beside what served before it or, in the shadow, serves. @param {any} one */
 function probation(one) {
-  const tone = { kept: "good", rolled_back: "bad" }[/** @type {string} */ (one.state)] ?? "";
+  const tone = { kept: "good", promoted: "good", rolled_back: "bad" }[/** @type {string} */ (one.state)] ?? "";
   return h("p", { class: "words", "data-probation": one.state }, h("span", { class: "badge", "data-tone": tone }, STANDS[one.state] ?? one.state), ` ${one.reason}`, one.ended_at ? h("span", { class: "quiet small", title: utc(one.ended_at) }, ` ${time(one.ended_at)}`) : null);
 }
 

@@ -1,0 +1,258 @@
+//! What came of the day: every promise of the issue beside its figure.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterpart::forecast::Duel;
+use counterpart::ids::{AssetId, ModelId};
+use counterpart::score::{Paired, paired_block_bootstrap};
+use counterpart::server::Rooms;
+use sqlx::PgPool;
+
+use crate::trouble::{STEP_S, Site, instant};
+
+/// Share by which a promotion may raise the error.
+const MAY_RAISE: f64 = 0.01;
+/// Minutes in which a bad version must be gone.
+const GONE_WITHIN: i64 = 30;
+/// Steps of a forecast.
+const HORIZON: usize = 60;
+const RESAMPLES: usize = 1_000;
+
+/// A bad version that was made to serve.
+pub(crate) struct Injected {
+    pub(crate) asset: String,
+    pub(crate) version: i32,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) kind: &'static str,
+}
+
+/// Sums of what was served so far, by asset: CRPS of the served forecasts and of the naive one.
+pub(crate) type Skill = BTreeMap<String, (f64, f64)>;
+
+/// A promotion by the server, asked about once more.
+pub(crate) struct Judged {
+    asset: String,
+    version: i32,
+    former: i32,
+    at: DateTime<Utc>,
+    cause: String,
+    state: String,
+    paired: Option<Paired>,
+}
+
+/// One promotion as it is kept.
+#[derive(sqlx::FromRow)]
+struct Promoted {
+    asset_id: i64,
+    key: String,
+    model_id: uuid::Uuid,
+    version: i32,
+    former_id: Option<uuid::Uuid>,
+    former: i32,
+    began_at: DateTime<Utc>,
+    state: String,
+    cause: String,
+}
+
+/// How far the fleet is, in a line.
+pub(crate) async fn progress(db: &PgPool) -> String {
+    let (jobs, promoted, rolled_back, vintages): (i64, i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from fine_tune_job where status = 'succeeded'), (select count(*) from probation),
+             (select count(*) from probation where state = 'rolled_back'),
+             (select coalesce(sum(vintages), 0)::int8 from outcome)",
+    )
+    .fetch_one(db)
+    .await
+    .unwrap();
+    format!("{jobs} jobs, {promoted} promotions, {rolled_back} rolled back, {vintages} scores of forecasts")
+}
+
+/// Sums of what was served so far.
+pub(crate) async fn served(db: &PgPool) -> Skill {
+    let rows: Vec<(String, f64, f64)> = sqlx::query_as(
+        "select a.key, sum(o.crps), sum(o.naive_crps) from outcome o join asset a on a.id = o.asset_id
+         where o.cause = 'refresh' group by a.key",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap();
+    rows.into_iter().map(|(key, own, naive)| (key, (own, naive))).collect()
+}
+
+/// Jobs by what made them and how they ended.
+pub(crate) async fn jobs(db: &PgPool) {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "select cause, status, coalesce(verdict ->> 'promoted', '-'), count(*) from fine_tune_job
+         group by 1, 2, 3 order by 1, 2, 3",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap();
+    println!("| job because of | ended | promoted | jobs |\n|---|---|---|---|");
+    for (cause, status, promoted, count) in rows {
+        println!("| {cause} | {status} | {promoted} | {count} |");
+    }
+    println!();
+}
+
+/// Every promotion by the server, with both versions asked about what came after it.
+pub(crate) async fn promotions(
+    rooms: &Rooms,
+    sites: &[Site],
+    injected: &[Injected],
+    (start, steps): (DateTime<Utc>, usize),
+    windows: usize,
+) -> Vec<Judged> {
+    let rows: Vec<Promoted> = sqlx::query_as(
+        "select p.asset_id, a.key, p.model_id, m.version, p.former_id, coalesce(f.version, 0) as former, p.began_at,
+             p.state, j.cause
+         from probation p join asset a on a.id = p.asset_id join model_version m on m.id = p.model_id
+         join fine_tune_job j on j.id = m.job_id left join model_version f on f.id = p.former_id
+         order by p.began_at, a.key",
+    )
+    .fetch_all(&rooms.db)
+    .await
+    .unwrap();
+    let mut judged = Vec::new();
+    for row in rows {
+        if injected.iter().any(|bad| bad.asset == row.key && bad.version == row.version) {
+            continue;
+        }
+        let site = sites.iter().find(|site| site.key == row.key).unwrap();
+        let from = ((row.began_at - start).num_seconds() / STEP_S) as usize;
+        // Until the plant changes for good, which no version could know.
+        let until = site.drift.map(|(at, _)| at).filter(|at| *at > from).unwrap_or(steps);
+        let every = (until.saturating_sub(from) / windows).max(HORIZON);
+        let (mut own, mut former) = (Vec::new(), Vec::new());
+        for step in (from..until.saturating_sub(HORIZON)).step_by(every) {
+            if !site.is_clean(step, step + HORIZON) {
+                continue;
+            }
+            let rivals = [Some(ModelId(row.model_id)), row.former_id.map(ModelId)];
+            let duel = rooms.forecasts.duel(AssetId(row.asset_id), instant(start, step), rivals).await.unwrap();
+            if let Duel::Fought(bout) = duel
+                && let [Some(new), Some(old)] = bout.rivals
+            {
+                own.push(new.crps);
+                former.push(old.crps);
+            }
+        }
+        let paired = paired_block_bootstrap(&own, &former, 2, RESAMPLES, 1);
+        let Promoted { key, version, former, began_at, state, cause, .. } = row;
+        judged.push(Judged { asset: key, version, former, at: began_at, cause, state, paired });
+    }
+    judged
+}
+
+/// Whether no promotion raised the error by more than a hundredth.
+pub(crate) fn raised(judged: &[Judged]) -> bool {
+    let known: Vec<(&Judged, &Paired)> = judged.iter().filter_map(|one| Some((one, one.paired.as_ref()?))).collect();
+    let worse: Vec<_> = known.iter().filter(|(_, paired)| paired.improvement < -MAY_RAISE).collect();
+    let certain = worse.iter().filter(|(_, paired)| paired.high < -MAY_RAISE).count();
+    println!("promotions that raise the error on clean data by more than 1 %: {} of {}", worse.len(), known.len());
+    println!(
+        "  of these for certain (95 % interval): {certain}; promotions without windows to judge: {}",
+        judged.len() - known.len()
+    );
+    let mut gains: Vec<f64> = known.iter().map(|(_, paired)| 100.0 * paired.improvement).collect();
+    gains.sort_by(f64::total_cmp);
+    if let (Some(least), Some(most)) = (gains.first(), gains.last()) {
+        println!(
+            "  saved of the former's CRPS: median {:.1} %, from {least:.1} to {most:.1} %",
+            gains[gains.len() / 2]
+        );
+    }
+    for (one, paired) in &worse {
+        println!(
+            "  {} version {} after {} ({}, {}): {:.1} % worse, interval {:.1} to {:.1} %, {} windows",
+            one.asset,
+            one.version,
+            one.former,
+            one.cause,
+            one.state,
+            -100.0 * paired.improvement,
+            -100.0 * paired.high,
+            -100.0 * paired.low,
+            paired.windows
+        );
+    }
+    worse.is_empty()
+}
+
+/// Whether every drift was answered by a promotion.
+pub(crate) fn drifts(judged: &[Judged], sites: &[Site], start: DateTime<Utc>) -> bool {
+    let mut all = true;
+    let mut told = Vec::new();
+    for site in sites {
+        let Some((step, drift)) = site.drift else { continue };
+        let at = instant(start, step);
+        let answer = judged.iter().find(|one| one.asset == site.key && one.at > at);
+        all &= answer.is_some();
+        let said = answer.map_or("not answered".to_owned(), |one| {
+            format!("version {} after {:.1} h, because of {}", one.version, hours(one.at - at), one.cause)
+        });
+        told.push((answer.is_some(), format!("  {} {drift:?}: {said}", site.key)));
+    }
+    let answered = told.iter().filter(|(answered, _)| *answered).count();
+    println!("drifts that were answered by a promotion: {answered} of {}", told.len());
+    for (_, line) in told {
+        println!("{line}");
+    }
+    all
+}
+
+/// Whether every bad version was gone in time.
+pub(crate) async fn bad_versions(db: &PgPool, injected: &[Injected]) -> bool {
+    let mut lines = Vec::new();
+    let mut in_time = 0;
+    for bad in injected {
+        let (state, ended): (String, Option<DateTime<Utc>>) = sqlx::query_as(
+            "select p.state, p.ended_at from probation p join asset a on a.id = p.asset_id
+             join model_version m on m.id = p.model_id where a.key = $1 and m.version = $2",
+        )
+        .bind(&bad.asset)
+        .bind(bad.version)
+        .fetch_one(db)
+        .await
+        .unwrap();
+        let took = ended.map(|ended| ended - bad.at);
+        let good = state == "rolled_back" && took.is_some_and(|took| took <= TimeDelta::minutes(GONE_WITHIN));
+        in_time += usize::from(good);
+        let minutes = took.map_or(f64::NAN, |took| 60.0 * hours(took));
+        lines.push(format!("  {} version {} ({}): {state} after {minutes:.0} min", bad.asset, bad.version, bad.kind));
+    }
+    println!("bad versions rolled back within {GONE_WITHIN} minutes: {in_time} of {}", injected.len());
+    println!("{}", lines.join("\n"));
+    in_time == injected.len()
+}
+
+/// Whether what was served never lost to the naive forecast, by asset and by asset and hour.
+pub(crate) fn skill(hours: &[Skill]) -> bool {
+    let of = |(own, naive): (f64, f64)| 1.0 - own / naive;
+    let whole: Vec<f64> = hours.last().into_iter().flat_map(Skill::values).map(|sums| of(*sums)).collect();
+    let mut by_hour = Vec::new();
+    for (hour, pair) in hours.windows(2).enumerate() {
+        for (key, (own, naive)) in &pair[1] {
+            let before = pair[0].get(key).copied().unwrap_or_default();
+            let sums = (own - before.0, naive - before.1);
+            if sums.1 > 0.0 {
+                by_hour.push((of(sums), hour + 1, key));
+            }
+        }
+    }
+    by_hour.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let mean = whole.iter().sum::<f64>() / whole.len().max(1) as f64;
+    let least = whole.iter().copied().fold(f64::INFINITY, f64::min);
+    println!("skill of what was served against the naive forecast (CRPS), by asset: mean {mean:.2}, least {least:.2}");
+    let below: Vec<_> = by_hour.iter().filter(|(skill, ..)| *skill < 0.0).collect();
+    println!("  hours of an asset below 0: {} of {}", below.len(), by_hour.len());
+    for (skill, hour, key) in below.iter().take(12) {
+        println!("  {key} in hour {hour}: {skill:.2}");
+    }
+    !whole.is_empty() && least >= 0.0 && below.is_empty()
+}
+
+fn hours(span: TimeDelta) -> f64 {
+    span.num_seconds() as f64 / 3600.0
+}

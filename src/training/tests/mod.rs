@@ -10,6 +10,7 @@ mod serving;
 mod shadow;
 mod store;
 mod teacher;
+mod thousand;
 mod workers;
 
 use std::ops::ControlFlow;

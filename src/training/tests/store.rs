@@ -165,3 +165,34 @@ pub(super) async fn outcomes(db: &PgPool, asset: AssetId, truths: i64, (absolute
     .await
     .unwrap();
 }
+
+/// Jobs that have not ended.
+pub(super) async fn unfinished(db: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from fine_tune_job where status in ('pending', 'running')")
+        .fetch_one(db)
+        .await
+        .unwrap()
+}
+
+/// The running job of an asset.
+pub(super) async fn running(db: &PgPool, asset: AssetId) -> Option<JobId> {
+    sqlx::query_scalar("select id from fine_tune_job where asset_id = $1 and status = 'running'")
+        .bind(asset)
+        .fetch_optional(db)
+        .await
+        .unwrap()
+}
+
+/// How many versions there are, how many assets have exactly one that was promoted, and how many of these
+/// are served by it.
+pub(super) async fn promoted_once(db: &PgPool) -> (i64, i64, i64) {
+    sqlx::query_as(
+        "select (select count(*) from model_version), count(*), count(*) filter (where c.model_id = m.id)
+         from (select asset_id, min(id::text)::uuid as id from model_version where promoted group by asset_id
+               having count(*) = 1) m
+         left join champion c on c.asset_id = m.asset_id",
+    )
+    .fetch_one(db)
+    .await
+    .unwrap()
+}

@@ -55,6 +55,9 @@ struct Settings {
     /// Jobs at the same time.
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    /// Tells what was served by asset, version and output.
+    #[arg(long)]
+    details: bool,
     /// What `cargo bench` passes.
     #[arg(long, hide = true)]
     bench: bool,
@@ -107,12 +110,15 @@ async fn run(settings: &Settings) -> bool {
     }
     println!("\n{} plants, {} h, seed {}\n", settings.assets, settings.hours, settings.seed);
     report::jobs(&day.rooms.db).await;
+    if settings.details {
+        report::details(&day.rooms.db).await;
+    }
     let judged = report::promotions(&day.rooms, &sites, &injected, (start, steps), settings.windows).await;
     let kept = [
         report::raised(&judged),
         report::drifts(&judged, &sites, start),
         report::bad_versions(&day.rooms.db, &injected).await,
-        report::skill(&skills),
+        report::skill(&skills, &sites),
     ];
     end.cancel();
     kept.iter().all(|kept| *kept)

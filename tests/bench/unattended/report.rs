@@ -18,6 +18,8 @@ const GONE_WITHIN: i64 = 30;
 /// Steps of a forecast.
 const HORIZON: usize = 60;
 const RESAMPLES: usize = 1_000;
+/// Measured values of an hour below which its skill says nothing.
+const ENOUGH: i64 = 60;
 
 /// A bad version that was made to serve.
 pub(crate) struct Injected {
@@ -27,8 +29,16 @@ pub(crate) struct Injected {
     pub(crate) kind: &'static str,
 }
 
-/// Sums of what was served so far, by asset: CRPS of the served forecasts and of the naive one.
-pub(crate) type Skill = BTreeMap<String, (f64, f64)>;
+/// Sums of what was served so far, by asset and output.
+pub(crate) type Skill = BTreeMap<(String, String), Sums>;
+
+/// Sums over measured values that were forecast: how many, CRPS of what was served and of the naive forecast.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sums {
+    truths: i64,
+    own: f64,
+    naive: f64,
+}
 
 /// A promotion by the server, asked about once more.
 pub(crate) struct Judged {
@@ -70,14 +80,36 @@ pub(crate) async fn progress(db: &PgPool) -> String {
 
 /// Sums of what was served so far.
 pub(crate) async fn served(db: &PgPool) -> Skill {
-    let rows: Vec<(String, f64, f64)> = sqlx::query_as(
-        "select a.key, sum(o.crps), sum(o.naive_crps) from outcome o join asset a on a.id = o.asset_id
-         where o.cause = 'refresh' group by a.key",
+    let rows: Vec<(String, String, i64, f64, f64)> = sqlx::query_as(
+        "select a.key, o.signal, sum(o.truths)::int8, sum(o.crps), sum(o.naive_crps)
+         from outcome o join asset a on a.id = o.asset_id where o.cause = 'refresh' group by 1, 2",
     )
     .fetch_all(db)
     .await
     .unwrap();
-    rows.into_iter().map(|(key, own, naive)| (key, (own, naive))).collect()
+    rows.into_iter().map(|(key, output, truths, own, naive)| ((key, output), Sums { truths, own, naive })).collect()
+}
+
+/// What was served, by asset, what answered and output: for whoever asks why a skill is low.
+pub(crate) async fn details(db: &PgPool) {
+    let rows: Vec<(String, String, i32, String, i64, f64, f64, f64)> = sqlx::query_as(
+        "select 'all', o.source, o.lead::int4, o.signal, sum(o.truths)::int8, sum(o.crps) / sum(o.truths),
+             sum(o.naive_crps) / sum(o.truths), sum(o.held_80)::float8 / greatest(sum(o.of_80), 1)
+         from outcome o join asset a on a.id = o.asset_id where o.cause = 'refresh' and o.truths > 0
+         group by 1, 2, 3, 4 union all
+         select a.key, o.source, o.version, o.signal, sum(o.truths)::int8, sum(o.crps) / sum(o.truths),
+             sum(o.naive_crps) / sum(o.truths), sum(o.held_80)::float8 / greatest(sum(o.of_80), 1)
+         from outcome o join asset a on a.id = o.asset_id where o.cause = 'refresh' and o.truths > 0
+         group by 1, 2, 3, 4 order by 1, 2, 3, 4",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap();
+    println!("| asset | served by | output | truths | CRPS | naive | 80 % band holds |\n|---|---|---|--:|--:|--:|--:|");
+    for (key, source, version, signal, truths, own, naive, held) in rows {
+        println!("| {key} | {source} {version} | {signal} | {truths} | {own:.4} | {naive:.4} | {held:.2} |");
+    }
+    println!();
 }
 
 /// Jobs by what made them and how they ended.
@@ -217,40 +249,69 @@ pub(crate) async fn bad_versions(db: &PgPool, injected: &[Injected]) -> bool {
         .await
         .unwrap();
         let took = ended.map(|ended| ended - bad.at);
-        let good = state == "rolled_back" && took.is_some_and(|took| took <= TimeDelta::minutes(GONE_WITHIN));
+        // One that the server replaces by a better one is gone as well.
+        let gone = ["rolled_back", "replaced"].contains(&state.as_str());
+        let good = gone && took.is_some_and(|took| took <= TimeDelta::minutes(GONE_WITHIN));
         in_time += usize::from(good);
         let minutes = took.map_or(f64::NAN, |took| 60.0 * hours(took));
         lines.push(format!("  {} version {} ({}): {state} after {minutes:.0} min", bad.asset, bad.version, bad.kind));
     }
-    println!("bad versions rolled back within {GONE_WITHIN} minutes: {in_time} of {}", injected.len());
+    println!(
+        "bad versions rolled back or replaced by the server within {GONE_WITHIN} minutes: {in_time} of {}",
+        injected.len()
+    );
     println!("{}", lines.join("\n"));
     in_time == injected.len()
 }
 
-/// Whether what was served never lost to the naive forecast, by asset and by asset and hour.
-pub(crate) fn skill(hours: &[Skill]) -> bool {
-    let of = |(own, naive): (f64, f64)| 1.0 - own / naive;
-    let whole: Vec<f64> = hours.last().into_iter().flat_map(Skill::values).map(|sums| of(*sums)).collect();
+/// Whether what was served never lost to the naive forecast: by asset over the run, and by asset and hour
+/// where enough was measured. Hours in which a sensor of the asset lied are left out: what it said is no truth.
+/// Outputs count alike, each in units of the naive forecast's mean loss on it.
+pub(crate) fn skill(hours: &[Skill], sites: &[Site]) -> bool {
+    let Some(last) = hours.last() else { return false };
+    let per_hour = 3600 / STEP_S as usize;
+    let mut lied = 0;
+    let mut whole: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     let mut by_hour = Vec::new();
     for (hour, pair) in hours.windows(2).enumerate() {
-        for (key, (own, naive)) in &pair[1] {
-            let before = pair[0].get(key).copied().unwrap_or_default();
-            let sums = (own - before.0, naive - before.1);
-            if sums.1 > 0.0 {
-                by_hour.push((of(sums), hour + 1, key));
+        for site in sites {
+            if !site.is_clean((hour * per_hour).saturating_sub(HORIZON), (hour + 1) * per_hour) {
+                lied += 1;
+                continue;
+            }
+            let (mut truths, mut own, mut naive) = (0, 0.0, 0.0);
+            for ((key, output), sums) in pair[1].iter().filter(|((key, _), _)| *key == site.key) {
+                let at = (key.clone(), output.clone());
+                let (before, all) = (pair[0].get(&at).copied().unwrap_or_default(), last[&at]);
+                let unit = all.naive / all.truths.max(1) as f64;
+                if unit > 0.0 {
+                    truths += sums.truths - before.truths;
+                    own += (sums.own - before.own) / unit;
+                    naive += (sums.naive - before.naive) / unit;
+                }
+            }
+            let sums = whole.entry(&site.key).or_default();
+            (sums.0, sums.1) = (sums.0 + own, sums.1 + naive);
+            if truths >= ENOUGH && naive > 0.0 {
+                by_hour.push((1.0 - own / naive, hour + 1, &site.key));
             }
         }
     }
+    let of: Vec<f64> = whole.values().filter(|(_, naive)| *naive > 0.0).map(|(own, naive)| 1.0 - own / naive).collect();
     by_hour.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let mean = whole.iter().sum::<f64>() / whole.len().max(1) as f64;
-    let least = whole.iter().copied().fold(f64::INFINITY, f64::min);
+    let mean = of.iter().sum::<f64>() / of.len().max(1) as f64;
+    let least = of.iter().copied().fold(f64::INFINITY, f64::min);
     println!("skill of what was served against the naive forecast (CRPS), by asset: mean {mean:.2}, least {least:.2}");
     let below: Vec<_> = by_hour.iter().filter(|(skill, ..)| *skill < 0.0).collect();
-    println!("  hours of an asset below 0: {} of {}", below.len(), by_hour.len());
+    println!(
+        "  hours of an asset below 0: {} of {} with {ENOUGH} values or more; {lied} with a lying sensor left out",
+        below.len(),
+        by_hour.len()
+    );
     for (skill, hour, key) in below.iter().take(12) {
         println!("  {key} in hour {hour}: {skill:.2}");
     }
-    !whole.is_empty() && least >= 0.0 && below.is_empty()
+    !of.is_empty() && least >= 0.0 && below.is_empty()
 }
 
 fn hours(span: TimeDelta) -> f64 {

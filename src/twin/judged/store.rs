@@ -10,7 +10,6 @@ use sqlx::{PgExecutor, Row as _};
 
 use super::{Assessed, Judged, LimitRisk};
 use crate::ids::AssetId;
-use crate::reading::instant;
 use crate::twin::{Anomaly, Change, Health, HealthOutlook, Looked, Remaining};
 
 /// All that is judged of assets, in one statement. Health counts as long as the version that named it

@@ -129,15 +129,13 @@ impl Lesson<'_> {
             let learned = foresight.is_some() && enough(1, place);
             let trial = self.trial(place, question, heard, &answers[2], learned);
             question.by = if enough(0, place) && enough(2, place) { trial.decide() } else { None };
-            match LEADS.get(place) {
-                Some(step) => {
-                    let lead = self.lead(place, *step, question.by, &trial, &answers[2]);
-                    words.extend(lead.words());
-                    verdict.leads.push(lead);
-                }
-                None => {
-                    drop(verdict.times.insert(self.cut.classes[place - LEADS.len()].clone(), time(question.by, &trial)))
-                }
+            if let Some(step) = LEADS.get(place) {
+                let lead = self.lead(place, *step, question.by, &trial, &answers[2]);
+                words.extend(lead.words());
+                verdict.leads.push(lead);
+            } else {
+                let class = self.cut.classes[place - LEADS.len()].clone();
+                verdict.times.insert(class, time(question.by, &trial));
             }
         }
         verdict.reason = if words.is_empty() {

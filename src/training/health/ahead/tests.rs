@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use super::super::{cuts, in_time};
 use super::*;
 use crate::asset::testing::asset_type;
-use crate::model::health::Sample;
+use crate::features::Eye;
+use crate::model::ClassLoss;
+use crate::model::health::{Classifier, Sample, Shape};
 use crate::reading::Frame;
 
 /// Width of a state.
@@ -85,6 +87,14 @@ fn learned(
     (outlook, verdict, heard)
 }
 
+/// A classifier of which only what it tells ahead counts.
+fn model(grid: &Grid, ahead: Option<Outlook>) -> HealthModel {
+    let shape = Shape { signals: 1, statistics: 3, width: WIDTH, classes: 2 };
+    let classifier = Classifier { shape, loss: ClassLoss::CrossEntropy, temperature: 1.0, weights: Vec::new() };
+    let eye = Eye::of(&asset_type(1.0, &["level"]), grid, &vec![None; grid.len()]);
+    HealthModel { eye, classes: vec!["well".into(), "ill".into()], classifier, ahead }
+}
+
 #[test]
 fn a_slow_ramp_is_foreseen_better_than_by_holding_its_class() {
     let cut = cut(STEPS, &worn);
@@ -96,6 +106,15 @@ fn a_slow_ramp_is_foreseen_better_than_by_holding_its_class() {
     };
     let (outlook, verdict, heard) = learned(&cut, &mut look, 0.95);
     let outlook = outlook.unwrap();
+    // A classifier that tells nothing ahead is beaten by it, and it is not beaten by itself.
+    let (grid, recipe, room) = (grid(STEPS, &[]), Recipe::default(), Classroom::default());
+    let lesson = Lesson { grid: &grid, cut: &cut, room: &room, recipe: &recipe };
+    let (new, old) = (model(&grid, Some(outlook.clone())), model(&grid, None));
+    let silent = Heard { now: heard.now.clone(), ahead: Vec::new() };
+    let gain = lesson.gain((&new, &heard), (&old, &silent)).unwrap();
+    assert!(gain.starts_with("classes ahead: logarithmic loss 0."), "{gain}");
+    assert_eq!(lesson.gain((&new, &heard), (&new, &heard)), None);
+    assert_eq!(lesson.gain((&old, &silent), (&new, &heard)), None);
     assert_eq!(verdict.leads.iter().map(|lead| lead.step).collect::<Vec<_>>(), LEADS);
     for lead in &verdict.leads {
         assert_eq!(lead.by, Some(AheadBy::Learned), "{verdict:?}");

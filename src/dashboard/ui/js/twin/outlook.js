@@ -39,7 +39,9 @@ export function outlookPanel(feed) {
 /** A row an instant, a column a class. @param {any} health @param {import("../feed.js").Feed} feed */
 function classes(health, feed) {
   const known = Object.keys(health.probabilities);
-  const order = (feed.type.health_classes ?? []).filter((/** @type {string} */ one) => known.includes(one));
+  // As the type has them; what it does not name comes last.
+  const typed = (feed.type.health_classes ?? []).filter((one) => known.includes(one));
+  const order = [...typed, ...known.filter((one) => !typed.includes(one))];
   const healthy = feed.type.health_classes?.[0];
   const rows = [{ step: 0, at: health.at, class: health.class, probabilities: health.probabilities, by: null }, ...health.ahead];
   const who = [...new Set(health.ahead.map((/** @type {any} */ one) => one.by))];
@@ -50,7 +52,7 @@ function classes(health, feed) {
       h(
         "table",
         { class: "data outlook-table" },
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), order.map((name) => h("th", { scope: "col", class: "number" }, name)), h("th", { scope: "col" }, "Says who"))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "When"), order.map((name) => h("th", { scope: "col", class: "number" }, name)), h("th", { scope: "col" }, "Says who"))),
         h("tbody", {}, rows.map((row) => h(
           "tr",
           { "data-ahead": row.step, "data-by": row.by ?? "now" },

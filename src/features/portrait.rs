@@ -4,12 +4,14 @@
 //! Training and serving draw portraits here, so that no skew between them can exist. Scales are those of
 //! the history that the classifier learned from: a level that is wrong must look wrong.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Grid;
+use super::{Grid, Outlook};
 use crate::asset::AssetType;
 use crate::expert::Scale;
-use crate::model::health::{self, Classifier, Portrait};
+use crate::model::health::{self, Classifier, Heads, Portrait};
 use crate::model::window::{PATCH, Window};
 use crate::model::{ArtefactError, Base, EngineError, attach, attached};
 
@@ -26,7 +28,9 @@ const LEAST_SPREAD: f64 = 0.05;
 /// Name of the classifier beside a head's variables.
 const NAME: &str = "health";
 /// First byte of a stored classifier: how the rest is to be read.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The same of one that tells only the class of now, as they were before the future was learned.
+const FORMAT_OF_NOW: u8 = 1;
 
 /// Which signals are looked at, and in which scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +83,8 @@ pub struct HealthModel {
     pub classes: Vec<String>,
     /// Its layers.
     pub classifier: Classifier,
+    /// What tells the future of its class; `None` where that was not learned.
+    pub ahead: Option<Outlook>,
 }
 
 impl Eye {
@@ -216,15 +222,26 @@ impl HealthModel {
             steps.iter().map(|step| gaze.as_ref().and_then(|gaze| gaze.sketch(*step))).collect();
         let seen: Vec<bool> = sketches.iter().map(Option::is_some).collect();
         let portraits = Eye::portraits(base, &sketches.into_iter().flatten().collect::<Vec<_>>())?;
-        let mut said = health::classify(&self.classifier, &portraits.iter().collect::<Vec<_>>())?.into_iter();
+        let mut said = self.named(&portraits, classes)?.into_iter();
+        let nothing = || vec![0.0; classes.len()];
+        Ok(seen.into_iter().map(|seen| if seen { said.next().unwrap_or_else(nothing) } else { nothing() }).collect())
+    }
+
+    /// Probabilities of `classes` for portraits that were drawn with its eye, a row each; a class that it does
+    /// not know has none.
+    pub fn named(&self, portraits: &[Portrait], classes: &[String]) -> Result<Vec<Vec<f64>>, EngineError> {
+        let said = health::classify(&self.classifier, &portraits.iter().collect::<Vec<_>>())?;
         let place = |class: &String| self.classes.iter().position(|known| known == class);
         let places: Vec<Option<usize>> = classes.iter().map(place).collect();
-        let row = |seen: bool| {
-            let row = if seen { said.next() } else { None };
-            let probability = |place: &Option<usize>| row.as_ref().zip(*place).map_or(0.0, |(row, place)| row[place]);
-            places.iter().map(probability).collect()
-        };
-        Ok(seen.into_iter().map(row).collect())
+        let row = |row: &Vec<f64>| places.iter().map(|place| place.map_or(0.0, |place| row[place])).collect();
+        Ok(said.iter().map(row).collect())
+    }
+
+    /// What is to be asked about an asset that is looked at with its eye.
+    #[must_use]
+    pub fn heads(&self) -> Heads {
+        let foresight = self.ahead.as_ref().and_then(|ahead| ahead.foresight.clone());
+        Heads { classifier: Arc::new(self.classifier.clone()), foresight: foresight.map(Arc::new) }
     }
 
     /// A version's artefact with the classifier attached, in place of any other.
@@ -237,8 +254,17 @@ impl HealthModel {
     #[must_use]
     pub fn attached_to(artefact: &[u8]) -> Option<Self> {
         let (format, rest) = attached(artefact, NAME)?.split_first()?;
-        let model: Self = (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten()?;
+        let mut model: Self = match *format {
+            FORMAT => postcard::from_bytes(rest).ok()?,
+            FORMAT_OF_NOW => {
+                let (eye, classes, classifier) = postcard::from_bytes(rest).ok()?;
+                Self { eye, classes, classifier, ahead: None }
+            }
+            _ => return None,
+        };
         let shape = model.classifier.shape;
+        // One that cannot be used takes nothing away from the class of now.
+        model.ahead = model.ahead.filter(|ahead| ahead.is_of(shape));
         let whole = shape.signals == model.eye.len()
             && shape.statistics == STATISTICS
             && shape.classes == model.classes.len()
@@ -311,5 +337,54 @@ mod tests {
         assert_eq!(portraits[0], portraits[2]);
         assert_ne!(portraits[0].states, portraits[1].states);
         assert_eq!(portraits[0].states.len(), 2 * base.card.size.width as usize);
+    }
+
+    /// A classifier of two classes that was never taught, with an outlook that needs no learning.
+    fn model() -> HealthModel {
+        use crate::features::{LEADS, Outlook, Question};
+        use crate::model::health::{Classroom, Sample, learn};
+        use crate::model::{Classification, Recipe};
+        let kind = asset_type(1.0, &["pump", "level"]);
+        let grid = grid((0..400).map(|step| [5.0, (0.3 * f64::from(step)).sin()]));
+        let portrait = Portrait { statistics: vec![0.5; 2 * STATISTICS], states: vec![0.1; 2 * 96] };
+        let samples: Vec<Sample> = (0..4).map(|k| Sample { portrait: portrait.clone(), class: k % 2 }).collect();
+        let room = Classroom { width: 96, train: samples.clone(), validation: samples };
+        let classification = Classification { max_steps: 1, ..Classification::default() };
+        let recipe = Recipe { classification, ..Recipe::default() };
+        let taught = learn(2, &room, &recipe, &mut || std::ops::ControlFlow::Continue(())).unwrap();
+        let question = |outcomes: usize| Question::of(2, outcomes, &[(0, 0), (1, 1)]);
+        let outlook = Outlook {
+            leads: LEADS.to_vec(),
+            classes: vec![question(2); LEADS.len()],
+            times: vec![question(LEADS.len() + 1); 2],
+            foresight: None,
+        };
+        HealthModel {
+            eye: Eye::of(&kind, &grid, &[None; 400]),
+            classes: vec!["sound".into(), "leaking".into()],
+            classifier: taught.classifier,
+            ahead: Some(outlook),
+        }
+    }
+
+    #[test]
+    fn a_classifier_of_before_the_future_was_learned_is_read_and_tells_the_class_of_now() {
+        let base = crate::model::trainee::untaught(&Base::shipped().unwrap()).weights;
+        let model = model();
+        let whole = model.attach_to(&base).unwrap();
+        assert_eq!(HealthModel::attached_to(&whole), Some(model.clone()));
+        // As it was written then.
+        let old = (&model.eye, &model.classes, &model.classifier);
+        let old = attach(&whole, NAME, &postcard::to_extend(&old, vec![FORMAT_OF_NOW]).unwrap()).unwrap();
+        let read = HealthModel::attached_to(&old).unwrap();
+        assert_eq!(read, HealthModel { ahead: None, ..model.clone() });
+        assert!(read.heads().foresight.is_none());
+        // An outlook that does not fit takes nothing away.
+        let mut broken = model.clone();
+        broken.ahead.as_mut().unwrap().times.pop();
+        let read = HealthModel::attached_to(&broken.attach_to(&base).unwrap());
+        assert_eq!(read, Some(HealthModel { ahead: None, ..model }));
+        let other = attach(&base, NAME, &[FORMAT + 1, 1, 2]).unwrap();
+        assert_eq!(HealthModel::attached_to(&other), None);
     }
 }

@@ -9,6 +9,7 @@ use super::serving::Skill;
 use crate::asset::Asset;
 use crate::ids::PredictionId;
 use crate::model::{LEVELS, Quantiles};
+use crate::twin::{Health, Risk};
 
 /// Values by quantile level (`"0.1"`), one for each step.
 pub type Bands = BTreeMap<String, Vec<f64>>;
@@ -105,6 +106,15 @@ pub struct Prediction {
     /// How who answers did on windows that were not learned from; null before the first fine-tune
     /// job, and when the fallback answers.
     pub skill: Option<Skill>,
+    /// The health class of the asset at the state, at a few instants ahead, and when it is first in another,
+    /// as the version that answers sees it. Absent where nobody asked, and where the version was not taught
+    /// it. Not kept: the state has the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// How likely limits of the outputs are broken within the horizon, and when, if it was asked for. Not
+    /// kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
 }
 
 /// The instants of `steps` steps after `end`.

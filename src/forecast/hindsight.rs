@@ -153,6 +153,8 @@ mod tests {
             units: BTreeMap::new(),
             skill: None,
             paths: None,
+            health: None,
+            risk: None,
         };
         Due { asset: AssetId(1), seq: 1, model: None, prediction, online: None }
     }

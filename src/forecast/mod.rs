@@ -175,6 +175,8 @@ pub struct Ask {
     pub samples: Option<usize>,
     /// Decides the samples.
     pub seed: Option<u64>,
+    /// Whether to say how likely limits are broken, and when.
+    pub limits: bool,
 }
 
 /// Why a prediction was made.
@@ -227,6 +229,8 @@ impl Forecasts {
             units: units(&situation.asset, targets.iter().chain(&situation.layout.inputs)),
             skill: said.skill,
             model: said.model,
+            health: None,
+            risk: None,
         };
         let state_at = situation.grid.end;
         let due_at = ledger::due_at(&prediction.timestamps, situation.is_past());
@@ -247,13 +251,25 @@ impl Forecasts {
                 store::keep(&self.db, situation.asset.id, &prediction, (state_at, due_at), said.version, cause).await?;
             }
         }
-        // A vintage is scored by its quantiles; its paths are the caller's alone.
+        // A vintage is scored by its quantiles; its paths are the caller's alone, and so is what follows.
         let mut answers = said.answers;
         prediction.paths = lots.map(|lots| lots.paths(&situation, &answers[0]));
-        if cause == Cause::Refresh {
-            // A forecast without a risk is better than none.
-            if let Err(error) = self.note_risk(situation, answers.swap_remove(0), id).await {
-                tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "risk not assessed");
+        match cause {
+            Cause::Request => {
+                // A forecast without a class is better than none.
+                prediction.health = Box::pin(self.health_of(&situation)).await.unwrap_or_else(|error| {
+                    tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "health not named");
+                    None
+                });
+                if ask.limits {
+                    prediction.risk = self.risk(situation, answers.swap_remove(0), id).await?.map(Into::into);
+                }
+            }
+            Cause::Refresh => {
+                // A forecast without a risk is better than none.
+                if let Err(error) = self.note_risk(situation, answers.swap_remove(0), id).await {
+                    tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "risk not assessed");
+                }
             }
         }
         Ok(prediction)

@@ -90,6 +90,10 @@ pub(super) struct PredictRequest {
     /// Decides the samples: the same seed gives the same paths. 0 when left out.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// Also say in `risk` how likely each limit of the outputs (of alarm rules, and of the type) is broken
+    /// within the horizon, and when, as a distribution.
+    #[serde(default)]
+    pub limits: bool,
 }
 
 /// Which predictions.
@@ -141,7 +145,8 @@ pub(super) struct BaseModels {
 ///
 /// Nothing of the past is sent: the stored readings are the state. Without known futures the inputs
 /// follow what is desired, or hold their last value; the answer says which. When no model can
-/// answer the naive forecast does, and says so.
+/// answer the naive forecast does, and says so. Where labels taught it, `health` has the class of the asset
+/// now and at a few instants ahead, with who says so, and when it is first in another.
 #[utoipa::path(
     post, path = "/v1/assets/{asset}/predict", tag = "predictions",
     params(("asset" = String, Path, description = "Key of the asset")),
@@ -160,8 +165,8 @@ async fn predict(
 ) -> Result<Json<Prediction>, Problem> {
     let as_of = request.as_of.as_deref().map(instant::from_text).transpose();
     let as_of = as_of.map_err(|error| Problem::invalid("/as_of", error.to_string()))?;
-    let PredictRequest { horizon, quantiles, inputs, samples, seed, .. } = request;
-    let ask = Ask { horizon, quantiles, as_of, inputs, samples, seed };
+    let PredictRequest { horizon, quantiles, inputs, samples, seed, limits, .. } = request;
+    let ask = Ask { horizon, quantiles, as_of, inputs, samples, seed, limits };
     Ok(Json(forecasts.predict(&asset, &ask, Cause::Request).await?))
 }
 

@@ -102,6 +102,11 @@ impl Situation {
         fits.or_else(|| Seen::of(asset_type, &self.grid, &self.layout).map(Arc::new))
     }
 
+    /// The version that answers; `None` where the base model does.
+    pub(super) fn version(&self) -> Option<&Version> {
+        self.version.as_deref()
+    }
+
     /// Instant and age of the state.
     #[must_use]
     pub fn state(&self, clock: &Clock) -> StateOf {

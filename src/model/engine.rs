@@ -15,7 +15,7 @@ use super::artefact::{self, ArtefactError};
 use super::base::{Base, BaseCard};
 use super::dense::Arithmetic;
 use super::forward::forward;
-use super::health::{self, Classifier, Portrait};
+use super::health::{self, Heads, Portrait};
 use super::lean::Head;
 use super::network::{self, LEVELS};
 use super::remaining;
@@ -79,12 +79,12 @@ struct Foretelling {
     reply: oneshot::Sender<Result<Vec<f64>, EngineError>>,
 }
 
-/// A question for the class of an asset.
+/// A question for the class of an asset, and for what will become of it.
 struct Naming {
-    classifier: Arc<Classifier>,
+    heads: Heads,
     statistics: Vec<f32>,
     windows: Vec<Window>,
-    reply: oneshot::Sender<Result<Vec<f64>, EngineError>>,
+    reply: oneshot::Sender<Result<health::Said, EngineError>>,
 }
 
 struct Request {
@@ -163,16 +163,16 @@ impl Engine {
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
-    /// Probabilities of a classifier's classes for what is seen of an asset: `statistics` of each signal, and
-    /// a window of each for the backbone to read.
+    /// Probabilities of an asset's classes, now and ahead, from what is seen of it: `statistics` of each
+    /// signal, and a window of each for the backbone to read, once for all heads.
     pub async fn name(
         &self,
-        classifier: Arc<Classifier>,
+        heads: Heads,
         statistics: Vec<f32>,
         windows: Vec<Window>,
-    ) -> Result<Vec<f64>, EngineError> {
+    ) -> Result<health::Said, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Task::Name(Naming { classifier, statistics, windows, reply }))?;
+        self.send(Task::Name(Naming { heads, statistics, windows, reply }))?;
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
@@ -232,9 +232,9 @@ impl Worker {
                 }
             }
             self.serve(&mut waiting);
-            for Naming { classifier, statistics, windows, reply } in namings.drain(..) {
+            for Naming { heads, statistics, windows, reply } in namings.drain(..) {
                 if !reply.is_closed() {
-                    let _ = reply.send(self.name(&classifier, statistics, &windows));
+                    let _ = reply.send(self.name(&heads, statistics, &windows));
                 }
             }
             for Foretelling { head, seen, reply } in foretellings.drain(..) {
@@ -246,9 +246,8 @@ impl Worker {
         }
     }
 
-    fn name(&self, classifier: &Classifier, statistics: Vec<f32>, windows: &[Window]) -> Result<Vec<f64>, EngineError> {
-        let portrait = Portrait { statistics, states: health::states(&self.base, windows)?.concat() };
-        health::classify(classifier, &[&portrait])?.pop().ok_or(EngineError::NotFinite)
+    fn name(&self, heads: &Heads, statistics: Vec<f32>, windows: &[Window]) -> Result<health::Said, EngineError> {
+        heads.say(&Portrait { statistics, states: health::states(&self.base, windows)?.concat() })
     }
 
     /// Computes everything that waits, requests of one head and shape together.

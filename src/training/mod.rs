@@ -43,7 +43,7 @@ use tokio::sync::Notify;
 
 pub use card::DataCard;
 pub use companions::Companions;
-pub use health::HealthVerdict;
+pub use health::{AheadScore, AheadVerdict, HealthVerdict, LeadVerdict, TimeVerdict};
 pub use job::{Cause, Job, Promotion, Served, Status};
 pub use learner::{
     Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,

@@ -8,6 +8,7 @@
 pub mod desired;
 mod fleet;
 pub mod judged;
+mod outlook;
 pub mod routes;
 mod state;
 pub mod store;
@@ -20,6 +21,7 @@ use sqlx::PgPool;
 pub use desired::{Desired, Setpoint};
 pub use fleet::Standing;
 pub use judged::{Judged, LimitRisk, Risk};
+pub use outlook::{AheadBy, ClassAhead, HealthOutlook, ReachedBy, TimeToClass};
 pub use state::{Freshness, Health, Remaining, State};
 
 use crate::asset::{Asset, AssetError, Assets};
@@ -70,6 +72,8 @@ pub struct Looked {
     pub at: DateTime<Utc>,
     /// The likeliest class and the probabilities of all, where it has a classifier.
     pub class: Option<(String, BTreeMap<String, f64>)>,
+    /// What will become of its class, where the classifier was taught it.
+    pub outlook: Option<HealthOutlook>,
     /// The time that remains, where it knows it.
     pub remaining: Option<Remaining>,
 }

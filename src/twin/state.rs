@@ -10,7 +10,7 @@ use crate::asset::{Asset, Interval, Kind};
 use crate::ids::ModelId;
 use crate::reading::Block;
 use crate::reading::instant::{self, instant};
-use crate::twin::{Anomaly, Desired, Judged, Risk, Twin};
+use crate::twin::{Anomaly, ClassAhead, Desired, HealthOutlook, Judged, Looked, Risk, TimeToClass, Twin};
 
 /// A state is stale when it is older than this many nominal intervals, and than [`STALE_AT_LEAST`].
 const STALE_INTERVALS: i32 = 10;
@@ -146,23 +146,50 @@ pub struct State {
 }
 
 /// The health of an asset.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = AssetHealth)]
 pub struct Health {
     /// The likeliest class; absent where only the remaining time is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// Probability of each class that the classifier knows; they sum to 1. Absent without a classifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<BTreeMap<String, f64>>,
+    /// The class at a few instants ahead, the nearest first; between them nothing is said. Absent where the
+    /// classifier was not taught it: too few labelled steps follow one another, or the version is older than
+    /// this. Lists of many assets leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Vec<ClassAhead>>,
+    /// When the asset is first in each class that it is not in now, as a distribution over the same instants.
+    /// Absent where `ahead` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_class: Option<BTreeMap<String, TimeToClass>>,
     /// How long it is until the class that ends runs. Absent where too few runs to failure are known, and
     /// while the asset is down.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining_time: Option<Remaining>,
     /// Instant of the step that was looked at; it follows the state's within seconds.
     pub at: String,
     /// The model version that looked.
     pub model: ModelId,
+}
+
+impl Health {
+    /// What was seen of an asset, as it is shown.
+    #[must_use]
+    pub fn of(looked: Looked) -> Self {
+        let Looked { model, at, class, outlook, remaining } = looked;
+        let (class, probabilities) = class.unzip();
+        let (ahead, time_to_class) =
+            outlook.map(|HealthOutlook { ahead, time_to_class }| (ahead, time_to_class)).unzip();
+        Self { class, probabilities, ahead, time_to_class, remaining_time: remaining, at: instant::text(at), model }
+    }
+
+    /// The same without what will become of the class.
+    #[must_use]
+    pub fn now(self) -> Self {
+        Self { ahead: None, time_to_class: None, ..self }
+    }
 }
 
 /// How long it is until a health class begins, as a distribution.

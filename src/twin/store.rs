@@ -236,12 +236,13 @@ pub async fn set_health(
 ) -> Result<(), sqlx::Error> {
     let (class, probabilities) = looked.class.as_ref().map(|(class, all)| (class, Json(all))).unzip();
     sqlx::query(
-        "insert into health (asset_id, observed_at, model_id, class, probabilities, remaining, updated_at)
-         select $1, $2, $3, $4, $5, $6, $7 from set_config('synchronous_commit', 'off', true)
+        "insert into health (asset_id, observed_at, model_id, class, probabilities, remaining, updated_at, outlook)
+         select $1, $2, $3, $4, $5, $6, $7, $8 from set_config('synchronous_commit', 'off', true)
          where exists (select from asset where id = $1)
          on conflict (asset_id) do update
          set observed_at = excluded.observed_at, model_id = excluded.model_id, class = excluded.class,
-             probabilities = excluded.probabilities, remaining = excluded.remaining, updated_at = excluded.updated_at
+             probabilities = excluded.probabilities, remaining = excluded.remaining, updated_at = excluded.updated_at,
+             outlook = excluded.outlook
          where health.observed_at <= excluded.observed_at",
     )
     .bind(asset)
@@ -251,6 +252,7 @@ pub async fn set_health(
     .bind(probabilities)
     .bind(looked.remaining.as_ref().map(Json))
     .bind(now)
+    .bind(looked.outlook.as_ref().map(Json))
     .execute(db)
     .await
     .map(drop)

@@ -21,6 +21,7 @@ mod fleet;
 mod golden;
 mod group_commit;
 mod health;
+mod health_ahead;
 mod hostile;
 mod hostile_readings;
 mod idempotency;

@@ -68,13 +68,25 @@ impl Forecasts {
         prediction: PredictionId,
     ) -> Result<(), ForecastError> {
         let asset = situation.asset.id;
-        let limits = self.limits(asset, &situation).await?;
+        match self.risk(situation, answers, prediction).await? {
+            Some(assessed) => Ok(judged::store::set_risk(&self.db, asset, &assessed, self.clock.now()).await?),
+            None => Ok(judged::store::forget_risk(&self.db, asset).await?),
+        }
+    }
+
+    /// Computes the risk of a forecast; `None` where the outputs have no limits.
+    pub(super) async fn risk(
+        &self,
+        situation: Situation,
+        answers: Vec<Quantiles>,
+        prediction: PredictionId,
+    ) -> Result<Option<Assessed>, ForecastError> {
+        let limits = self.limits(situation.asset.id, &situation).await?;
         if limits.is_empty() {
-            return Ok(judged::store::forget_risk(&self.db, asset).await?);
+            return Ok(None);
         }
         let assessed = tokio::task::spawn_blocking(move || assess(&situation, &answers, &limits, prediction));
-        let assessed = assessed.await.map_err(|_| ForecastError::Ending)?;
-        Ok(judged::store::set_risk(&self.db, asset, &assessed, self.clock.now()).await?)
+        Ok(Some(assessed.await.map_err(|_| ForecastError::Ending)?))
     }
 
     async fn limits(&self, asset: AssetId, situation: &Situation) -> Result<Vec<Limit>, ForecastError> {
@@ -133,14 +145,19 @@ fn assess(situation: &Situation, answers: &[Quantiles], limits: &[Limit], predic
     let mut limits: Vec<LimitRisk> = limits
         .iter()
         .zip(&found)
-        .map(|(limit, breach)| LimitRisk {
-            signal: situation.signal(situation.layout.targets[limit.target]).name.clone(),
-            min: (!limit.above).then_some(limit.value),
-            max: limit.above.then_some(limit.value),
-            rule: limit.rule.clone(),
-            probability: breach.probability(),
-            p50_s: breach.time_to_limit().p50.map(tidy),
-            median_s: breach.median_s().map(tidy),
+        .map(|(limit, breach)| {
+            let time = breach.time_to_limit();
+            LimitRisk {
+                signal: situation.signal(situation.layout.targets[limit.target]).name.clone(),
+                min: (!limit.above).then_some(limit.value),
+                max: limit.above.then_some(limit.value),
+                rule: limit.rule.clone(),
+                probability: breach.probability(),
+                p10_s: time.p10.map(tidy),
+                p50_s: time.p50.map(tidy),
+                p90_s: time.p90.map(tidy),
+                median_s: breach.median_s().map(tidy),
+            }
         })
         .collect();
     limits.sort_by(|one, other| other.probability.total_cmp(&one.probability));

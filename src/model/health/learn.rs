@@ -20,12 +20,30 @@ const BATCH: i64 = 64;
 /// patience, learning stops.
 const EVALUATE_EVERY: u32 = 50;
 
-/// What the loss compares scores with.
+/// What scores are compared with, a row a sample.
+pub(super) trait Aim {
+    /// The rows of an index.
+    fn pick(&self, index: &Tensor) -> Self;
+
+    /// Mean loss of scores.
+    fn loss(&self, scores: &Tensor) -> Tensor;
+}
+
+/// The class that each sample has.
 pub(super) struct Targets {
+    loss: ClassLoss,
     /// `[n, classes]`: smoothed.
     pub(super) wanted: Tensor,
     /// `[n]`.
     pub(super) weight: Tensor,
+}
+
+/// What came of an attempt: the weights with the least validation loss.
+pub(super) struct Attempt {
+    pub(super) least: f64,
+    pub(super) weights: Vec<u8>,
+    curve: Vec<CurvePoint>,
+    best_step: u32,
 }
 
 impl Targets {
@@ -45,18 +63,21 @@ impl Targets {
         }
         let weights: Vec<f32> = samples.iter().map(|sample| weight(sample.class) as f32).collect();
         Self {
+            loss: how.loss,
             wanted: Tensor::from_slice(&wanted).view([samples.len() as i64, classes as i64]),
             weight: Tensor::from_slice(&weights),
         }
     }
+}
 
+impl Aim for Targets {
     fn pick(&self, index: &Tensor) -> Self {
-        Self { wanted: self.wanted.index_select(0, index), weight: self.weight.index_select(0, index) }
+        let of = |rows: &Tensor| rows.index_select(0, index);
+        Self { loss: self.loss, wanted: of(&self.wanted), weight: of(&self.weight) }
     }
 
-    /// Weighted mean loss of scores.
-    fn loss(&self, loss: ClassLoss, scores: &Tensor) -> Tensor {
-        let each = match loss {
+    fn loss(&self, scores: &Tensor) -> Tensor {
+        let each = match self.loss {
             ClassLoss::CrossEntropy => {
                 -(&self.wanted * scores.log_softmax(-1, Kind::Float)).sum_dim_intlist(-1, false, Kind::Float)
             }
@@ -90,40 +111,45 @@ pub fn learn(
     let plain = Classification { label_smoothing: 0.0, ..how.clone() };
     let validation = (portraits(&room.validation), Targets::of(&room.validation, classes, &plain));
     let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
-    let mut best: Option<(f64, Taught)> = None;
+    let mut best: Option<Attempt> = None;
     for rate in rates {
-        let (loss, taught) = attempt(shape, recipe, rate, &train, &validation, alive)?;
-        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-            best = Some((loss, taught));
+        let tried = attempt(shape, recipe, (rate, how.max_steps), &train, &validation, alive)?;
+        if best.as_ref().is_none_or(|best| tried.least < best.least) {
+            best = Some(tried);
         }
     }
-    best.map(|(_, taught)| taught).ok_or(TraineeError::Empty)
+    let Attempt { weights, curve, best_step, .. } = best.ok_or(TraineeError::Empty)?;
+    let mut classifier = Classifier { shape, loss: how.loss, temperature: 1.0, weights };
+    let kept = Network::loaded(shape, &classifier.weights).map_err(|_| TraineeError::NotFinite(best_step))?;
+    let scores = tch::no_grad(|| kept.scores(&validation.0, None, None));
+    classifier.temperature = temperature(|by| validation.1.loss(&(&scores / by)));
+    Ok(Taught { classifier, curve, best_step })
 }
 
 /// The dimensions that a portrait calls for.
-fn shape(classes: usize, width: usize, portrait: &Portrait) -> Shape {
+pub(super) fn shape(classes: usize, width: usize, portrait: &Portrait) -> Shape {
     let signals = portrait.states.len() / width.max(1);
     Shape { signals, statistics: portrait.statistics.len() / signals.max(1), width, classes }
 }
 
-fn attempt(
+/// Learns once, at one rate for so many steps at most.
+pub(super) fn attempt<A: Aim>(
     shape: Shape,
     recipe: &Recipe,
-    rate: f64,
-    train: &(Rows, Targets),
-    validation: &(Rows, Targets),
+    (rate, steps): (f64, u32),
+    train: &(Rows, A),
+    validation: &(Rows, A),
     alive: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<(f64, Taught), TraineeError> {
-    let loss = recipe.classification.loss;
+) -> Result<Attempt, TraineeError> {
     let network = Network::new(shape);
     let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
     redraw(&network.store, &mut draw);
     let mut optimizer = build_optimizer(recipe, rate, &network.store)?;
-    let count = train.1.weight.size()[0];
+    let count = train.0.statistics.size()[0];
     let judge = || -> f64 {
         tch::no_grad(|| {
             let scores = network.scores(&validation.0, None, None);
-            f64::try_from(validation.1.loss(loss, &scores)).unwrap_or(f64::NAN)
+            f64::try_from(validation.1.loss(&scores)).unwrap_or(f64::NAN)
         })
     };
     let start = judge();
@@ -131,8 +157,8 @@ fn attempt(
     let mut curve = vec![CurvePoint { step: 0, train_loss: start, validation_loss: start }];
     let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
     let how = &recipe.classification;
-    for step in 1..=how.max_steps {
-        let length = rate * schedule(step, how.max_steps);
+    for step in 1..=steps {
+        let length = rate * schedule(step, steps);
         optimizer.set_lr(length);
         let rows: Vec<i64> = (0..BATCH.min(count)).map(|_| draw.random_range(0..count)).collect();
         let noise = network.noise(&mut draw, how.noise, rows.len());
@@ -140,7 +166,7 @@ fn attempt(
         let mask = mask.map(|mask| mask.view([rows.len() as i64, HIDDEN]));
         let index = Tensor::from_slice(&rows);
         let scores = network.scores(&train.0.pick(&index), noise.as_ref(), mask.as_ref());
-        let cost = train.1.pick(&index).loss(loss, &scores);
+        let cost = train.1.pick(&index).loss(&scores);
         let value = f64::try_from(cost.detach())?;
         if !value.is_finite() {
             return Err(TraineeError::NotFinite(step));
@@ -153,7 +179,7 @@ fn attempt(
             shrink(&network.store, recipe.l1 * length);
         }
         (sum, counted) = (sum + value, counted + 1);
-        if step % EVALUATE_EVERY != 0 && step != how.max_steps {
+        if step % EVALUATE_EVERY != 0 && step != steps {
             continue;
         }
         if alive().is_break() {
@@ -176,18 +202,12 @@ fn attempt(
         }
     }
     let (least, weights, best_step) = best;
-    let mut classifier = Classifier { shape, loss, temperature: 1.0, weights };
-    let kept = Network::loaded(&classifier).map_err(|_| TraineeError::NotFinite(best_step))?;
-    let scores = tch::no_grad(|| kept.scores(&validation.0, None, None));
-    classifier.temperature = temperature(loss, &scores, &validation.1);
-    Ok((least, Taught { classifier, curve, best_step }))
+    Ok(Attempt { least, weights, curve, best_step })
 }
 
-/// The temperature under which the validation samples are likeliest.
-fn temperature(loss: ClassLoss, scores: &Tensor, targets: &Targets) -> f64 {
+/// The temperature under which scores divided by it lose least.
+pub(super) fn temperature(loss: impl Fn(f64) -> Tensor) -> f64 {
     let candidates = (-10..=10).map(|k| 2.0_f64.powf(f64::from(k) / 5.0));
-    let cost = |temperature: &f64| {
-        tch::no_grad(|| f64::try_from(targets.loss(loss, &(scores / *temperature))).unwrap_or(f64::INFINITY))
-    };
+    let cost = |by: &f64| tch::no_grad(|| f64::try_from(loss(*by)).unwrap_or(f64::INFINITY));
     candidates.min_by(|one, other| cost(one).total_cmp(&cost(other))).unwrap_or(1.0)
 }

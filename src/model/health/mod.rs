@@ -2,11 +2,15 @@
 //!
 //! It sees each signal twice: as a few statistics of its newest steps, and as the state that the backbone
 //! has after reading them, which one small layer, shared by all signals, makes short. A hidden layer then
-//! joins what all signals say. Every random draw comes from the recipe's seed.
+//! joins what all signals say. A network of the same kind, apart from it so that it is what it is without
+//! it, tells what will become of the asset. Every random draw comes from the recipe's seed.
 
+mod foresight;
 mod learn;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal};
@@ -20,6 +24,7 @@ use super::engine::EngineError;
 use super::recipe::ClassLoss;
 use super::trainee::CurvePoint;
 use super::window::{Batch, Window};
+pub use foresight::{Foresight, Futures, foresee, learn_futures};
 pub use learn::learn;
 
 /// What the state of a signal is made short to.
@@ -71,6 +76,15 @@ pub struct Shape {
     pub classes: usize,
 }
 
+impl Shape {
+    /// Whether a portrait has what is to be seen of it, in finite numbers.
+    fn fits(self, portrait: &Portrait) -> bool {
+        portrait.statistics.len() == self.signals * self.statistics
+            && portrait.states.len() == self.signals * self.width
+            && portrait.statistics.iter().chain(&portrait.states).all(|value| value.is_finite())
+    }
+}
+
 /// A classifier as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classifier {
@@ -93,6 +107,36 @@ pub struct Taught {
     pub curve: Vec<CurvePoint>,
     /// Step whose weights were kept.
     pub best_step: u32,
+}
+
+/// What is asked about one asset.
+#[derive(Clone, Debug)]
+pub struct Heads {
+    /// Names its class now.
+    pub classifier: Arc<Classifier>,
+    /// Tells what will become of it, where that was learned.
+    pub foresight: Option<Arc<Foresight>>,
+}
+
+/// What is said of one asset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// Probabilities of its classes now.
+    pub now: Vec<f64>,
+    /// Probabilities of the outcomes of each question about its future; none where nothing was asked.
+    pub ahead: Vec<Vec<f64>>,
+}
+
+impl Heads {
+    /// Answers from one portrait.
+    pub fn say(&self, portrait: &Portrait) -> Result<Said, EngineError> {
+        let now = classify(&self.classifier, &[portrait])?.pop().ok_or(EngineError::NotFinite)?;
+        let ahead = match &self.foresight {
+            Some(foresight) => foresee(foresight, &[portrait])?.pop().ok_or(EngineError::NotFinite)?,
+            None => Vec::new(),
+        };
+        Ok(Said { now, ahead })
+    }
 }
 
 /// Reads windows with the backbone: for each the state after its context, as wide as the base model.
@@ -160,9 +204,9 @@ impl Network {
         }
     }
 
-    fn loaded(classifier: &Classifier) -> Result<Self, ArtefactError> {
-        let mut network = Self::new(classifier.shape);
-        artefact::load(&classifier.weights, &mut [("health", &mut network.store)])?;
+    fn loaded(shape: Shape, weights: &[u8]) -> Result<Self, ArtefactError> {
+        let mut network = Self::new(shape);
+        artefact::load(weights, &mut [("health", &mut network.store)])?;
         Ok(network)
     }
 
@@ -196,17 +240,12 @@ impl Network {
 
 /// Probabilities of the classes for each portrait; they sum to 1.
 pub fn classify(classifier: &Classifier, portraits: &[&Portrait]) -> Result<Vec<Vec<f64>>, EngineError> {
-    let network = Network::loaded(classifier)?;
     let shape = classifier.shape;
-    let fits = |portrait: &&Portrait| {
-        portrait.statistics.len() == shape.signals * shape.statistics
-            && portrait.states.len() == shape.signals * shape.width
-            && portrait.statistics.iter().chain(&portrait.states).all(|value| value.is_finite())
-    };
+    let network = Network::loaded(shape, &classifier.weights)?;
     if portraits.is_empty() {
         return Ok(Vec::new());
     }
-    if !portraits.iter().all(fits) {
+    if !portraits.iter().all(|portrait| shape.fits(portrait)) {
         return Err(EngineError::NotFinite);
     }
     let said = tch::no_grad(|| {

@@ -1,4 +1,5 @@
-//! Classes are learned, whatever the loss, and nothing but probabilities comes out.
+//! Classes are learned, whatever the loss, what becomes of them beside it, and nothing but probabilities comes
+//! out.
 
 use std::ops::ControlFlow;
 
@@ -97,4 +98,82 @@ fn probabilities_are_whole_and_what_is_no_number_is_refused() {
     broken.weights.truncate(40);
     assert!(classify(&broken, &[&room.train[0].portrait]).is_err());
     assert!(matches!(learn(3, &Classroom::default(), &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
+}
+
+/// Two questions about the samples: which class it is, and whether it is the last; of every third sample
+/// only the second is known.
+fn answers(samples: &[Sample]) -> Vec<Vec<Option<usize>>> {
+    let rows = samples.iter().enumerate();
+    rows.map(|(k, sample)| vec![(k % 3 > 0).then_some(sample.class), Some(usize::from(sample.class == 2))]).collect()
+}
+
+fn futures(room: &Classroom) -> Futures {
+    Futures { outcomes: vec![3, 2], train: answers(&room.train), validation: answers(&room.validation) }
+}
+
+#[test]
+fn several_questions_are_answered_at_once_from_the_same_portraits() {
+    let room = Classroom { width: WIDTH, train: samples(300, 1), validation: samples(90, 2) };
+    let recipe = Recipe { seed: 5, ..Recipe::default() };
+    let foresight = learn_futures(&room, &futures(&room), &recipe, &mut go_on).unwrap();
+    assert!(foresight.is_whole() && foresight.shape.classes == 5);
+    let judged = samples(300, 3);
+    let portraits: Vec<&Portrait> = judged.iter().map(|sample| &sample.portrait).collect();
+    let said = foresee(&foresight, &portraits).unwrap();
+    let right = |place: usize, truth: &dyn Fn(&Sample) -> usize| {
+        let named = |row: &[f64]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+        let cases = said.iter().zip(&judged).filter(|(row, sample)| named(&row[place]) == truth(sample));
+        cases.count() as f64 / judged.len() as f64
+    };
+    let (class, last) = (right(0, &|sample| sample.class), right(1, &|sample| usize::from(sample.class == 2)));
+    assert!(class > 0.9 && last > 0.9, "{class} {last}");
+    for row in &said {
+        assert_eq!((row[0].len(), row[1].len()), (3, 2));
+        assert!(row.iter().all(|question| (question.iter().sum::<f64>() - 1.0).abs() < 1e-6), "{row:?}");
+    }
+    let again = learn_futures(&room, &futures(&room), &recipe, &mut go_on).unwrap();
+    assert_eq!(again, foresight, "the same bytes");
+    // One portrait, both heads, as the engine asks them.
+    let classifier = learn(3, &room, &recipe, &mut go_on).unwrap().classifier;
+    let heads = Heads { classifier: Arc::new(classifier.clone()), foresight: Some(Arc::new(foresight.clone())) };
+    let told = heads.say(portraits[0]).unwrap();
+    let close = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(
+        close(&told.now, &classify(&classifier, &portraits[..1]).unwrap()[0]) && close(&told.ahead[1], &said[0][1])
+    );
+    let now_alone = Heads { foresight: None, ..heads }.say(portraits[0]).unwrap();
+    assert!(now_alone.now == told.now && now_alone.ahead.is_empty());
+    let mut broken = foresight;
+    broken.temperatures.pop();
+    assert!(!broken.is_whole() && foresee(&broken, &portraits).is_err());
+}
+
+#[test]
+fn each_question_has_the_temperature_of_its_own_uncertainty() {
+    let room = Classroom { width: WIDTH, train: samples(300, 1), validation: samples(90, 2) };
+    let mut futures = futures(&room);
+    // Of one question the truth turns out otherwise in a third of what validates.
+    for row in futures.validation.iter_mut().step_by(3) {
+        row[1] = row[1].map(|answer| 1 - answer);
+    }
+    let foresight = learn_futures(&room, &futures, &Recipe::default(), &mut go_on).unwrap();
+    let [sure, doubtful] = [0, 1].map(|question: usize| foresight.temperatures[question]);
+    assert!(doubtful > sure, "{doubtful} {sure}");
+    // Of a question without an answer nothing is known.
+    futures.validation.iter_mut().for_each(|row| row[1] = None);
+    let foresight = learn_futures(&room, &futures, &Recipe::default(), &mut go_on).unwrap();
+    assert!((foresight.temperatures[1] - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn nothing_is_learned_of_a_future_that_nobody_knows() {
+    let room = Classroom { width: WIDTH, train: samples(30, 1), validation: samples(12, 2) };
+    let unknown = |samples: &[Sample]| vec![vec![None, None]; samples.len()];
+    let mut futures = futures(&room);
+    futures.validation = unknown(&room.validation);
+    assert!(matches!(learn_futures(&room, &futures, &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
+    futures.train = unknown(&room.train);
+    assert!(matches!(learn_futures(&room, &futures, &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
+    let stopped = learn_futures(&room, &self::futures(&room), &Recipe::default(), &mut || ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(TraineeError::Cancelled)));
 }

@@ -36,7 +36,7 @@ pub struct Standing {
     /// How far the newest judged step lies from normal operation, in units of the threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anomaly_score: Option<f64>,
-    /// Its health class, and how long it is until it fails.
+    /// Its health class now, and how long it is until it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
     /// How likely it breaks a limit within the horizon of its own newest forecast. Absent without limits.
@@ -78,7 +78,7 @@ impl Twins {
                 age_s: age.map(|age| age.num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6),
                 freshness: age.map_or(Freshness::Empty, |age| Freshness::of(age, asset.asset_type.document.interval)),
                 anomaly_score: judged.anomaly.map(|anomaly| anomaly.score),
-                health: judged.health,
+                health: judged.health.map(Health::now),
                 risk: judged.risk,
             }
         };

@@ -21,8 +21,8 @@ pub struct Judged {
     pub risk: Option<Risk>,
 }
 
-/// How likely an asset breaks a limit within the horizon of its own newest forecast.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+/// How likely an asset breaks a limit within the horizon of a forecast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = AssetRisk)]
 pub struct Risk {
     /// Probability that any of its limits is broken: the share of joint sample paths that do.
@@ -52,11 +52,17 @@ pub struct LimitRisk {
     /// broken when it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Probability that it is broken within the horizon.
+    /// Probability that it is broken within the horizon; what is left to 1 is that it is kept until then.
     pub probability: f64,
-    /// Seconds after the state by which it is broken with a probability of 50 %; null where that lies
-    /// beyond the horizon.
+    /// Seconds after the state by which it is broken with a probability of 10 %; null where that lies
+    /// beyond the horizon, and of a risk that was assessed before this was.
+    #[serde(default)]
+    pub p10_s: Option<f64>,
+    /// The same with a probability of 50 %.
     pub p50_s: Option<f64>,
+    /// The same with a probability of 90 %.
+    #[serde(default)]
+    pub p90_s: Option<f64>,
     /// Seconds after the state by which half of the sample paths that break it have done so; null where
     /// none does.
     pub median_s: Option<f64>,

@@ -10,8 +10,7 @@ use sqlx::{PgExecutor, Row as _};
 
 use super::{Assessed, Judged, LimitRisk};
 use crate::ids::AssetId;
-use crate::reading::instant;
-use crate::twin::{Anomaly, Change, Health, Remaining};
+use crate::twin::{Anomaly, Change, Health, HealthOutlook, Looked, Remaining};
 
 /// All that is judged of assets, in one statement. Health counts as long as the version that named it
 /// serves.
@@ -19,7 +18,8 @@ pub async fn of(db: impl PgExecutor<'_>, assets: &[AssetId]) -> sqlx::Result<Has
     let ids: Vec<i64> = assets.iter().map(|asset| asset.0).collect();
     let rows = sqlx::query(
         "select a.id, o.observed_at, o.score, o.contributions, h.observed_at, h.model_id, h.class, h.probabilities,
-             h.remaining, r.prediction_id, r.state_at, r.until, r.probability, r.limits
+             h.remaining, r.prediction_id, r.state_at, r.until, r.probability, r.limits,
+             h.outlook
          from unnest($1::int8[]) a (id)
          left join anomaly o on o.asset_id = a.id
          left join champion c on c.asset_id = a.id
@@ -42,13 +42,16 @@ fn judged(row: &PgRow) -> sqlx::Result<Judged> {
         None => None,
     };
     let health = match row.try_get::<Option<DateTime<Utc>>, _>(4)? {
-        Some(at) => Some(Health {
-            class: row.try_get(6)?,
-            probabilities: row.try_get::<Option<Json<BTreeMap<String, f64>>>, _>(7)?.map(|json| json.0),
-            remaining_time: row.try_get::<Option<Json<Remaining>>, _>(8)?.map(|json| json.0),
-            at: instant::text(at),
-            model: row.try_get(5)?,
-        }),
+        Some(at) => {
+            let probabilities = row.try_get::<Option<Json<BTreeMap<String, f64>>>, _>(7)?.map(|json| json.0);
+            Some(Health::of(Looked {
+                model: row.try_get(5)?,
+                at,
+                class: row.try_get::<Option<String>, _>(6)?.zip(probabilities),
+                outlook: row.try_get::<Option<Json<HealthOutlook>>, _>(14)?.map(|json| json.0),
+                remaining: row.try_get::<Option<Json<Remaining>>, _>(8)?.map(|json| json.0),
+            }))
+        }
         None => None,
     };
     let risk = match row.try_get(9)? {

@@ -6,6 +6,7 @@ import { keys } from "../chart.js";
 import { fill, h, problemBox } from "../dom.js";
 import { percent, time, utc } from "../format.js";
 import { plot } from "../plot.js";
+import { aheadScores } from "./ahead.js";
 import { confusion } from "./confusion.js";
 import { diffDetails } from "./diff.js";
 import { responsesDetails } from "./responses.js";
@@ -130,7 +131,7 @@ function healthDetails(item) {
       const job = await api.job(item.job);
       const health = job.verdict?.health;
       if (!health) fill(body, h("p", { class: "small quiet" }, "It learned no health classes: there were no labels, or too few."));
-      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, `Confusion on ${health.candidate.cases} labelled steps that it never saw: rows are the truth, columns what it said`, `Confusion matrix of version ${item.version}`) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
+      else fill(body, h("p", { class: "words small" }, health.reason), health.candidate ? confusion(health.candidate, `Confusion on ${health.candidate.cases} labelled steps that it never saw: rows are the truth, columns what it said`, `Confusion matrix of version ${item.version}`) : null, health.ahead ? aheadScores(health.ahead, item.version) : null, health.left_out.length ? h("p", { class: "small quiet" }, `Too few labelled steps: ${health.left_out.join(", ")}`) : null);
     } catch (error) {
       fill(body, problemBox(error, read));
     }

@@ -18,6 +18,7 @@ import { assetLink, here } from "../router.js";
 import { whatIfPanel } from "../scenario/panel.js";
 import { stream } from "../stream.js";
 import { livePanel } from "./live.js";
+import { outlookPanel } from "./outlook.js";
 import { relationsPanel } from "./relations.js";
 import { schematicPanel } from "./schematic.js";
 import { statePanel } from "./state.js";
@@ -97,6 +98,7 @@ function nowTab(feed) {
       { class: "stack" },
       h("section", { class: "panel narrow", "aria-label": "Active alarms" }, h("div", { class: "panel-head" }, h("h2", {}, "Active alarms")), alarms.element),
       answered,
+      outlookPanel(feed),
       relationsPanel(feed),
       eventsPanel(feed, { limit: 5, whole: false }),
       statePanel(feed),

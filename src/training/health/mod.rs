@@ -1,19 +1,27 @@
 //! Health classes: what labels teach, and whether it may serve.
 //!
-//! A fine-tune job of an asset with labels also teaches a classifier on the same frozen backbone. Each class is cut in time, its newest labelled steps judge. Readings are taken as they came,
-//! not cleaned: a sensor that is stuck may be what a class is about.
+//! A fine-tune job of an asset with labels also teaches a classifier on the same frozen backbone, and from the
+//! same portraits what will become of the class (`ahead`). Each class is cut in time, its newest labelled
+//! steps judge. Readings are taken as they came, not cleaned: a sensor that is stuck may be what a class is
+//! about.
+
+mod ahead;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ahead::{AheadScore, AheadVerdict, LeadVerdict, TimeVerdict};
+use self::ahead::{Heard, Lesson};
 use super::learner::LearnError;
 use crate::asset::AssetType;
 use crate::event::Label;
 use crate::features::{Eye, Grid, HealthModel, LOOK, Sketch};
-use crate::model::health::{Classroom, Portrait, Sample, learn};
+use crate::model::health::{Classroom, Portrait, Sample, foresee, learn};
 use crate::model::trainee::TraineeError;
-use crate::model::{Base, Recipe};
+use crate::model::{Base, EngineError, Recipe};
 use crate::score::class::log_losses;
 use crate::score::{ClassCard, Paired, paired_block_bootstrap};
 
@@ -47,6 +55,10 @@ pub struct HealthVerdict {
     pub naive: Option<ClassCard>,
     /// Classes with too few labelled steps.
     pub left_out: Vec<String>,
+    /// How well the new classifier tells what will become of the class, and who tells it; null where there was
+    /// too little to learn from, and in verdicts written before this was learned.
+    #[serde(default)]
+    pub ahead: Option<AheadVerdict>,
 }
 
 /// What a classifier is made from and compared with: readings as they came.
@@ -67,6 +79,9 @@ struct Cut {
     left_out: Vec<String>,
     /// For teaching, validating and judging: steps with their class.
     parts: [Vec<(usize, usize)>; 3],
+    /// Of every step of the grid that is labelled with one of the classes and can be seen: the part that it
+    /// belongs to, whether it was drawn for it or not, and its class.
+    known: Vec<Option<(usize, usize)>>,
 }
 
 impl Cut {
@@ -108,6 +123,7 @@ impl Source<'_> {
                 champion: None,
                 naive: None,
                 left_out: cut.left_out,
+                ahead: None,
             };
             return Ok(Some((verdict, self.champion.cloned())));
         }
@@ -126,21 +142,38 @@ impl Source<'_> {
             TraineeError::Cancelled => LearnError::Cancelled,
             error => LearnError::NonFinite(error.to_string()),
         })?;
-        let model = HealthModel { eye, classes: cut.classes.clone(), classifier: taught.classifier };
+        let mut model = HealthModel { eye, classes: cut.classes.clone(), classifier: taught.classifier, ahead: None };
         let truths: Vec<usize> = holdout.iter().map(|(_, class)| *class).collect();
-        let said = self.said(&model, holdout, &cut.classes, alive)?;
+        let portraits = self.portraits(&model.eye, holdout, alive)?;
+        let mut heard = Heard { now: named(&model, &portraits, &cut.classes)?, ahead: Vec::new() };
         let before = match self.champion {
-            Some(champion) => Some(self.said(champion, holdout, &cut.classes, alive)?),
+            Some(champion) => Some(self.heard(champion, &cut, alive)?),
             None => None,
         };
-        let verdict = judge(&cut, &truths, &said, before.as_deref(), self.recipe.seed);
+        let served = before.as_ref().map(|before| &before.now[..]);
+        let mut verdict = judge(&cut, &truths, &heard.now, served, self.recipe.seed);
+        let lesson = Lesson { grid: self.grid, cut: &cut, room: &room, recipe: self.recipe };
+        let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let (outlook, told) = lesson.learn(&portraits, &mut heard, &mut go_on)?;
+        model.ahead = outlook;
+        if let (Some(champion), Some(before)) = (self.champion, &before)
+            && !verdict.improved
+            && is_of_use(&verdict)
+            && is_no_worse(&verdict)
+            && let Some(gain) = lesson.gain((&model, &heard), (champion, before))
+        {
+            verdict.improved = true;
+            verdict.reason = format!("{gain}, and the class of now no worse; {}", verdict.reason);
+        }
+        verdict.ahead = Some(told);
         let keeps = if verdict.improved { Some(model) } else { self.champion.cloned() };
         Ok(Some((verdict, keeps)))
     }
 
     fn cut(&self, eye: &Eye, labelled: &[Option<&str>]) -> Cut {
         let gaze = eye.upon(self.asset_type, self.grid);
-        let mut cut = Cut { classes: Vec::new(), left_out: Vec::new(), parts: Default::default() };
+        let known = vec![None; labelled.len()];
+        let mut cut = Cut { classes: Vec::new(), left_out: Vec::new(), parts: Default::default(), known };
         for class in &self.asset_type.document.health_classes {
             let steps: Vec<usize> = (0..labelled.len())
                 .filter(|step| labelled[*step] == Some(class.as_str()))
@@ -150,6 +183,10 @@ impl Source<'_> {
             if parts.iter().zip(LEAST).all(|(part, least)| part.len() >= least) {
                 let number = cut.classes.len();
                 cut.classes.push(class.clone());
+                let (first, second) = cuts(steps.len());
+                for (place, step) in steps.iter().enumerate() {
+                    cut.known[*step] = Some((usize::from(place >= first) + usize::from(place >= second), number));
+                }
                 for (all, part) in cut.parts.iter_mut().zip(parts) {
                     all.extend(part.into_iter().map(|step| (step, number)));
                 }
@@ -176,7 +213,7 @@ impl Source<'_> {
                 return Err(blind());
             }
             let drawn = Eye::portraits(self.base, &sketches);
-            portraits.extend(drawn.map_err(|error| LearnError::NonFinite(error.to_string()))?);
+            portraits.extend(drawn.map_err(|error| broken(&error))?);
         }
         Ok(portraits)
     }
@@ -191,35 +228,52 @@ impl Source<'_> {
         Ok(portraits.map(|(portrait, (_, class))| Sample { portrait, class: *class }).collect())
     }
 
-    /// Probabilities of `classes` as a classifier gives them; one that it does not know has none.
-    fn said(
+    /// What an older classifier says of the steps that judge: probabilities of the classes, of which one that
+    /// it does not know has none, and of what will become of them, where it tells of the same classes.
+    fn heard(
         &self,
         model: &HealthModel,
-        steps: &[(usize, usize)],
-        classes: &[String],
+        cut: &Cut,
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
-    ) -> Result<Vec<Vec<f64>>, LearnError> {
-        // What an older classifier looks at may be gone: then it says nothing of use.
+    ) -> Result<Heard, LearnError> {
+        let (steps, classes) = (&cut.parts[2], &cut.classes);
+        // What it looks at may be gone: then it says nothing of use.
         let gaze = model.eye.upon(self.asset_type, self.grid);
         if !gaze.is_some_and(|gaze| steps.iter().all(|(step, _)| gaze.sees(*step))) {
-            return Ok(vec![vec![0.0; classes.len()]; steps.len()]);
+            return Ok(Heard { now: vec![vec![0.0; classes.len()]; steps.len()], ahead: Vec::new() });
         }
-        let mut said = Vec::with_capacity(steps.len());
-        for chunk in steps.chunks(CHUNK) {
-            alive()?;
-            let steps: Vec<usize> = chunk.iter().map(|(step, _)| *step).collect();
-            let rows = model.said(self.base, self.asset_type, self.grid, &steps, classes);
-            said.extend(rows.map_err(|error| LearnError::NonFinite(error.to_string()))?);
-        }
-        Ok(said)
+        let portraits = self.portraits(&model.eye, steps, alive)?;
+        let foresight = model.ahead.as_ref().and_then(|ahead| ahead.foresight.as_ref());
+        let ahead = match foresight.filter(|_| model.classes == *classes) {
+            Some(foresight) => {
+                foresee(foresight, &portraits.iter().collect::<Vec<_>>()).map_err(|error| broken(&error))?
+            }
+            None => Vec::new(),
+        };
+        Ok(Heard { now: named(model, &portraits, classes)?, ahead })
     }
+}
+
+/// Probabilities of `classes` for portraits that were drawn with the classifier's eye.
+fn named(model: &HealthModel, portraits: &[Portrait], classes: &[String]) -> Result<Vec<Vec<f64>>, LearnError> {
+    let rows = portraits.chunks(CHUNK).map(|chunk| model.named(chunk, classes));
+    Ok(rows.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?.concat())
+}
+
+fn broken(error: &EngineError) -> LearnError {
+    LearnError::NonFinite(error.to_string())
+}
+
+/// Before which place of so many labelled steps of a class they teach, and before which they validate.
+fn cuts(steps: usize) -> (usize, usize) {
+    let cut = |share: f64| (share * steps as f64) as usize;
+    (cut(CUTS.0), cut(CUTS.1))
 }
 
 /// The steps of one class for teaching, validating and judging, in time, thinned evenly; what lies within
 /// a look behind a cut belongs to neither side.
 fn in_time(steps: &[usize]) -> [Vec<usize>; 3] {
-    let cut = |share: f64| (share * steps.len() as f64) as usize;
-    let (first, second) = (cut(CUTS.0), cut(CUTS.1));
+    let (first, second) = cuts(steps.len());
     let ranges = [0..first, first..second, second..steps.len()];
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for ((part, range), most) in parts.iter_mut().zip(ranges).zip(MOST) {
@@ -274,52 +328,18 @@ fn judge(cut: &Cut, truths: &[usize], said: &[Vec<f64>], before: Option<&[Vec<f6
         champion,
         naive: Some(naive),
         left_out: cut.left_out.clone(),
+        ahead: None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a classifier tells more than the commonest class alone.
+fn is_of_use(verdict: &HealthVerdict) -> bool {
+    let both = verdict.candidate.as_ref().zip(verdict.naive.as_ref());
+    both.is_some_and(|(new, naive)| new.macro_f1 > naive.macro_f1 && new.log_loss < naive.log_loss)
+}
 
-    #[test]
-    fn parts_of_a_class_never_see_each_others_steps() {
-        let steps: Vec<usize> = (100..600).chain(900..1_400).collect();
-        let parts = in_time(&steps);
-        assert_eq!(parts[0].first(), Some(&100));
-        for pair in parts.windows(2) {
-            assert!(pair[0].last().unwrap() + LOOK <= *pair[1].first().unwrap() + 1, "{pair:?}");
-        }
-        assert!(parts.iter().zip(MOST).all(|(part, most)| part.len() <= most && !part.is_empty()));
-        assert!(in_time(&[]).iter().all(Vec::is_empty));
-        assert!(in_time(&(0..60).collect::<Vec<_>>())[1].is_empty(), "nothing is left between the cuts");
-    }
-
-    fn cut() -> Cut {
-        let part = |count: usize| (0..count).map(|k| (k, k % 2)).collect::<Vec<_>>();
-        Cut {
-            classes: vec!["well".into(), "ill".into()],
-            left_out: vec!["dead".into()],
-            parts: [part(100), part(40), part(40)],
-        }
-    }
-
-    #[test]
-    fn only_a_classifier_that_is_better_than_luck_replaces_another() {
-        let cut = cut();
-        let truths: Vec<usize> = cut.parts[2].iter().map(|(_, class)| *class).collect();
-        let sure = |certainty: f64| -> Vec<Vec<f64>> {
-            let row = |truth: &usize| {
-                if *truth == 0 { vec![certainty, 1.0 - certainty] } else { vec![1.0 - certainty, certainty] }
-            };
-            truths.iter().map(row).collect()
-        };
-        let first = judge(&cut, &truths, &sure(0.9), None, 1);
-        assert!(first.improved && first.reason.contains("accuracy 100.0 %"), "{}", first.reason);
-        assert_eq!(first.left_out, ["dead"]);
-        assert!(judge(&cut, &truths, &sure(0.9), Some(&sure(0.7)), 1).improved);
-        let same = judge(&cut, &truths, &sure(0.9), Some(&sure(0.9)), 1);
-        assert!(!same.improved && same.reason.contains("by more than luck"), "{}", same.reason);
-        let useless = judge(&cut, &truths, &sure(0.4), None, 1);
-        assert!(!useless.improved && useless.reason.contains("commonest class"), "{}", useless.reason);
-    }
+/// Whether it names the class of now as well as the one that serves.
+fn is_no_worse(verdict: &HealthVerdict) -> bool {
+    let both = verdict.candidate.as_ref().zip(verdict.champion.as_ref());
+    both.is_some_and(|(new, old)| new.log_loss <= old.log_loss)
 }

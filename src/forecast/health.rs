@@ -36,7 +36,7 @@ impl Forecasts {
             return Ok(());
         };
         let class = match &version.health {
-            Some(model) => self.class(asset, twin.seq, model).await?,
+            Some(model) => self.class(asset, twin.seq, (&version.base, model)).await?,
             None => None,
         };
         let remaining = match &version.remaining {
@@ -54,13 +54,15 @@ impl Forecasts {
         Ok(twin::store::set_health(&self.db, asset.id, &looked, self.clock.now()).await?)
     }
 
-    /// Names the class of the newest step; `None` where it cannot be seen.
+    /// Names the class of the newest step by a model on its version's base model; `None` where it cannot be
+    /// seen.
     async fn class(
         &self,
         asset: &Arc<Asset>,
         seq: i64,
-        model: &Arc<HealthModel>,
+        (base, model): (&str, &Arc<HealthModel>),
     ) -> Result<Option<Named>, ForecastError> {
+        let Some(base) = self.bases.of(base).await? else { return Ok(None) };
         let recent = self.readings.recent(asset.id, seq, FRAMES).await?;
         let (of, eye) = (Arc::clone(asset), Arc::clone(model));
         let seen = tokio::task::spawn_blocking(move || {
@@ -70,7 +72,7 @@ impl Forecasts {
         });
         let Some((at, sketch)) = seen.await.map_err(|_| ForecastError::Ending)? else { return Ok(None) };
         let classifier = Arc::new(model.classifier.clone());
-        let said = self.engine.name(classifier, sketch.statistics, sketch.windows).await?;
+        let said = self.engine.name(&base, classifier, sketch.statistics, sketch.windows).await?;
         let class = model.classes.get(named(&said)).cloned().unwrap_or_default();
         let probabilities = model.classes.iter().cloned().zip(said.iter().copied()).collect();
         Ok(Some((at, (class, probabilities))))

@@ -38,8 +38,11 @@ pub(super) struct School<'a> {
     pub(super) grid: &'a Grid,
     pub(super) labels: &'a [Label],
     pub(super) recipe: &'a Recipe,
-    /// Serves on the same base model.
+    /// The version that serves.
     pub(super) champion: Option<&'a Champion>,
+    /// Whether what serves stands on the same base model. Health classes look through it, so that those of
+    /// another cannot go along, and nothing new goes beside a forecaster of another.
+    pub(super) alike: bool,
 }
 
 /// What a version takes along.
@@ -70,10 +73,10 @@ pub(super) fn attach(
     weights: &[u8],
     alive: &mut dyn FnMut() -> Result<(), LearnError>,
 ) -> Result<(Vec<u8>, Option<Companions>), LearnError> {
-    let School { base, asset_type, grid, labels, recipe, champion } = school;
+    let School { base, asset_type, grid, labels, recipe, champion, alike } = school;
     let served = champion.map(|champion| &champion.weights[..]);
     let mut kept = Kept {
-        health: served.and_then(HealthModel::attached_to),
+        health: served.filter(|_| alike).and_then(HealthModel::attached_to),
         remaining: served.and_then(RemainingModel::attached_to),
     };
     let source = health::Source { base, asset_type, grid, labels, recipe, champion: kept.health.as_ref() };
@@ -90,7 +93,7 @@ pub(super) fn attach(
     if let Some((verdict, model)) = times {
         (companions.remaining, kept.remaining) = (Some(verdict), model);
     }
-    if companions.improved() {
+    if companions.improved() && alike {
         let (served, calibration) = match champion {
             Some(champion) => (champion.weights.to_vec(), champion.calibration.clone()),
             None => (untaught(base).weights, Value::Null),
@@ -98,6 +101,20 @@ pub(super) fn attach(
         companions.beside = Some((kept.attach_to(&served)?, calibration));
     }
     Ok((kept.attach_to(weights)?, Some(companions)))
+}
+
+/// Why a candidate should not serve that would name no health classes any more: those of what serves look
+/// through another base model, and there was too little to learn them anew.
+pub(super) fn loss_of_health(school: School<'_>, weights: &[u8]) -> Option<String> {
+    let champion = school.champion.filter(|_| !school.alike)?;
+    let lost = HealthModel::attached_to(&champion.weights).is_some() && HealthModel::attached_to(weights).is_none();
+    lost.then(|| {
+        format!(
+            "the health classes of version {} look through the base model {}, and there was too little to learn them \
+             on {}",
+            champion.version, champion.base, school.base.card.name
+        )
+    })
 }
 
 impl Companions {

@@ -165,6 +165,7 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
+        // Nor these: a base model is more than is kept, and adding it twice is safe by itself.
         .merge(model::registry::routes::router(rooms.bases.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::seek::router(rooms.seeks.clone()))

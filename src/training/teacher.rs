@@ -140,7 +140,7 @@ impl Learner for Teacher {
             labels: &assignment.labels,
             recipe: &assignment.recipe,
             champion,
-            alike: class.rival.is_none(),
+            rival: class.rival.as_ref(),
         };
         let (weights, companions) = companions::attach(school, &weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
         let objection = objection.or_else(|| companions::loss_of_health(school, &weights));

@@ -16,6 +16,8 @@ use crate::web::problem::FieldError;
 
 /// Bytes of weights at most: in base64 they fit a body with room for the rest.
 pub const MAX_WEIGHTS: usize = 11 << 20;
+/// Bytes of a card at most: lists show it whole.
+const MAX_CARD: usize = 64 << 10;
 
 /// A base model to be; `counterpart base pack` writes it.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -55,6 +57,9 @@ impl NewBaseModel {
             add("/card/name", crate::asset::key::NotAKey.to_string());
         } else if card.name == AUTO {
             add("/card/name", format!("is {AUTO}, by which types leave the choice to jobs"));
+        }
+        if serde_json::to_vec(&card).is_ok_and(|text| text.len() > MAX_CARD) {
+            add("/card", format!("has more than {} KiB", MAX_CARD >> 10));
         }
         if let Err((field, detail)) = card.size.check() {
             add(&format!("/card/size/{field}"), detail);
@@ -166,6 +171,7 @@ mod tests {
         assert_eq!(wrong(|new| new.card.size = Size::BASE), ["/card/size"]);
         assert_eq!(wrong(|new| new.card.parameters = -1), ["/card/parameters"]);
         assert_eq!(wrong(|new| new.card.head_parameters += 1), ["/card/head_parameters"]);
+        assert_eq!(wrong(|new| new.card.commit = Some("0".repeat(MAX_CARD))), ["/card"]);
         assert_eq!(wrong(|new| "%%%".clone_into(&mut new.weights)), ["/weights"]);
         assert_eq!(wrong(|new| new.weights = "A".repeat(4 * (MAX_WEIGHTS / 3) + 8)), ["/weights"]);
         let text = STANDARD.encode("weights in a language of our own");

@@ -57,6 +57,10 @@ impl Forecasts {
             |version| version.base.clone(),
         );
         let champion = version.map(|version| version.head.id);
+        let base_skill = match champion {
+            Some(_) => None,
+            None => self.versions.base_skill(&self.db, &self.clock, asset.id, &base).await?,
+        };
         let followed = self.bands.of(&self.db, &self.clock, asset.id).await?;
         Ok(Frozen {
             as_of: newest.ok_or(ForecastError::NoReadings)?,
@@ -64,10 +68,7 @@ impl Forecasts {
             base: Some(base),
             desired: if as_of.is_none() { twin.desired } else { BTreeMap::new() },
             online: followed.filter(|(model, _)| *model == champion).map(|(_, online)| (*online).clone()),
-            base_skill: match champion {
-                Some(_) => None,
-                None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
-            },
+            base_skill,
         })
     }
 

@@ -95,8 +95,8 @@ pub(super) struct Versions {
     base: Arc<Mutex<BaseSkills>>,
 }
 
-/// What was found of the base model, and when.
-type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<Skill>)>;
+/// What was found of the base model, which one it was where that is known, and when.
+type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<(Skill, Option<String>)>)>;
 
 impl Versions {
     /// None loaded yet, on these base models.
@@ -138,21 +138,31 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// How the base model did on the asset, once a job has judged it: what served when the first
-    /// version was born was the base. Asked again after [`ASKED_AGAIN`].
-    pub(super) async fn base_skill(&self, db: &PgPool, clock: &Clock, asset: AssetId) -> sqlx::Result<Option<Skill>> {
+    /// How a base model did on the asset, once a job has judged it: what served when the first version was
+    /// born was one, which says nothing of others. Asked again after [`ASKED_AGAIN`].
+    pub(super) async fn base_skill(
+        &self,
+        db: &PgPool,
+        clock: &Clock,
+        asset: AssetId,
+        base: &str,
+    ) -> sqlx::Result<Option<Skill>> {
         let now = clock.now();
+        let of = |found: Option<(Skill, Option<String>)>| {
+            found.filter(|(_, own)| own.as_ref().is_none_or(|own| own == base)).map(|(skill, _)| skill)
+        };
         let known = self.base.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned();
-        if let Some((_, skill)) = known.filter(|(at, skill)| skill.is_some() || now - *at < ASKED_AGAIN) {
-            return Ok(skill);
+        if let Some((_, found)) = known.filter(|(at, found)| found.is_some() || now - *at < ASKED_AGAIN) {
+            return Ok(of(found));
         }
-        let found = store::first_scores(db, asset).await?.and_then(|scores| skill(&scores, "champion"));
-        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        if base.len() >= KEPT {
-            base.clear();
+        let scores = store::first_scores(db, asset).await?;
+        let found = scores.and_then(|(scores, own)| Some((skill(&scores, "champion")?, own)));
+        let mut kept = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
         }
-        base.insert(asset, (now, found.clone()));
-        Ok(found)
+        kept.insert(asset, (now, found.clone()));
+        Ok(of(found))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Arc<Version>>> {

@@ -195,7 +195,10 @@ impl Forecasts {
         let online = followed?.filter(|(model, _)| *model == serving).map(|(_, online)| online);
         let base_skill = match &version {
             Some(_) => None,
-            None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
+            None => {
+                let base = without_version(asset.asset_type.document.base_model.as_deref());
+                self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?
+            }
         };
         self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
     }

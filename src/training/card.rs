@@ -48,6 +48,10 @@ pub struct DataCard {
     /// type names one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<Tried>,
+    /// The base model that answered for the asset where no version served; null for versions made before
+    /// there were several.
+    #[serde(default)]
+    pub without: Option<String>,
 }
 
 /// Windows of each part of the data.

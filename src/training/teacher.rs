@@ -105,7 +105,7 @@ impl Learner for Teacher {
         }
         let known = std::mem::take(&mut assignment.bases).or(&self.base);
         let (base, tried) = bases::choose(&known.tried, &dataset.stopping, &mut || signs.at(Stage::Preparing, 0.32))?;
-        data.bases = tried;
+        (data.bases, data.without) = (tried, Some(known.without.name().to_owned()));
         let (champion, rival) = known.serving(assignment.champion.as_ref(), &base)?;
         let class = Class { asset, grid: &grid, base, rival, dataset };
         let taught = self.teach(&class, &assignment.recipe, usable, &mut signs)?;

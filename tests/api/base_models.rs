@@ -115,6 +115,7 @@ async fn a_renamed_copy_of_the_shipped_one_serves_and_learns_as_the_original_doe
 
     let (_, version) = learn(&server).await;
     assert_eq!((&version["base"], &version["data"].get("bases")), (&json!("copy"), &None), "nothing was chosen");
+    assert_eq!(version["data"]["without"], "copy");
     server.post("/v1/assets/tank-1/models/1/promote", json!({})).await.success();
     let tuned = predict(&server).await;
     assert_eq!((&tuned["model"]["version"], &tuned["model"]["base"]), (&json!(1), &json!("copy")), "{tuned}");
@@ -126,7 +127,7 @@ async fn a_renamed_copy_of_the_shipped_one_serves_and_learns_as_the_original_doe
     assert_eq!(predict(&server).await["model"]["base"], "copy");
     server.post("/v1/assets/tank-1/models/0/promote", json!({})).await.success();
     let other = predict(&server).await;
-    assert_eq!(other["model"]["base"], "small-1");
+    assert_eq!((&other["model"]["base"], &other["skill"]), (&json!("small-1"), &Value::Null), "another was judged");
     assert!(gap(&original, &other) > 1e-5, "another base model says something else");
 }
 

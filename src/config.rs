@@ -5,7 +5,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::model::pretrain;
+use crate::model::{pretrain, registry};
 use crate::{access, db, demo, evaluate, ingest, observe, prior, reading, scenario, server};
 
 /// A digital twin server that learns its asset.
@@ -47,6 +47,12 @@ pub enum Role {
     Work(Box<Settings>),
     /// Train the base model on synthetic plants. The shipped one was made so.
     Pretrain(Box<pretrain::Config>),
+    /// Make a base model of your own ready for a server.
+    Base {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: registry::command::Command,
+    },
     /// Draw the synthetic plants that the base model learns from, as charts, and count their mix.
     Prior(prior::command::Config),
     /// Compare forecasters on sets with a protocol, or on a file of your own.

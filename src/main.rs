@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
-use counterpart::model::{self, pretrain};
+use counterpart::model::{self, pretrain, registry};
 use counterpart::{access, db, evaluate, ingest, prior, scenario, server};
 
 fn main() -> ExitCode {
@@ -30,6 +30,10 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Demo(settings) => demo(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
+        Role::Base { command } => {
+            let said = tokio::task::block_in_place(|| registry::command::run(&command))?;
+            write!(std::io::stdout(), "{said}").context("the answer cannot be printed")?;
+        }
         Role::Prior(config) => {
             let mix = prior::command::run(&config).context("the sheets cannot be written")?;
             write!(std::io::stdout(), "{mix}").context("the statistics cannot be printed")?;

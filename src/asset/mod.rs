@@ -34,7 +34,7 @@ pub use interval::Interval;
 pub use key::Key;
 pub use relationship::{Edge, Feed, Relationship, RelationshipFilter, RelationshipType};
 pub use routes::router;
-pub use schema::form::{AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template, TypeForm};
+pub use schema::form::{AUTO, AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template, TypeForm};
 pub use schema::{Attribute, Kind, Signal, TypeDocument};
 
 /// Longest name of an asset, in characters.

@@ -105,6 +105,15 @@ pub(super) async fn list(
     .await
 }
 
+/// Whether there is a base model of a name; it stays until the transaction ends.
+pub(super) async fn hold_base_model(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    let found: Option<bool> = sqlx::query_scalar("select true from base_model where name = $1 for share")
+        .bind(name)
+        .fetch_optional(db)
+        .await?;
+    Ok(found.is_some())
+}
+
 /// `None` when the key is taken.
 pub(super) async fn insert(
     db: impl PgExecutor<'_>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::store::{self, TypeRow};
-use super::{AssetError, AssetType, Assets, Extends, Key, Made, TypeDocument, TypeForm, constraint};
+use super::{AUTO, AssetError, AssetType, Assets, Extends, Key, Made, TypeDocument, TypeForm, constraint, invalid};
 use crate::web::page::{self, Limit, Page};
 use crate::web::problem::{FieldError, Problem};
 
@@ -54,6 +54,11 @@ impl Assets {
             Some(newest) => newest.version + 1,
             None => 1,
         };
+        if let Some(base) = document.base_model.as_deref().filter(|base| *base != AUTO)
+            && !store::hold_base_model(&mut *transaction, base).await?
+        {
+            return Err(invalid("/base_model", format!("there is no base model {base}")));
+        }
         let form = TypeForm::from(document);
         let row = store::insert_type(&mut *transaction, key.as_str(), version, &form, self.clock.now()).await?;
         transaction.commit().await?;

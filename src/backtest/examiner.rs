@@ -52,6 +52,8 @@ pub struct Assignment {
     pub version: Option<Version>,
     /// What people and machines say that the asset was like, in the order of time.
     pub labels: Vec<Label>,
+    /// The base model of the version, or without one that of the asset's type.
+    pub base: BaseChoice,
 }
 
 /// A version with what came of its learning.
@@ -75,7 +77,7 @@ pub enum ExamError {
     /// The history is too short; more readings will help, another attempt will not.
     #[error(transparent)]
     TooShort(#[from] Shortage),
-    /// The version stands on another base model than this server has; another attempt will not help.
+    /// The version stands on a base model that this server does not have; another attempt will not help.
     #[error("version {number} belongs to the base model {base}, and this server has {have}")]
     OtherBase {
         /// The version.
@@ -94,10 +96,8 @@ pub enum ExamError {
 }
 
 /// Examines with libtorch on the calling thread.
-#[derive(Clone, Debug, Default)]
-pub struct Bench {
-    base: BaseChoice,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bench;
 
 /// What a version answers with.
 struct Candidate<'a> {
@@ -113,12 +113,12 @@ impl Examiner for Bench {
         assignment: Assignment,
         progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
     ) -> Result<Report, ExamError> {
-        let Assignment { asset, frames, plan, version, labels } = &assignment;
+        let Assignment { asset, frames, plan, version, labels, base } = &assignment;
         let mut tell = |share: f64| if progress(share).is_break() { Err(ExamError::Cancelled) } else { Ok(()) };
         tell(0.0)?;
         let asset_type = &asset.asset_type;
         let field = Field::lay(asset_type, frames, plan)?;
-        let candidate = self.candidate(version.as_ref())?;
+        let candidate = Candidate::of(base, version.as_ref())?;
         let learned = version.as_ref().map_or(0..0, |version| steps_of(&field.grid, version.learned));
         let seen = |origin: usize| origin < learned.end && learned.start < origin + plan.horizon;
 
@@ -188,27 +188,25 @@ impl Examiner for Bench {
     }
 }
 
-impl Bench {
-    fn candidate<'a>(&self, version: Option<&'a Version>) -> Result<Candidate<'a>, ExamError> {
-        let base = self.base.load().map_err(|error| ExamError::Other(error.to_string()))?;
+impl<'a> Candidate<'a> {
+    fn of(base: &BaseChoice, version: Option<&'a Version>) -> Result<Self, ExamError> {
+        let base = base.load().map_err(|error| ExamError::Other(format!("the base model {}: {error}", base.name())))?;
         let Some(version) = version else {
             let (calibration, setups) = (Calibration::default(), Setups::default());
-            return Ok(Candidate { base, weights: None, calibration, setups });
+            return Ok(Self { base, weights: None, calibration, setups });
         };
         if version.base != base.card.name {
             let (number, own) = (version.number, version.base.clone());
             return Err(ExamError::OtherBase { number, base: own, have: base.card.name });
         }
-        Ok(Candidate {
+        Ok(Self {
             base,
             weights: Some(&version.weights),
             calibration: serde_json::from_value(version.calibration.clone()).unwrap_or_default(),
             setups: Setups::attached_to(&version.weights),
         })
     }
-}
 
-impl Candidate<'_> {
     /// In the network's units.
     fn answers(&self, windows: &[&Window]) -> Result<Vec<Quantiles>, ExamError> {
         if windows.is_empty() {

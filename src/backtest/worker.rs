@@ -14,9 +14,12 @@ use super::examiner::{Assignment, ExamError, Examiner, Version};
 use super::lease::{self, Claim, Lease, Unspent};
 use super::report::Report;
 use super::{BacktestError, Backtests};
+use crate::asset::Asset;
 use crate::event::store::labels;
 use crate::ids::BacktestId;
 use crate::job::{self, Ended, Renewal, Status, Stopped, Told};
+use crate::model::BaseChoice;
+use crate::model::registry::{self, without_version};
 use crate::model::store::{self as models, WeightsError};
 
 /// A database that is away is asked again after this.
@@ -182,12 +185,25 @@ impl Worker {
                 Some(Version { number, base, weights: model.weights, calibration: model.calibration, learned })
             }
         };
+        let base = match self.base(&asset, version.as_ref()).await? {
+            Some(base) => base,
+            // The examiner says so of a version.
+            None if version.is_some() => BaseChoice::default(),
+            None => return Ok(Err("the base model of the asset's type is not there".to_owned())),
+        };
         let frames = self.backtests.frames(&asset, Some(claim.cutoff), &claim.plan).await?;
         let labels = match frames.first() {
             Some(first) => labels(db, asset.id, first.observed_at).await?,
             None => Vec::new(),
         };
-        Ok(Ok(Assignment { asset, frames, plan: claim.plan, version, labels }))
+        Ok(Ok(Assignment { asset, frames, plan: claim.plan, version, labels, base }))
+    }
+
+    /// The base model that answers: the version's, or without one that of the asset's type.
+    async fn base(&self, asset: &Asset, version: Option<&Version>) -> sqlx::Result<Option<BaseChoice>> {
+        let wanted = asset.asset_type.document.base_model.as_deref();
+        let name = version.map_or_else(|| without_version(wanted), |version| version.base.as_str());
+        registry::find(&self.backtests.db, name).await
     }
 
     async fn renew(&self, lease: &Lease, share: f64, started: Instant) -> Option<Stopped> {

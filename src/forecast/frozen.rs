@@ -17,6 +17,7 @@ use super::serving::Skill;
 use super::situation::Standing;
 use super::{ForecastError, Forecasts, Situation, store};
 use crate::ids::ModelId;
+use crate::model::registry::without_version;
 use crate::twin::Desired;
 
 /// What answers follow from besides the readings.
@@ -26,8 +27,8 @@ pub struct Frozen {
     pub as_of: DateTime<Utc>,
     /// The version that serves; `None` for the base model.
     pub model: Option<ModelId>,
-    /// The base model that it stands on.
-    base: String,
+    /// The base model that answered; `None` is that of the version, or of the asset's type without one.
+    base: Option<String>,
     /// What is desired of control inputs, which makes the baseline.
     desired: BTreeMap<String, Desired>,
     /// What the bands of who serves turned out to be.
@@ -47,21 +48,27 @@ impl Forecasts {
             None => twin.observed_at,
         };
         // As when it is asked live: the base model serves where the champion cannot be loaded.
-        let champion = match champion {
-            Some(id) => self.versions.load(&self.db, id).await.ok().flatten().map(|version| version.head.id),
+        let version = match champion {
+            Some(id) => self.versions.load(&self.db, id).await.ok().flatten(),
             None => None,
+        };
+        let base = version.as_ref().map_or_else(
+            || without_version(asset.asset_type.document.base_model.as_deref()).to_owned(),
+            |version| version.base.clone(),
+        );
+        let champion = version.map(|version| version.head.id);
+        let base_skill = match champion {
+            Some(_) => None,
+            None => self.versions.base_skill(&self.db, &self.clock, asset.id, &base).await?,
         };
         let followed = self.bands.of(&self.db, &self.clock, asset.id).await?;
         Ok(Frozen {
             as_of: newest.ok_or(ForecastError::NoReadings)?,
             model: champion,
-            base: self.engine.card().name.clone(),
+            base: Some(base),
             desired: if as_of.is_none() { twin.desired } else { BTreeMap::new() },
             online: followed.filter(|(model, _)| *model == champion).map(|(_, online)| (*online).clone()),
-            base_skill: match champion {
-                Some(_) => None,
-                None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
-            },
+            base_skill,
         })
     }
 
@@ -76,8 +83,10 @@ impl Forecasts {
         let asset = self.assets.find(key).await?;
         let (mut twin, _) = store::served(&self.db, asset.id).await?.ok_or(ForecastError::NoReadings)?;
         twin.desired.clone_from(&frozen.desired);
-        if frozen.base != self.engine.card().name {
-            return Err(ForecastError::Gone(format!("the base model {}", frozen.base)));
+        if let Some(base) = &frozen.base
+            && self.bases.of(base).await?.is_none()
+        {
+            return Err(ForecastError::Gone(format!("the base model {base}")));
         }
         let version = match frozen.model {
             None => None,
@@ -99,6 +108,7 @@ impl Forecasts {
         let mut situation = self.prepared(asset, standing, Some(frozen.as_of), horizon).await?;
         situation.past = false;
         situation.alone = true;
+        situation.other_base.clone_from(&frozen.base);
         Ok(situation)
     }
 }
@@ -108,7 +118,7 @@ impl Frozen {
     /// who serves turned out to be says nothing about others.
     #[must_use]
     pub fn answered_by(&self, model: Option<ModelId>) -> Self {
-        Self { model, online: None, base_skill: None, ..self.clone() }
+        Self { model, base: None, online: None, base_skill: None, ..self.clone() }
     }
 }
 

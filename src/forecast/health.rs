@@ -60,7 +60,7 @@ impl Forecasts {
             return Ok(());
         };
         let named = match &version.health {
-            Some(model) => self.class(asset, twin.seq, model).await?,
+            Some(model) => self.class(asset, twin.seq, (&version.base, model)).await?,
             None => None,
         };
         let remaining = match &version.remaining {
@@ -83,7 +83,7 @@ impl Forecasts {
         let Some(version) = situation.version() else { return Ok(None) };
         let named = match &version.health {
             Some(model) => match Glance::of(&situation.asset.asset_type, &situation.grid, model) {
-                Some(glance) => Some(self.named(glance, model).await?),
+                Some(glance) => self.named(glance, (&version.base, model)).await?,
                 None => None,
             },
             None => None,
@@ -97,12 +97,13 @@ impl Forecasts {
         Ok(seen.map(|at| Health::of(looked(version.head.id, at, named, remaining))))
     }
 
-    /// Names the class of the newest step; `None` where it cannot be seen.
+    /// Names the class of the newest step by a model on its version's base model; `None` where it cannot be
+    /// seen.
     async fn class(
         &self,
         asset: &Arc<Asset>,
         seq: i64,
-        model: &Arc<HealthModel>,
+        (base, model): (&str, &Arc<HealthModel>),
     ) -> Result<Option<Named>, ForecastError> {
         let recent = self.readings.recent(asset.id, seq, FRAMES).await?;
         let (of, with) = (Arc::clone(asset), Arc::clone(model));
@@ -110,17 +111,18 @@ impl Forecasts {
             Glance::of(&of.asset_type, &Grid::new(&of.asset_type, &recent)?, &with)
         });
         match seen.await.map_err(|_| ForecastError::Ending)? {
-            Some(glance) => Ok(Some(self.named(glance, model).await?)),
+            Some(glance) => self.named(glance, (base, model)).await,
             None => Ok(None),
         }
     }
 
-    async fn named(&self, glance: Glance, model: &HealthModel) -> Result<Named, ForecastError> {
+    async fn named(&self, glance: Glance, (base, model): (&str, &HealthModel)) -> Result<Option<Named>, ForecastError> {
+        let Some(base) = self.bases.of(base).await? else { return Ok(None) };
         let Glance { at, step_s, sketch } = glance;
-        let said = self.engine.name(model.heads(), sketch.statistics, sketch.windows).await?;
+        let said = self.engine.name(&base, model.heads(), sketch.statistics, sketch.windows).await?;
         let outlook = model.ahead.as_ref().map(|ahead| outlook(&model.classes, ahead, &said, at, step_s));
         let (class, probabilities) = (likeliest(&model.classes, &said.now), by_class(&model.classes, &said.now));
-        Ok(Named { at, class: (class, probabilities), outlook })
+        Ok(Some(Named { at, class: (class, probabilities), outlook }))
     }
 }
 

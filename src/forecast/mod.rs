@@ -61,7 +61,7 @@ use crate::asset::{AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Fits;
 use crate::ids::PredictionId;
-use crate::model::{Engine, EngineError};
+use crate::model::{Bases, Engine, EngineError};
 use crate::reading::{ReadingError, Readings};
 
 /// The farthest that anything is predicted, in steps.
@@ -149,6 +149,7 @@ pub struct Forecasts {
     assets: Assets,
     readings: Readings,
     engine: Engine,
+    bases: Bases,
     fits: Fits,
     grids: Grids,
     /// Vintages on their way to the database.
@@ -192,11 +193,27 @@ impl Forecasts {
     /// Puts the room together.
     #[must_use]
     pub fn new(db: PgPool, clock: Clock, assets: Assets, readings: Readings, engine: Engine, config: Config) -> Self {
-        let (fits, versions) = (Fits::default(), Versions::default());
+        let bases = Bases::new(db.clone(), clock.clone());
+        let (fits, versions) = (Fits::default(), Versions::on(bases.clone()));
         let keeping = Arc::new(Semaphore::new(KEEPING));
         let (grids, bands, watches) = (Grids::default(), ServedBands::default(), Watches::default());
         let (config, beginnings) = (Arc::new(config), Beginnings::default());
-        Self { db, clock, assets, readings, engine, fits, grids, keeping, versions, bands, beginnings, watches, config }
+        Self {
+            db,
+            clock,
+            assets,
+            readings,
+            engine,
+            bases,
+            fits,
+            grids,
+            keeping,
+            versions,
+            bands,
+            beginnings,
+            watches,
+            config,
+        }
     }
 
     /// Predicts, and keeps the prediction as a vintage, a moment after the answer if somebody waits

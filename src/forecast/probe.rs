@@ -10,6 +10,7 @@ use crate::expert::Scale;
 use crate::features::responses::{Medians, PROBED, Point, Responses, points};
 use crate::features::{FEWEST, Fit, Grid, Layout, Setups};
 use crate::ids::ModelId;
+use crate::model::registry::without_version;
 use crate::model::window::Window;
 use crate::model::{MEDIAN, Quantiles};
 
@@ -42,7 +43,12 @@ impl Forecasts {
         });
         let mut asked = asked.await.map_err(|_| ForecastError::Ending)??;
         let windows = std::mem::take(&mut asked.windows);
-        let said = self.engine.answer(windows, version.map(|version| version.head.clone())).await?;
+        let base = match &version {
+            Some(version) => version.base.as_str(),
+            None => without_version(asset.asset_type.document.base_model.as_deref()),
+        };
+        let base = self.bases.of(base).await?.ok_or(ForecastError::Unusable)?;
+        let said = self.engine.answer(&base, windows, version.map(|version| version.head.clone())).await?;
         let answers = asked.medians(&said);
         Ok(Responses::read(&asset.asset_type, &asked.grid, &asked.layout, &asked.points, &answers))
     }

@@ -1,4 +1,4 @@
-//! `POST .../predict`, `GET .../predictions`, `GET /v1/base-models`.
+//! `POST .../predict`, `GET .../predictions`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::ledger::actual::PlanAndActual;
 use super::{Ask, Cause, ForecastError, Forecasts, Prediction, anomaly, ledger, store};
 use crate::ids::PredictionId;
-use crate::model::{BaseCard, EngineError, shipped_card};
+use crate::model::EngineError;
 use crate::reading::instant;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::page::{self, Limit, Page};
@@ -28,7 +28,6 @@ pub fn router(forecasts: Forecasts) -> OpenApiRouter {
         .routes(routes!(predict))
         .routes(routes!(list))
         .routes(routes!(read))
-        .routes(routes!(base_models))
         .with_state(forecasts.clone())
         .merge(ledger::router(forecasts.clone()))
         .merge(anomaly::routes::router(forecasts))
@@ -59,6 +58,8 @@ impl From<ForecastError> for Problem {
             ForecastError::Ending | ForecastError::Engine(EngineError::Stopped) => {
                 Self::new(problem::BUSY, "the server is ending").retry_after(Duration::from_secs(5))
             }
+            // Live answers fall back; what asks for a version itself hears why there is none.
+            ForecastError::Engine(error @ EngineError::Base(_)) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Engine(error) => Self::internal(&error),
         }
     }
@@ -132,13 +133,6 @@ pub(super) struct Vintage {
     /// pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<PlanAndActual>,
-}
-
-/// Base models that versions stand on.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct BaseModels {
-    /// Their cards.
-    pub items: Vec<BaseCard>,
 }
 
 /// Predict an asset from its live state
@@ -225,13 +219,4 @@ async fn read(State(forecasts): State<Forecasts>, Path(path): Path<PredictionPat
     let prediction = found.ok_or_else(forgotten)?;
     let outcome = forecasts.actual(&asset, &prediction).await?;
     Ok(Json(Vintage { prediction, outcome }))
-}
-
-/// List the base models with their cards
-#[utoipa::path(
-    get, path = "/v1/base-models", tag = "models",
-    responses((status = 200, description = "The base models", body = BaseModels))
-)]
-async fn base_models() -> Json<BaseModels> {
-    Json(BaseModels { items: vec![shipped_card()] })
 }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::features::{HealthModel, RemainingModel, Seen, Setups};
 use crate::ids::{AssetId, ModelId};
 use crate::model::store::{self, WeightsError};
-use crate::model::{HeadArtefact, MODEL_CARD_NAME};
+use crate::model::{Bases, HeadArtefact};
 use crate::score::LeadCoverage;
 
 /// Versions kept in memory; one is about 0.3 MB.
@@ -68,6 +68,8 @@ pub(super) struct Version {
     pub(super) head: Arc<HeadArtefact>,
     /// Number within the asset.
     pub(super) number: i32,
+    /// Base model whose backbone the head belongs to.
+    pub(super) base: String,
     /// Widths of its bands.
     pub(super) calibration: Calibration,
     /// What its evaluation found.
@@ -86,24 +88,30 @@ pub(super) struct Version {
 
 /// Loaded versions by id. A version never changes, so nothing here can be stale; which one serves
 /// is asked of the database every time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Versions {
+    bases: Bases,
     loaded: Arc<Mutex<HashMap<ModelId, Arc<Version>>>>,
     base: Arc<Mutex<BaseSkills>>,
 }
 
-/// What was found of the base model, and when.
-type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<Skill>)>;
+/// What was found of the base model, which one it was where that is known, and when.
+type BaseSkills = HashMap<AssetId, (DateTime<Utc>, Option<(Skill, Option<String>)>)>;
 
 impl Versions {
-    /// A version, loaded; `None` when it is gone or belongs to another base model.
+    /// None loaded yet, on these base models.
+    pub(super) fn on(bases: Bases) -> Self {
+        Self { bases, loaded: Arc::default(), base: Arc::default() }
+    }
+
+    /// A version, loaded; `None` when it is gone or its base model is.
     pub(super) async fn load(&self, db: &PgPool, id: ModelId) -> Result<Option<Arc<Version>>, WeightsError> {
         if let Some(version) = self.lock().get(&id) {
             return Ok(Some(version.clone()));
         }
         let Some(model) = store::weights(db, id).await? else { return Ok(None) };
-        if model.base != MODEL_CARD_NAME {
-            tracing::warn!(model.version = model.version, model.base, "version belongs to another base model");
+        if self.bases.of(&model.base).await?.is_none() {
+            tracing::warn!(model.version = model.version, model.base, "version belongs to an unknown base model");
             return Ok(None);
         }
         let version = Arc::new(Version {
@@ -113,6 +121,7 @@ impl Versions {
                 sha256: model.sha256.to_vec(),
             }),
             number: model.version,
+            base: model.base,
             calibration: serde_json::from_value(model.calibration).unwrap_or_default(),
             skill: skill(&model.scores, "candidate"),
             setups: Setups::attached_to(&model.weights),
@@ -129,21 +138,31 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// How the base model did on the asset, once a job has judged it: what served when the first
-    /// version was born was the base. Asked again after [`ASKED_AGAIN`].
-    pub(super) async fn base_skill(&self, db: &PgPool, clock: &Clock, asset: AssetId) -> sqlx::Result<Option<Skill>> {
+    /// How a base model did on the asset, once a job has judged it: what served when the first version was
+    /// born was one, which says nothing of others. Asked again after [`ASKED_AGAIN`].
+    pub(super) async fn base_skill(
+        &self,
+        db: &PgPool,
+        clock: &Clock,
+        asset: AssetId,
+        base: &str,
+    ) -> sqlx::Result<Option<Skill>> {
         let now = clock.now();
+        let of = |found: Option<(Skill, Option<String>)>| {
+            found.filter(|(_, own)| own.as_ref().is_none_or(|own| own == base)).map(|(skill, _)| skill)
+        };
         let known = self.base.lock().unwrap_or_else(PoisonError::into_inner).get(&asset).cloned();
-        if let Some((_, skill)) = known.filter(|(at, skill)| skill.is_some() || now - *at < ASKED_AGAIN) {
-            return Ok(skill);
+        if let Some((_, found)) = known.filter(|(at, found)| found.is_some() || now - *at < ASKED_AGAIN) {
+            return Ok(of(found));
         }
-        let found = store::first_scores(db, asset).await?.and_then(|scores| skill(&scores, "champion"));
-        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        if base.len() >= KEPT {
-            base.clear();
+        let scores = store::first_scores(db, asset).await?;
+        let found = scores.and_then(|(scores, own)| Some((skill(&scores, "champion")?, own)));
+        let mut kept = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
         }
-        base.insert(asset, (now, found.clone()));
-        Ok(found)
+        kept.insert(asset, (now, found.clone()));
+        Ok(of(found))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ModelId, Arc<Version>>> {

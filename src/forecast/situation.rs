@@ -14,6 +14,7 @@ use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
 use crate::features::{FEWEST, Fit, Grid, Layout, Seen};
 use crate::ids::ModelId;
+use crate::model::registry::without_version;
 use crate::model::window::{Window, future_steps};
 use crate::model::{EngineError, Quantiles};
 use crate::reading::Recent;
@@ -39,6 +40,8 @@ pub struct Situation {
     pub(super) past: bool,
     /// Whether its answers are computed apart from those of others, so that they can be repeated.
     pub(super) alone: bool,
+    /// The base model that answers, where that is not the one of the version or of the asset's type.
+    pub(super) other_base: Option<String>,
     version: Option<Arc<Version>>,
     /// Of the base model, while it serves.
     base_skill: Option<Skill>,
@@ -83,6 +86,13 @@ impl Situation {
     #[must_use]
     pub fn is_past(&self) -> bool {
         self.past
+    }
+
+    /// Name of the base model that answers: the version's, or that of the asset's type.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        let own = self.version.as_ref().map(|version| &*version.base).or(self.other_base.as_deref());
+        own.unwrap_or_else(|| without_version(self.asset.asset_type.document.base_model.as_deref()))
     }
 
     /// Whether there is too little history for a model to answer.
@@ -190,7 +200,10 @@ impl Forecasts {
         let online = followed?.filter(|(model, _)| *model == serving).map(|(_, online)| online);
         let base_skill = match &version {
             Some(_) => None,
-            None => self.versions.base_skill(&self.db, &self.clock, asset.id).await?,
+            None => {
+                let base = without_version(asset.asset_type.document.base_model.as_deref());
+                self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?
+            }
         };
         self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
     }
@@ -220,7 +233,21 @@ impl Forecasts {
         let of = asset.clone();
         let whole = move |grid: Arc<Grid>, layout: Layout, fits: Vec<Arc<Fit>>| {
             let Standing { twin, version, base_skill, online } = standing;
-            Situation { asset: of, grid, layout, horizon, twin, past, alone: false, version, base_skill, online, fits }
+            let (alone, other_base) = (false, None);
+            Situation {
+                asset: of,
+                grid,
+                layout,
+                horizon,
+                twin,
+                past,
+                alone,
+                other_base,
+                version,
+                base_skill,
+                online,
+                fits,
+            }
         };
         // A state that was asked about before needs no computation, so no other thread.
         if let Some(grid) = &kept {
@@ -278,7 +305,7 @@ impl Forecasts {
             answers: situation.naive(futures.len()),
             model: Answerer {
                 version: 0,
-                base: self.engine.card().name.clone(),
+                base: situation.base().to_owned(),
                 source: Source::Fallback,
                 trained_at: None,
                 reason: Some(reason),
@@ -290,6 +317,9 @@ impl Forecasts {
             let have = situation.grid.len();
             return Ok(fallback(format!("{have} steps of history; the model needs {FEWEST}")));
         }
+        let Some(base) = self.bases.of(situation.base()).await? else {
+            return Ok(fallback(format!("there is no base model {}", situation.base())));
+        };
         // A repeated future is computed once: arithmetic in another row of a batch may differ in
         // its last bit, and a difference of nothing must be nothing.
         let mut distinct: Vec<&Future> = Vec::with_capacity(futures.len());
@@ -307,9 +337,9 @@ impl Forecasts {
         let version = situation.version.clone();
         let head = version.as_ref().map(|version| version.head.clone());
         let answered = if situation.alone {
-            self.engine.answer_alone(windows, head).await
+            self.engine.answer_alone(&base, windows, head).await
         } else {
-            self.engine.answer(windows, head).await
+            self.engine.answer(&base, windows, head).await
         };
         let answers = match answered {
             Ok(answers) => answers,
@@ -320,7 +350,7 @@ impl Forecasts {
                     error = &error as &dyn std::error::Error,
                     "model gave no answer"
                 );
-                return Ok(fallback(error.to_string()));
+                return Ok(fallback(in_words(&error)));
             }
         };
         let mut distinct_answers = situation.in_units(answers, owned.len());
@@ -329,7 +359,7 @@ impl Forecasts {
             answers: places.iter().map(|place| distinct_answers[*place].clone()).collect(),
             model: Answerer {
                 version: version.as_ref().map_or(0, |version| version.number),
-                base: self.engine.card().name.clone(),
+                base: base.name().to_owned(),
                 source: if version.is_some() { Source::Model } else { Source::Base },
                 trained_at: version.as_ref().and_then(|version| version.head.id.minted_at()),
                 reason: version.as_ref().and_then(|version| version.note.clone()),
@@ -337,5 +367,13 @@ impl Forecasts {
             version: version.as_ref().map(|version| version.head.id),
             skill: situation.skill(),
         })
+    }
+}
+
+/// Why the model gave no answer, for who is answered by the fallback.
+fn in_words(error: &EngineError) -> String {
+    match error {
+        EngineError::Base(why) => format!("{error}: {why}"),
+        error => error.to_string(),
     }
 }

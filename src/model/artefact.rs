@@ -22,6 +22,9 @@ pub enum ArtefactError {
     /// A variable is missing, has another shape or type.
     #[error("the weights do not fit the network at {0}")]
     Shape(String),
+    /// There is something that the network does not have.
+    #[error("the weights hold {0}, which the network does not have")]
+    Unknown(String),
     /// A weight is not a finite number.
     #[error("the weights hold a number that is not finite at {0}")]
     NotFinite(String),
@@ -114,6 +117,27 @@ pub(super) fn fill(bytes: &[u8], tensors: Vec<(String, Tensor)>) -> Result<(), A
         tch::no_grad(|| variable.copy_(&Tensor::from_slice(&numbers).view(shape.as_slice())));
     }
     Ok(())
+}
+
+/// Refuses a document that holds anything but the named tensors.
+pub(super) fn no_others(bytes: &[u8], tensors: &[(String, Tensor)]) -> Result<(), ArtefactError> {
+    let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;
+    let unknown = |name: &&str| !tensors.iter().any(|(known, _)| known == name);
+    // The order of a document is not that of its names.
+    let first = document.names().into_iter().filter(unknown).min();
+    first.map_or(Ok(()), |name| Err(ArtefactError::Unknown(name.to_owned())))
+}
+
+/// How many numbers a document holds, and how many of them in tensors behind a prefix.
+pub(super) fn count(bytes: &[u8], prefix: &str) -> Result<(usize, usize), ArtefactError> {
+    let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;
+    let (mut all, mut behind) = (0, 0);
+    for (name, view) in document.iter() {
+        let numbers: usize = view.shape().iter().product();
+        all += numbers;
+        behind += if name.starts_with(prefix) { numbers } else { 0 };
+    }
+    Ok((all, behind))
 }
 
 /// [`load`] of bytes that were written with a digest.

@@ -1,4 +1,4 @@
-//! The pretrained base model that ships inside the binary, with its card.
+//! The pretrained base models that ship inside the binary, with their cards.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,30 @@ use super::lean;
 use super::network::{Backbone, Head, Size};
 use crate::prior::Mix;
 
-/// Weights of the backbone and of the head that every asset starts from.
+/// Weights of the backbone and of the head that an asset starts from whose type does not choose.
 pub(super) const WEIGHTS: &[u8] = include_bytes!("base/small-2.safetensors");
 /// Key of the size among the notes of an artefact.
 pub(super) const SIZE: &str = "size";
-const CARD: &str = include_str!("base/small-2.json");
+
+/// A base model inside the program.
+#[derive(Debug)]
+pub(super) struct Shipped {
+    pub(super) name: &'static str,
+    pub(super) weights: &'static [u8],
+    /// JSON.
+    card: &'static str,
+}
+
+/// Those inside the program, the default first. The table `base_model` knows their names.
+pub(super) static SHIPPED: [Shipped; 2] = [
+    Shipped { name: "small-2", weights: WEIGHTS, card: include_str!("base/small-2.json") },
+    // Its predecessor, pretrained on the CPU alone: from its seed and recipe the same weights come again.
+    Shipped {
+        name: "small-1",
+        weights: include_bytes!("base/small-1.safetensors"),
+        card: include_str!("base/small-1.json"),
+    },
+];
 
 /// What is known of a base model: written by `counterpart pretrain`, never by hand.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -96,7 +115,7 @@ pub struct FamilyFigures {
     pub coverage_80: f64,
 }
 
-/// The shipped base model.
+/// A base model, ready to answer.
 #[derive(Debug)]
 pub struct Base {
     /// What is known of it.
@@ -108,32 +127,49 @@ pub struct Base {
     pub(super) lean_head: lean::Head,
 }
 
-/// The card of the shipped base model.
+/// The card of the base model that serves where a type does not choose.
 #[must_use]
 pub fn shipped_card() -> BaseCard {
-    serde_json::from_str(CARD).expect("the card was written by pretraining")
+    SHIPPED[0].card()
+}
+
+impl Shipped {
+    /// What is known of it.
+    pub(super) fn card(&self) -> BaseCard {
+        serde_json::from_str(self.card).expect("the card was written by pretraining")
+    }
+
+    /// Loads it, once its weights have been seen to be those of its card.
+    pub(super) fn load(&self) -> Result<Base, ArtefactError> {
+        let card = self.card();
+        if hex(&artefact::digest(self.weights)) != card.sha256 {
+            return Err(ArtefactError::Damaged);
+        }
+        Base::from_bytes(self.weights, card)
+    }
 }
 
 impl Base {
-    /// Loads the shipped weights. Costs a few milliseconds; call it on the thread that will use it.
+    /// Loads the default of the shipped ones. Costs a few milliseconds; call it on the thread that will use it.
     pub fn shipped() -> Result<Self, ArtefactError> {
-        let card = shipped_card();
-        let sha256 = hex(&artefact::digest(WEIGHTS));
-        if sha256 != card.sha256 {
-            return Err(ArtefactError::Damaged);
-        }
-        Self::from_bytes(WEIGHTS, card)
+        SHIPPED[0].load()
     }
 
-    /// Loads weights that came with a card.
+    /// Loads weights that came with a card: of its size, all variables and no others, every number finite.
     pub fn from_bytes(weights: &[u8], card: BaseCard) -> Result<Self, ArtefactError> {
+        // Before anything is made in that size.
+        if let Err((field, _)) = card.size.check() {
+            return Err(ArtefactError::Shape(format!("{SIZE}/{field}")));
+        }
         let size = artefact::note(weights, SIZE)?.map(|text| serde_json::from_str::<Size>(&text));
         // The first base model was written without its size.
         if size.is_some_and(|size| !size.is_ok_and(|size| size == card.size)) {
             return Err(ArtefactError::Shape(SIZE.to_owned()));
         }
-        let (mut backbone, mut head) = (Backbone::new(card.size), Head::new(card.size));
-        artefact::load(weights, &mut [("backbone", backbone.store_mut()), ("head", head.store_mut())])?;
+        let (mut backbone, head) = (Backbone::new(card.size), Head::new(card.size));
+        let known = artefact::named(&[("backbone", backbone.store()), ("head", head.store())]);
+        artefact::no_others(weights, &known)?;
+        artefact::fill(weights, known)?;
         backbone.store_mut().freeze();
         let lean = lean::Backbone::new(&backbone, Arithmetic::SERVING);
         let lean_head = lean::Head::new(&head, &backbone, Arithmetic::SERVING);

@@ -1,16 +1,48 @@
-//! Which base model: the shipped one, or another that `counterpart pretrain` wrote.
+//! Which base model: one that ships inside the program, or another that `counterpart pretrain` wrote, from a
+//! file or from the database.
 //!
-//! Always true: what was chosen has been loaded once and its weights are those of its card.
+//! Always true: weights are held against the SHA-256 of their card whenever they are loaded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::artefact::{self, ArtefactError};
-use super::base::{Base, BaseCard, hex, shipped_card};
+use super::base::{Base, BaseCard, SHIPPED, Shipped, hex};
 
-/// A base model that can be loaded wherever it is needed.
+/// A base model that can be loaded wherever it is needed. By default the one that serves where a type does not
+/// choose. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct BaseChoice(Option<Arc<(Vec<u8>, BaseCard)>>);
+pub struct BaseChoice(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Shipped(&'static Shipped),
+    Own(Arc<Own>),
+}
+
+/// Somebody's own, as bytes.
+#[derive(Debug)]
+struct Own {
+    card: BaseCard,
+    weights: Vec<u8>,
+}
+
+/// Tells base models apart: two with the same key answer alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum BaseKey {
+    /// The default, which is always loaded.
+    Default,
+    /// Another that ships inside the program.
+    Shipped(&'static str),
+    /// The SHA-256 of somebody's own.
+    Own(String),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Shipped(&SHIPPED[0])
+    }
+}
 
 /// Why a file is no base model.
 #[derive(Debug, thiserror::Error)]
@@ -50,32 +82,69 @@ impl BaseChoice {
         let beside = path.with_extension("json");
         let card: BaseCard =
             serde_json::from_slice(&read(&beside)?).map_err(|source| BaseFileError::Card { path: beside, source })?;
-        let refused = |source| BaseFileError::Weights { path: path.to_owned(), source };
-        if hex(&artefact::digest(&weights)) != card.sha256 {
-            return Err(refused(ArtefactError::Damaged));
+        let choice = Self::own(card, weights);
+        choice.load().map_err(|source| BaseFileError::Weights { path: path.to_owned(), source })?;
+        Ok(choice)
+    }
+
+    /// One that ships inside the program, by its name.
+    #[must_use]
+    pub fn shipped(name: &str) -> Option<Self> {
+        SHIPPED.iter().find(|shipped| shipped.name == name).map(|shipped| Self(Source::Shipped(shipped)))
+    }
+
+    /// Somebody's own, as it came; nothing is checked before it is loaded.
+    pub(super) fn own(card: BaseCard, weights: Vec<u8>) -> Self {
+        Self(Source::Own(Arc::new(Own { card, weights })))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.0 {
+            Source::Shipped(shipped) => shipped.name,
+            Source::Own(own) => &own.card.name,
         }
-        Base::from_bytes(&weights, card.clone()).map_err(refused)?;
-        Ok(Self(Some(Arc::new((weights, card)))))
     }
 
     /// What is known of it.
     #[must_use]
     pub fn card(&self) -> BaseCard {
-        self.0.as_ref().map_or_else(shipped_card, |file| file.1.clone())
+        match &self.0 {
+            Source::Shipped(shipped) => shipped.card(),
+            Source::Own(own) => own.card.clone(),
+        }
+    }
+
+    /// safetensors.
+    pub(super) fn weights(&self) -> &[u8] {
+        match &self.0 {
+            Source::Shipped(shipped) => shipped.weights,
+            Source::Own(own) => &own.weights,
+        }
+    }
+
+    pub(super) fn key(&self) -> BaseKey {
+        match &self.0 {
+            Source::Shipped(shipped) if shipped.name == SHIPPED[0].name => BaseKey::Default,
+            Source::Shipped(shipped) => BaseKey::Shipped(shipped.name),
+            Source::Own(own) => BaseKey::Own(own.card.sha256.clone()),
+        }
     }
 
     /// Loads it. Costs a few milliseconds; call it on the thread that will use it.
     pub fn load(&self) -> Result<Base, ArtefactError> {
-        match self.0.as_deref() {
-            Some((weights, card)) => Base::from_bytes(weights, card.clone()),
-            None => Base::shipped(),
+        match &self.0 {
+            Source::Shipped(shipped) => shipped.load(),
+            Source::Own(own) if hex(&artefact::digest(&own.weights)) != own.card.sha256 => Err(ArtefactError::Damaged),
+            Source::Own(own) => Base::from_bytes(&own.weights, own.card.clone()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::base::WEIGHTS;
+    use super::super::base::{WEIGHTS, shipped_card};
     use super::*;
 
     /// The shipped weights under another name.
@@ -96,6 +165,20 @@ mod tests {
         assert_eq!(choice.card().name, "mine");
         assert_eq!(choice.load().unwrap().card.name, "mine");
         assert_eq!(BaseChoice::default().load().unwrap().card.name, shipped_card().name);
+        let same = |one: &BaseChoice, other: &BaseChoice| one.key() == other.key();
+        assert!(!same(&choice, &BaseChoice::default()), "a copy is loaded apart");
+        assert!(same(&choice, &BaseChoice::own(choice.card(), Vec::new())));
+    }
+
+    #[test]
+    fn every_shipped_one_loads_under_its_name() {
+        for shipped in &SHIPPED {
+            let choice = BaseChoice::shipped(shipped.name).unwrap();
+            assert_eq!((choice.name(), &*choice.card().name), (shipped.name, shipped.name));
+            assert_eq!(choice.load().unwrap().card.sha256, choice.card().sha256);
+        }
+        assert_eq!(BaseChoice::default().name(), crate::model::MODEL_CARD_NAME);
+        assert!(BaseChoice::shipped("small").is_none(), "there were several of that name");
     }
 
     #[test]

@@ -2,28 +2,24 @@
 //!
 //! A bounded inbox (full is [`EngineError::Busy`]), replies through oneshot channels, and greedy
 //! batching: whatever waits when a computation ends goes into the next one, so a lone request
-//! never waits for company. Callers who left are not computed for. The thread ends, and is joined,
-//! when the last handle is dropped.
+//! never waits for company; what has another base model, head or shape is computed apart. Callers who
+//! left are not computed for. The thread ends, and is joined, when the last handle is dropped.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::artefact::{self, ArtefactError};
-use super::base::{Base, BaseCard};
-use super::dense::Arithmetic;
+use super::artefact::ArtefactError;
+use super::base::Base;
+use super::choice::BaseChoice;
 use super::forward::forward;
 use super::health::{self, Heads, Portrait};
-use super::lean::Head;
-use super::network::{self, LEVELS};
+use super::network::LEVELS;
 use super::remaining;
+use super::shelf::{HeadKey, Shelf};
 use super::window::Window;
 use crate::ids::ModelId;
-
-/// Heads kept loaded; one is about 0.3 MB.
-const HEADS_KEPT: usize = 256;
 
 /// Settings of the model engine.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,6 +42,9 @@ pub enum EngineError {
     /// The head could not be loaded.
     #[error("the fine-tuned weights could not be loaded")]
     Head(#[from] ArtefactError),
+    /// The base model could not be loaded.
+    #[error("the base model could not be loaded")]
+    Base(#[source] ArtefactError),
     /// A window or an answer held a number that is not finite.
     #[error("the model's input or output is not finite")]
     NotFinite,
@@ -81,6 +80,7 @@ struct Foretelling {
 
 /// A question for the class of an asset, and for what will become of it.
 struct Naming {
+    base: BaseChoice,
     heads: Heads,
     statistics: Vec<f32>,
     windows: Vec<Window>,
@@ -88,6 +88,7 @@ struct Naming {
 }
 
 struct Request {
+    base: BaseChoice,
     windows: Vec<Window>,
     head: Option<Arc<HeadArtefact>>,
     /// Whether it must not share a computation with others.
@@ -99,12 +100,11 @@ struct Request {
 #[derive(Clone, Debug)]
 pub struct Engine {
     inbox: Option<mpsc::Sender<Task>>,
-    card: Arc<BaseCard>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Engine {
-    /// Starts the thread and waits until the base model is loaded on it.
+    /// Starts the thread and waits until the default base model is loaded on it.
     pub fn start(config: &Config) -> Result<Self, ArtefactError> {
         let (inbox, requests) = mpsc::channel(config.model_inbox.max(1));
         let (loaded, ready) = std::sync::mpsc::channel();
@@ -112,45 +112,42 @@ impl Engine {
             .name("model".into())
             .spawn(move || match Base::shipped() {
                 Ok(base) => {
-                    let _ = loaded.send(Ok(base.card.clone()));
-                    Worker { base, heads: HashMap::new(), age: 0 }.run(requests);
+                    let _ = loaded.send(Ok(()));
+                    Worker { shelf: Shelf::new(base) }.run(requests);
                 }
                 Err(error) => {
                     let _ = loaded.send(Err(error));
                 }
             })
             .expect("the system can start a thread");
-        let card = ready.recv().map_err(|_| ArtefactError::Format)??;
-        Ok(Self { inbox: Some(inbox), card: Arc::new(card), thread: Arc::new(Mutex::new(Some(thread))) })
+        ready.recv().map_err(|_| ArtefactError::Format)??;
+        Ok(Self { inbox: Some(inbox), thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
-    /// The card of the base model that it serves.
-    #[must_use]
-    pub fn card(&self) -> &BaseCard {
-        &self.card
-    }
-
-    /// Answers windows with the base model's head, or a fine-tuned one, in their order.
+    /// Answers windows with a base model's head, or a fine-tuned one on it, in their order.
     pub async fn answer(
         &self,
+        base: &BaseChoice,
         windows: Vec<Window>,
         head: Option<Arc<HeadArtefact>>,
     ) -> Result<Vec<Quantiles>, EngineError> {
-        self.ask(windows, head, false).await
+        self.ask(base, windows, head, false).await
     }
 
     /// Answers windows as [`Self::answer`] does, in a computation of their own: whoever else asks at
     /// that time, the same windows get the same bits. In company the last bit may differ.
     pub async fn answer_alone(
         &self,
+        base: &BaseChoice,
         windows: Vec<Window>,
         head: Option<Arc<HeadArtefact>>,
     ) -> Result<Vec<Quantiles>, EngineError> {
-        self.ask(windows, head, true).await
+        self.ask(base, windows, head, true).await
     }
 
     async fn ask(
         &self,
+        base: &BaseChoice,
         windows: Vec<Window>,
         head: Option<Arc<HeadArtefact>>,
         alone: bool,
@@ -159,20 +156,21 @@ impl Engine {
             return Err(EngineError::NotFinite);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Task::Answer(Request { windows, head, alone, reply }))?;
+        self.send(Task::Answer(Request { base: base.clone(), windows, head, alone, reply }))?;
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
     /// Probabilities of an asset's classes, now and ahead, from what is seen of it: `statistics` of each
-    /// signal, and a window of each for the backbone to read, once for all heads.
+    /// signal, and a window of each for the backbone of the heads' base model to read, once for all heads.
     pub async fn name(
         &self,
+        base: &BaseChoice,
         heads: Heads,
         statistics: Vec<f32>,
         windows: Vec<Window>,
     ) -> Result<health::Said, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Task::Name(Naming { heads, statistics, windows, reply }))?;
+        self.send(Task::Name(Naming { base: base.clone(), heads, statistics, windows, reply }))?;
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
@@ -206,18 +204,11 @@ impl Drop for Engine {
     }
 }
 
-/// What requests must share to be computed together: head and shape.
-type Key = (Option<ModelId>, (usize, usize));
-
-struct Loaded {
-    head: Head,
-    used: u64,
-}
+/// What requests must share to be computed together: base model, head and shape.
+type Key = (HeadKey, (usize, usize));
 
 struct Worker {
-    base: Base,
-    heads: HashMap<ModelId, Loaded>,
-    age: u64,
+    shelf: Shelf,
 }
 
 impl Worker {
@@ -232,10 +223,9 @@ impl Worker {
                 }
             }
             self.serve(&mut waiting);
-            for Naming { heads, statistics, windows, reply } in namings.drain(..) {
-                if !reply.is_closed() {
-                    let _ = reply.send(self.name(&heads, statistics, &windows));
-                }
+            for naming in namings.drain(..).filter(|naming| !naming.reply.is_closed()) {
+                let Naming { base, heads, statistics, windows, reply } = naming;
+                let _ = reply.send(self.name(&base, &heads, statistics, &windows));
             }
             for Foretelling { head, seen, reply } in foretellings.drain(..) {
                 if !reply.is_closed() {
@@ -246,11 +236,19 @@ impl Worker {
         }
     }
 
-    fn name(&self, heads: &Heads, statistics: Vec<f32>, windows: &[Window]) -> Result<health::Said, EngineError> {
-        heads.say(&Portrait { statistics, states: health::states(&self.base, windows)?.concat() })
+    fn name(
+        &mut self,
+        base: &BaseChoice,
+        heads: &Heads,
+        statistics: Vec<f32>,
+        windows: &[Window],
+    ) -> Result<health::Said, EngineError> {
+        self.shelf.fetch(base, None)?;
+        let states = health::states(self.shelf.base(&base.key()), windows)?.concat();
+        heads.say(&Portrait { statistics, states })
     }
 
-    /// Computes everything that waits, requests of one head and shape together.
+    /// Computes everything that waits, requests of one base model, head and shape together.
     fn serve(&mut self, waiting: &mut Vec<Request>) {
         let mut groups: Vec<(Key, Vec<Request>)> = Vec::new();
         for request in waiting.drain(..).filter(|request| !request.reply.is_closed()) {
@@ -258,30 +256,28 @@ impl Worker {
                 let _ = request.reply.send(Ok(Vec::new()));
                 continue;
             };
-            let key = (request.head.as_ref().map(|head| head.id), first.shape());
+            let head = (request.base.key(), request.head.as_ref().map(|head| head.id));
+            let key = (head, first.shape());
             let open = |(other, group): &&mut (Key, Vec<Request>)| *other == key && !group[0].alone && !request.alone;
             match groups.iter_mut().find(open) {
                 Some((_, group)) => group.push(request),
                 None => groups.push((key, vec![request])),
             }
         }
-        for (_, group) in groups {
-            let outcome = self.compute(&group);
-            self.reply(group, outcome);
+        for ((head, _), group) in groups {
+            let outcome = self.compute(&head, &group);
+            self.reply(&head, group, outcome);
         }
     }
 
-    fn compute(&mut self, group: &[Request]) -> Result<Vec<Quantiles>, EngineError> {
-        if let Some(artefact) = group.iter().find_map(|request| request.head.as_ref()) {
-            self.load(artefact)?;
-        }
-        let key = group[0].head.as_ref().map(|head| head.id);
-        let head = key.and_then(|id| self.heads.get(&id)).map_or(&self.base.lean_head, |loaded| &loaded.head);
+    fn compute(&mut self, key: &HeadKey, group: &[Request]) -> Result<Vec<Quantiles>, EngineError> {
+        self.shelf.fetch(&group[0].base, group[0].head.as_deref())?;
+        let (base, head) = self.shelf.pair(key);
         let windows: Vec<&Window> = group.iter().flat_map(|request| &request.windows).collect();
-        forward(&self.base, head, &windows)
+        forward(base, head, &windows)
     }
 
-    fn reply(&self, group: Vec<Request>, outcome: Result<Vec<Quantiles>, EngineError>) {
+    fn reply(&self, key: &HeadKey, group: Vec<Request>, outcome: Result<Vec<Quantiles>, EngineError>) {
         match outcome {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
@@ -292,11 +288,10 @@ impl Worker {
             }
             // One caller's bad window must not fail the others of its batch.
             Err(EngineError::NotFinite) if group.len() > 1 => {
+                let (base, head) = self.shelf.pair(key);
                 for request in group {
                     let windows: Vec<&Window> = request.windows.iter().collect();
-                    let head = request.head.as_ref().and_then(|artefact| self.heads.get(&artefact.id));
-                    let own = forward(&self.base, head.map_or(&self.base.lean_head, |loaded| &loaded.head), &windows);
-                    let _ = request.reply.send(own);
+                    let _ = request.reply.send(forward(base, head, &windows));
                 }
             }
             Err(error) => {
@@ -305,25 +300,5 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Makes sure that a head is loaded, forgetting the one unused for longest when there are many.
-    fn load(&mut self, artefact: &HeadArtefact) -> Result<(), ArtefactError> {
-        self.age += 1;
-        if let Some(loaded) = self.heads.get_mut(&artefact.id) {
-            loaded.used = self.age;
-            return Ok(());
-        }
-        let mut head = network::Head::new(self.base.card.size);
-        artefact::load_checked(&artefact.weights, &artefact.sha256, &mut [("head", head.store_mut())])?;
-        let head = Head::new(&head, &self.base.backbone, Arithmetic::SERVING);
-        if self.heads.len() >= HEADS_KEPT {
-            let oldest = self.heads.iter().min_by_key(|(_, loaded)| loaded.used).map(|(id, _)| *id);
-            if let Some(id) = oldest {
-                self.heads.remove(&id);
-            }
-        }
-        self.heads.insert(artefact.id, Loaded { head, used: self.age });
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::engine::{Config, Engine, EngineError, HeadArtefact};
 use super::window::{CONTEXT, Window};
-use super::{Base, artefact, digest};
+use super::{Base, BaseChoice, artefact, digest};
 use crate::clock::Clock;
 use crate::ids::ModelId;
 
@@ -67,8 +67,9 @@ proptest! {
         let (engine, runtime) = &*ENGINE;
         let mut bad = healthy(phase);
         poison(&mut bad, field, at, value);
+        let base = BaseChoice::default();
         let (bad, good) = runtime.block_on(async {
-            tokio::join!(engine.answer(vec![bad], None), engine.answer(vec![healthy(phase)], None))
+            tokio::join!(engine.answer(&base, vec![bad], None), engine.answer(&base, vec![healthy(phase)], None))
         });
         let finite = |answer: &[super::Quantiles]| answer.iter().flatten().flatten().all(|value| value.is_finite());
         match bad {
@@ -94,6 +95,6 @@ fn weights_that_overflow_give_an_error_and_no_number() {
     let weights = artefact::save(&[("head", head.store())]);
     let sha256 = digest(&weights).to_vec();
     let head = Arc::new(HeadArtefact { id: ModelId::mint(&Clock::system()), weights, sha256 });
-    let answer = runtime.block_on(engine.answer(vec![healthy(0)], Some(head)));
+    let answer = runtime.block_on(engine.answer(&BaseChoice::default(), vec![healthy(0)], Some(head)));
     assert!(matches!(answer, Err(EngineError::NotFinite)), "{answer:?}");
 }

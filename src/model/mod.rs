@@ -1,8 +1,9 @@
 //! The only room that says `tch`: the network, its weights, its thread, its training.
 //!
 //! The base model corrects the closed-form bank (`expert/`): untrained it equals the bank with
-//! Gaussian bands. A model version is a head of its own on the base's frozen backbone. Tensors stay
-//! on the thread that made them; everything that crosses is plain numbers and bytes.
+//! Gaussian bands. A model version is a head of its own on the base's frozen backbone; which base
+//! models there are is told by the [`registry`]. Tensors stay on the thread that made them; everything
+//! that crosses is plain numbers and bytes.
 
 mod artefact;
 mod base;
@@ -19,9 +20,11 @@ mod loss;
 mod network;
 pub mod pretrain;
 mod recipe;
+pub mod registry;
 pub mod remaining;
 pub mod scratch;
 mod sheet;
+mod shelf;
 pub mod store;
 pub mod trainee;
 #[cfg(test)]
@@ -34,8 +37,9 @@ pub use choice::{BaseChoice, BaseFileError};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
 pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};
+pub use registry::{BaseModels, Bases};
 
-/// Name of the shipped base model.
+/// Name of the base model that serves where an asset's type does not choose.
 pub const MODEL_CARD_NAME: &str = "small-2";
 
 /// Keeps libtorch from making threads of its own: they multiply CPU time under load. First thing

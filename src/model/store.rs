@@ -159,9 +159,10 @@ pub async fn weights(db: impl PgExecutor<'_>, model: ModelId) -> Result<Option<M
     Ok(Some(ModelRow { id: model, asset, version, base, weights: weights.into(), sha256, calibration, scores, note }))
 }
 
-/// Score cards that the asset's first version was judged by.
-pub async fn first_scores(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<Value>> {
-    sqlx::query_scalar("select scores from model_version where asset_id = $1 and version = 1")
+/// Score cards that the asset's first version was judged by, and the base model that served until then, where
+/// that is known.
+pub async fn first_scores(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<(Value, Option<String>)>> {
+    sqlx::query_as("select scores, data_card ->> 'without' from model_version where asset_id = $1 and version = 1")
         .bind(asset)
         .fetch_optional(db)
         .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::{Config, Engine, EngineError, HeadArtefact};
 use super::trainee::{Example, Lesson, answer, learn};
 use super::window::{CONTEXT, SLOTS, Window};
-use super::{ArtefactError, Base, LEVELS, Loss, MEDIAN, Optimizer, Recipe, artefact, digest, shipped_card};
+use super::{ArtefactError, Base, BaseChoice, LEVELS, Loss, MEDIAN, Optimizer, Recipe, artefact, digest, shipped_card};
 use crate::clock::Clock;
 use crate::expert::{Bank, History};
 use crate::ids::ModelId;
@@ -207,9 +207,9 @@ fn learning_stops_when_told() {
 async fn the_engine_answers_batches_as_it_answers_alone() {
     let engine = Engine::start(&Config { model_inbox: 8 }).unwrap();
     let windows: Vec<Window> = (0..3).map(|seed| window(seed, 450).0).collect();
-    let together = engine.answer(windows.clone(), None).await.unwrap();
+    let together = engine.answer(&BaseChoice::default(), windows.clone(), None).await.unwrap();
     for (window, joined) in windows.into_iter().zip(together) {
-        let alone = engine.answer(vec![window], None).await.unwrap();
+        let alone = engine.answer(&BaseChoice::default(), vec![window], None).await.unwrap();
         for (one, other) in alone[0].iter().flatten().zip(joined.iter().flatten()) {
             assert!((one - other).abs() < 1e-4, "{one} and {other}");
         }
@@ -226,14 +226,33 @@ async fn the_engine_serves_a_fine_tuned_head_and_refuses_a_damaged_one() {
     let head =
         Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: learned.weights.clone(), sha256: sha256.clone() });
     let (window, _) = window(1, 500);
-    let tuned = engine.answer(vec![window.clone()], Some(head)).await.unwrap();
-    let plain = engine.answer(vec![window.clone()], None).await.unwrap();
+    let tuned = engine.answer(&BaseChoice::default(), vec![window.clone()], Some(head)).await.unwrap();
+    let plain = engine.answer(&BaseChoice::default(), vec![window.clone()], None).await.unwrap();
     assert_ne!(tuned, plain);
     let mut broken = learned.weights;
     broken[200] ^= 4;
     let damaged = Arc::new(HeadArtefact { id: ModelId::mint(&clock), weights: broken, sha256 });
-    let refusal = engine.answer(vec![window], Some(damaged)).await;
+    let refusal = engine.answer(&BaseChoice::default(), vec![window], Some(damaged)).await;
     assert!(matches!(refusal, Err(EngineError::Head(ArtefactError::Damaged))));
+}
+
+#[tokio::test]
+async fn requests_that_come_together_are_answered_each_on_its_own_base_model() {
+    let engine = Engine::start(&Config { model_inbox: 16 }).unwrap();
+    let (one, other) = (BaseChoice::default(), BaseChoice::shipped("small-1").unwrap());
+    let (window, _) = window(3, 450);
+    let on = |base: &BaseChoice| answer(&base.load().unwrap(), None, &[&window]).unwrap();
+    let asked = |base| engine.answer(base, vec![window.clone()], None);
+    let (a, b, c, d) = tokio::join!(asked(&one), asked(&other), asked(&one), asked(&other));
+    let far = |said: &[super::Quantiles], wanted: &[super::Quantiles]| {
+        let pairs = said[0].iter().flatten().zip(wanted[0].iter().flatten());
+        pairs.map(|(said, wanted)| (said - wanted).abs()).fold(0.0, f64::max)
+    };
+    for (said, base) in [(a, &one), (b, &other), (c, &one), (d, &other)] {
+        let gap = far(&said.unwrap(), &on(base));
+        assert!(gap < 1e-4, "{} is {gap} off", base.name());
+    }
+    assert!(far(&on(&one), &on(&other)) > 1e-3, "the two answer differently");
 }
 
 #[tokio::test]
@@ -241,7 +260,7 @@ async fn a_number_that_is_none_never_reaches_the_network() {
     let engine = Engine::start(&Config { model_inbox: 8 }).unwrap();
     let (mut window, _) = window(1, 500);
     window.inputs[0][3] = f32::NAN;
-    assert!(matches!(engine.answer(vec![window], None).await, Err(EngineError::NotFinite)));
+    assert!(matches!(engine.answer(&BaseChoice::default(), vec![window], None).await, Err(EngineError::NotFinite)));
 }
 
 #[test]

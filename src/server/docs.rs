@@ -61,9 +61,9 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
     api.components = Some(components.build());
     for post in api.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
         let makes = ["201", "202"].iter().any(|created| post.responses.responses.contains_key(*created));
-        // A kept answer would keep the secret of a key or a webhook.
-        let secret = post.tags.iter().flatten().any(|tag| ["keys", "webhooks"].contains(&tag.as_str()));
-        if makes && !secret {
+        // A kept answer would keep the secret of a key or a webhook; base models are more than is kept.
+        let apart = post.tags.iter().flatten().any(|tag| ["keys", "webhooks", "models"].contains(&tag.as_str()));
+        if makes && !apart {
             post.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
         }
     }

@@ -26,7 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{self, Access};
 use crate::web::idempotency::{self, Kept};
-use crate::{alarm, asset, backtest, dashboard, event, forecast, ingest, reading, scenario, training, twin, webhook};
+use crate::{
+    alarm, asset, backtest, dashboard, event, forecast, ingest, model, reading, scenario, training, twin, webhook,
+};
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
@@ -163,6 +165,8 @@ fn doors(rooms: &Rooms) -> OpenApiRouter {
         .merge(twin::routes::router(rooms.twins.clone()))
         .merge(ingest::routes::router(rooms.ingest.clone()))
         .merge(reading::routes::router(rooms.readings.clone(), rooms.assets.clone()))
+        // Nor these: a base model is more than is kept, and adding it twice is safe by itself.
+        .merge(model::registry::routes::router(rooms.bases.clone()))
         .merge(forecast::router(rooms.forecasts.clone()))
         .merge(scenario::seek::router(rooms.seeks.clone()))
         .merge(scenario::audit::router(rooms.audits.clone()))

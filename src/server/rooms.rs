@@ -16,7 +16,7 @@ use crate::event::Events;
 use crate::forecast::refresher::Refresher;
 use crate::forecast::{self, Forecasts};
 use crate::ingest::{self, Ingest};
-use crate::model::{self, ArtefactError, Engine};
+use crate::model::{self, ArtefactError, BaseModels, Engine};
 use crate::observe::Metrics;
 use crate::reading::{self, Readings};
 use crate::scenario::Scenarios;
@@ -92,6 +92,8 @@ pub struct Rooms {
     pub twins: Twins,
     /// The way in.
     pub ingest: Ingest,
+    /// Base models.
+    pub bases: BaseModels,
     /// Predictions.
     pub forecasts: Forecasts,
     /// What-ifs.
@@ -123,6 +125,7 @@ impl Rooms {
         let twins = Twins::new(db.clone(), clock.clone(), assets.clone(), readings.clone());
         let ingest = Ingest::new(assets.clone(), readings.clone(), clock.clone(), &config.ingest, None);
         let engine = Engine::start(&config.model)?;
+        let bases = BaseModels::new(db.clone(), clock.clone(), engine.clone());
         let forecasts = Forecasts::new(
             db.clone(),
             clock.clone(),
@@ -166,6 +169,7 @@ impl Rooms {
             events,
             twins,
             ingest,
+            bases,
             forecasts,
             scenarios,
             seeks,
@@ -207,7 +211,7 @@ impl Rooms {
         for _ in 0..self.training.workers() {
             work.spawn(Worker::new(self.training.clone(), teacher.clone(), self.end.clone()).run());
         }
-        let bench = Arc::new(Bench::default());
+        let bench = Arc::new(Bench);
         for _ in 0..self.backtests.workers() {
             work.spawn(backtest::Worker::new(self.backtests.clone(), bench.clone(), self.end.clone()).run());
         }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::bases::Tried;
 use super::dataset::{Dataset, Exam, count};
 use super::spread::{self, Spread};
 use crate::asset::AssetType;
@@ -43,6 +44,14 @@ pub struct DataCard {
     /// Frames of a stretch that is held against them; 0 without them.
     #[serde(default)]
     pub stretch: usize,
+    /// Base models that were tried on the validation windows to choose the one to learn on; empty where the
+    /// type names one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<Tried>,
+    /// The base model that answered for the asset where no version served; null for versions made before
+    /// there were several.
+    #[serde(default)]
+    pub without: Option<String>,
 }
 
 /// Windows of each part of the data.

@@ -27,6 +27,9 @@ pub struct Companions {
     /// A version that forecasts as what serves does, with what is new beside it: for when the new forecaster
     /// is turned down. Its head with all that is attached, and its bands.
     pub beside: Option<(Vec<u8>, Value)>,
+    /// Where what serves stands on another base model: that one's name, and the same learned on it, for when
+    /// the new forecaster is turned down.
+    pub instead: Option<(String, Box<Companions>)>,
 }
 
 /// What labels are learned with.
@@ -38,8 +41,11 @@ pub(super) struct School<'a> {
     pub(super) grid: &'a Grid,
     pub(super) labels: &'a [Label],
     pub(super) recipe: &'a Recipe,
-    /// Serves on the same base model.
+    /// The version that serves.
     pub(super) champion: Option<&'a Champion>,
+    /// The base model of what serves, where it stands on another. Health classes look through their base
+    /// model: those of another cannot go along, and nothing new goes beside a forecaster of another.
+    pub(super) rival: Option<&'a Base>,
 }
 
 /// What a version takes along.
@@ -64,16 +70,30 @@ impl Kept {
 }
 
 /// What travels with a candidate: its weights with the better companions attached, and what came of the
-/// labels.
+/// labels; where what serves stands on another base model, on that one too.
 pub(super) fn attach(
     school: School<'_>,
     weights: &[u8],
     alive: &mut dyn FnMut() -> Result<(), LearnError>,
 ) -> Result<(Vec<u8>, Option<Companions>), LearnError> {
-    let School { base, asset_type, grid, labels, recipe, champion } = school;
+    let (weights, mut companions) = together(school, weights, alive)?;
+    if let (Some(rival), Some(companions)) = (school.rival, &mut companions) {
+        let (_, own) = together(School { base: rival, rival: None, ..school }, &untaught(rival).weights, alive)?;
+        companions.instead = own.map(|own| (rival.card.name.clone(), Box::new(own)));
+    }
+    Ok((weights, companions))
+}
+
+/// What travels with a head of one base model.
+fn together(
+    school: School<'_>,
+    weights: &[u8],
+    alive: &mut dyn FnMut() -> Result<(), LearnError>,
+) -> Result<(Vec<u8>, Option<Companions>), LearnError> {
+    let School { base, asset_type, grid, labels, recipe, champion, rival } = school;
     let served = champion.map(|champion| &champion.weights[..]);
     let mut kept = Kept {
-        health: served.and_then(HealthModel::attached_to),
+        health: served.filter(|_| rival.is_none()).and_then(HealthModel::attached_to),
         remaining: served.and_then(RemainingModel::attached_to),
     };
     let source = health::Source { base, asset_type, grid, labels, recipe, champion: kept.health.as_ref() };
@@ -83,14 +103,14 @@ pub(super) fn attach(
     if classes.is_none() && times.is_none() {
         return Ok((kept.attach_to(weights)?, None));
     }
-    let mut companions = Companions { health: None, remaining: None, beside: None };
+    let mut companions = Companions { health: None, remaining: None, beside: None, instead: None };
     if let Some((verdict, model)) = classes {
         (companions.health, kept.health) = (Some(verdict), model);
     }
     if let Some((verdict, model)) = times {
         (companions.remaining, kept.remaining) = (Some(verdict), model);
     }
-    if companions.improved() {
+    if companions.improved() && rival.is_none() {
         let (served, calibration) = match champion {
             Some(champion) => (champion.weights.to_vec(), champion.calibration.clone()),
             None => (untaught(base).weights, Value::Null),
@@ -98,6 +118,20 @@ pub(super) fn attach(
         companions.beside = Some((kept.attach_to(&served)?, calibration));
     }
     Ok((kept.attach_to(weights)?, Some(companions)))
+}
+
+/// Why a candidate should not serve that would name no health classes any more: those of what serves look
+/// through another base model, and there was too little to learn them anew.
+pub(super) fn loss_of_health(school: School<'_>, weights: &[u8]) -> Option<String> {
+    let champion = school.champion.filter(|_| school.rival.is_some())?;
+    let lost = HealthModel::attached_to(&champion.weights).is_some() && HealthModel::attached_to(weights).is_none();
+    lost.then(|| {
+        format!(
+            "the health classes of version {} look through the base model {}, and there was too little to learn them \
+             on {}",
+            champion.version, champion.base, school.base.card.name
+        )
+    })
 }
 
 impl Companions {
@@ -113,6 +147,9 @@ impl Candidate {
     /// forecasts as before and has what is new.
     pub(super) fn compose(&mut self, verdict: &mut Verdict) {
         let Some(mut companions) = self.companions.take() else { return };
+        if let Some((base, own)) = companions.instead.take().filter(|(_, own)| !verdict.passed && own.improved()) {
+            (self.base, companions) = (base, *own);
+        }
         let better = companions.improved();
         if let Some((weights, calibration)) = companions.beside.take().filter(|_| better && !verdict.passed) {
             (self.weights, self.calibration) = (weights, calibration);

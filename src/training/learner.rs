@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bases::Bases;
 use super::card::DataCard;
 use super::companions::Companions;
 use crate::asset::Asset;
@@ -46,6 +47,8 @@ pub struct Assignment {
     pub champion: Option<Champion>,
     /// What people and machines say that the asset was like, in the order of time.
     pub labels: Vec<Label>,
+    /// The base models that it may learn on, and those of what serves.
+    pub bases: Bases,
 }
 
 /// The version that serves now.

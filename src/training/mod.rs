@@ -10,6 +10,7 @@
 //! Absent on purpose: tensors. Learning comes in through [`Learner`].
 
 mod backing;
+mod bases;
 pub mod card;
 mod companions;
 mod contradiction;
@@ -41,6 +42,7 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+pub use bases::{Bases, Tried};
 pub use card::DataCard;
 pub use companions::Companions;
 pub use health::{AheadScore, AheadVerdict, HealthVerdict, LeadVerdict, TimeVerdict};
@@ -57,6 +59,7 @@ use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
 use crate::forecast::ForecastError;
 use crate::ids::{AssetId, JobId, ModelId};
+use crate::model::registry::without_version;
 use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
 use crate::model::{Invalid, Recipe};
 use crate::reading::{ReadingError, Readings};
@@ -249,6 +252,12 @@ impl Training {
         let asset = self.assets.find(asset).await?;
         let champion = models::champion(&self.db, asset.id).await?;
         Ok((champion, models::list(&self.db, asset.id, before, limit).await?))
+    }
+
+    /// Name of the base model that answers for an asset where no version serves.
+    pub async fn base(&self, asset: &str) -> Result<String, TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        Ok(without_version(asset.asset_type.document.base_model.as_deref()).to_owned())
     }
 
     /// What serves an asset, since when and why; `None` when nothing but the base model ever did.

@@ -97,6 +97,8 @@ pub struct Models {
     pub champion: i32,
     /// Since when it serves, and why; null when nothing but the base model ever served.
     pub serving: Option<Served>,
+    /// Name of the base model that answers where no version serves.
+    pub base: String,
     /// The versions.
     pub items: Vec<ModelVersion>,
     /// The cursor of the next page; null on the last one.
@@ -243,13 +245,13 @@ async fn models(
     let Page { items, next } = Page::of(MODELS, listed, query.limit, |model| model.version);
     let versions: Vec<i32> = items.iter().map(|model| model.version).collect();
     let mut probations = training.probations(&asset, &versions).await?;
-    let serving = training.served(&asset).await?;
+    let (serving, base) = (training.served(&asset).await?, training.base(&asset).await?);
     let items = items.into_iter().map(|model| {
         let own = probations.iter().position(|probation| probation.version == model.version);
         let probation = own.map(|place| probations.swap_remove(place));
         ModelVersion { probation, ..ModelVersion::of(model, champion) }
     });
-    Ok(Json(Models { champion, serving, items: items.collect(), next }))
+    Ok(Json(Models { champion, serving, base, items: items.collect(), next }))
 }
 
 /// Let a version serve by hand; 0 is the base model.

@@ -8,11 +8,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backing::Backing;
-use super::card;
 use super::companions::{self, School};
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
+use super::{bases, card};
 use crate::asset::{Asset, AssetType};
 use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
@@ -58,6 +58,8 @@ struct Class<'a> {
     asset: &'a Asset,
     grid: &'a Grid,
     base: Base,
+    /// What serves stands on this one, where that is another.
+    rival: Option<Base>,
     dataset: Dataset,
 }
 
@@ -101,12 +103,14 @@ impl Learner for Teacher {
         if count(&dataset.calibrating) == 0 || count(&exam.holdout) == 0 {
             return Err(LearnError::InsufficientData { have: usable, need: usable + 1 });
         }
-        let base = self.base.load().map_err(|error| LearnError::Other(error.to_string()))?;
-        let class = Class { asset, grid: &grid, base, dataset };
+        let known = std::mem::take(&mut assignment.bases).or(&self.base);
+        let (base, tried) = bases::choose(&known.tried, &dataset.stopping, &mut || signs.at(Stage::Preparing, 0.32))?;
+        (data.bases, data.without) = (tried, Some(known.without.name().to_owned()));
+        let (champion, rival) = known.serving(assignment.champion.as_ref(), &base)?;
+        let class = Class { asset, grid: &grid, base, rival, dataset };
         let taught = self.teach(&class, &assignment.recipe, usable, &mut signs)?;
 
         signs.at(Stage::Evaluating, 0.88)?;
-        let champion = assignment.champion.as_ref().filter(|champion| champion.base == class.base.card.name);
         let served = champion.map(|champion| {
             (&champion.weights[..], serde_json::from_value(champion.calibration.clone()).unwrap_or_default())
         });
@@ -136,8 +140,10 @@ impl Learner for Teacher {
             labels: &assignment.labels,
             recipe: &assignment.recipe,
             champion,
+            rival: class.rival.as_ref(),
         };
         let (weights, companions) = companions::attach(school, &weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
+        let objection = objection.or_else(|| companions::loss_of_health(school, &weights));
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights,
@@ -151,7 +157,11 @@ impl Learner for Teacher {
             objection,
             data,
             companions,
-            holdout: Evaluation { recent, older, only_bands: taught.note.is_some() && champion.is_none() },
+            holdout: Evaluation {
+                recent,
+                older,
+                only_bands: taught.note.is_some() && champion.is_none() && class.rival.is_none(),
+            },
             note: taught.note,
         })
     }
@@ -265,9 +275,10 @@ impl Class<'_> {
         served: Option<&(&[u8], Calibration)>,
     ) -> Result<Holdout, LearnError> {
         let Self { asset, grid, base, .. } = self;
+        let old = self.rival.as_ref().unwrap_or(base);
         let champion = match served {
-            Some((weights, calibration)) => judge(asset, grid, base, Some(weights), calibration, rival)?,
-            None => judge(asset, grid, base, None, &Calibration::default(), rival)?,
+            Some((weights, calibration)) => judge(asset, grid, old, Some(weights), calibration, rival)?,
+            None => judge(asset, grid, old, None, &Calibration::default(), rival)?,
         };
         Ok(Holdout {
             candidate: judge(asset, grid, base, Some(&taught.learned.weights), &taught.calibration, parts)?,
@@ -293,7 +304,7 @@ impl Heard {
 }
 
 /// Quantiles of examples in normalised units.
-fn answers(base: &Base, weights: Option<&[u8]>, examples: &[Example]) -> Result<Vec<Quantiles>, LearnError> {
+pub(super) fn answers(base: &Base, weights: Option<&[u8]>, examples: &[Example]) -> Result<Vec<Quantiles>, LearnError> {
     let mut all = Vec::with_capacity(examples.len());
     for chunk in examples.chunks(CHUNK) {
         let windows: Vec<&Window> = chunk.iter().map(|example| &example.window).collect();

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::bases::Bases;
 use super::lease::{self, Claim, Lease, Unspent};
 use super::store::{self, Finish};
 use super::verdict::{Gate, Verdict, judge};
@@ -127,8 +128,8 @@ impl Worker {
     async fn work(&self, claim: Claim) -> Outcome {
         let Claim { lease, recipe, promotion } = claim;
         let (assignment, against) = match self.assign(&lease, &recipe).await {
-            Ok(Some(assigned)) => assigned,
-            Ok(None) => return self.end(lease, Ending::Fail("the asset was deleted".to_owned())).await,
+            Ok(Ok(assigned)) => assigned,
+            Ok(Err(reason)) => return self.end(lease, Ending::Fail(reason)).await,
             Err(error) => return self.end(lease, Ending::Retry(told(&error, "the readings could not be read"))).await,
         };
         let seed = assignment.recipe.seed;
@@ -157,6 +158,9 @@ impl Worker {
         let mut verdict = judge(&candidate.holdout, &incumbent, &self.gate, seed);
         if let Some(note) = &candidate.note {
             verdict.explain(note);
+        }
+        if let Some(choice) = candidate.data.choice_in_words(&candidate.base) {
+            verdict.explain(&choice);
         }
         if let Some(objection) = &candidate.objection {
             verdict.fail(objection);
@@ -191,15 +195,15 @@ impl Worker {
         }
     }
 
-    /// What to learn from, and the version that the candidate will be compared with.
+    /// What to learn from, and the version that the candidate will be compared with; or why it never can be.
     async fn assign(
         &self,
         lease: &Lease,
         recipe: &Value,
-    ) -> Result<Option<(Assignment, Option<ModelId>)>, TrainingError> {
+    ) -> Result<Result<(Assignment, Option<ModelId>), String>, TrainingError> {
         let Training { db, assets, readings, config, .. } = &self.training;
         let Some(asset) = assets.by_id(lease.asset).await? else {
-            return Ok(None);
+            return Ok(Err("the asset was deleted".to_owned()));
         };
         let recipe =
             serde_json::from_value::<Recipe>(recipe.clone()).map_err(|error| sqlx::Error::Decode(error.into()))?;
@@ -222,12 +226,17 @@ impl Worker {
                 Err(WeightsError::Database(error)) => return Err(error.into()),
             },
         };
+        let bases = match Bases::of(db, &asset.asset_type, champion.as_ref()).await? {
+            Ok(bases) => bases,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let frames = readings.newest(asset.id, config.training_frames).await?;
         let labels = match frames.first() {
             Some(first) => labels(db, asset.id, first.observed_at).await?,
             None => Vec::new(),
         };
-        Ok(Some((Assignment { asset, frames, recipe, champion, labels }, serving.map(|row| row.model_id))))
+        let assignment = Assignment { asset, frames, recipe, champion, labels, bases };
+        Ok(Ok((assignment, serving.map(|row| row.model_id))))
     }
 
     fn start(

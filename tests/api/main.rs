@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod backtest_jobs;
 mod backtests;
+mod base_models;
 mod budget;
 mod chain;
 mod command;

@@ -154,7 +154,7 @@ impl Server {
 
     /// A worker on backtests; ends with the server.
     pub(crate) fn backtest_worker(&self) -> backtest::Worker {
-        backtest::Worker::new(self.rooms.backtests.clone(), Arc::new(Bench::default()), self.end.clone())
+        backtest::Worker::new(self.rooms.backtests.clone(), Arc::new(Bench), self.end.clone())
     }
 
     /// Sends bytes as they are and reads until the server closes.

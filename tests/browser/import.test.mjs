@@ -105,10 +105,15 @@ test("a type is made of a pasted header, and changed", async (t) => {
   await accessible(p, t);
   await card.getByRole("link", { name: "Change" }).click();
   await p.getByLabel("Greatest value of speed").fill("3000");
+  await p.getByLabel("Base model", { exact: true }).selectOption("small-1");
   await p.getByRole("button", { name: "Save as a new version" }).click();
   await until(async () => /version 2/.test((await card.textContent().catch(() => "")) ?? ""), "version 2");
+  assert.equal(await card.locator("[data-base-model]").getAttribute("data-base-model"), "small-1");
+  const bases = p.locator('[data-panel="base-models"] [data-base]');
+  assert.deepEqual(await bases.evaluateAll((/** @type {any[]} */ rows) => rows.map((row) => row.dataset.base)), ["small-2", "small-1"]);
   await card.getByRole("link", { name: "Change" }).click();
   await until(async () => (await p.getByLabel("Greatest value of speed").inputValue().catch(() => "")) === "3000", "what was saved");
+  await until(async () => (await p.getByLabel("Base model", { exact: true }).inputValue()) === "small-1", "the base model that was saved");
   assert.deepEqual(faults, []);
   await close();
 });

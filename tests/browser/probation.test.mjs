@@ -44,6 +44,8 @@ for (const [colorScheme, width] of /** @type {const} */ ([["light", 1440], ["dar
     const words = version.locator('[data-probation="rolled_back"]');
     assert.ok(((await words.textContent()) ?? "").includes(WHY));
     assert.equal(await version.locator(".version-head .badge").textContent(), "rolled back");
+    assert.equal(await version.locator("[data-base]").textContent(), "on small-2");
+    assert.equal(await p.locator('[data-panel="models"] [data-version="0"] [data-base]').textContent(), "small-2");
     assert.ok((await p.evaluate(() => document.documentElement.scrollWidth)) <= width, `wider than ${width}`);
     await accessible(p, t);
     assert.deepEqual(faults, []);

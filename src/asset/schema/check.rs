@@ -93,6 +93,9 @@ pub(super) fn document(
         self::attribute(&mut faults, attribute, &at);
     }
     unique_labels(&mut faults, &form.health_classes, "/health_classes");
+    if let Some(Err(error)) = form.base_model.as_deref().map(str::parse::<Key>) {
+        faults.add("/base_model", error.to_string());
+    }
 
     let document = inherit(form, parent);
     faults.unless(!document.signals.is_empty(), "/signals", "must have at least one signal");
@@ -230,6 +233,7 @@ fn inherit(form: &TypeForm, parent: Option<(Extends, &TypeDocument)>) -> TypeDoc
     own.interval = form.interval.unwrap_or(parent.interval);
     own.on_invalid = form.on_invalid.unwrap_or(parent.on_invalid);
     own.template = form.template.or(parent.template);
+    own.base_model = form.base_model.clone().or_else(|| parent.base_model.clone());
     own.end_of_life = form.end_of_life.clone().or_else(|| parent.end_of_life.clone());
     let redeclared =
         |known: &&Declared| form.responses.iter().any(|own| own.input == known.input && own.output == known.output);

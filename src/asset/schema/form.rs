@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 use super::Interval;
 use crate::asset::key::Key;
 
+/// The base model of a type whose fine-tune jobs choose among all.
+pub const AUTO: &str = "auto";
+
 /// The schema of a type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -51,6 +54,12 @@ pub struct TypeForm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 512)]
     pub responses: Vec<Declared>,
+    /// The base model that its assets' versions stand on: one of `GET /v1/base-models`, or `auto`, with which
+    /// each fine-tune job learns on the one that does best on its validation windows. Inherited unless given;
+    /// by default the one that ships with the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+    pub base_model: Option<String>,
 }
 
 /// The health class that ends a run to failure.

@@ -15,7 +15,7 @@ use crate::web::problem::FieldError;
 use form::{AttributeForm, KindForm, SignalForm, TypeForm};
 
 pub use check::attributes as check_attributes;
-pub use form::{AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template};
+pub use form::{AUTO, AttributeKind, Declared, EndOfLife, Extends, OnInvalid, Role, Sign, Template};
 
 /// The schema of a type, checked and complete.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +40,8 @@ pub struct TypeDocument {
     pub template: Option<Template>,
     /// How outputs are known to answer inputs.
     pub responses: Vec<Declared>,
+    /// The base model that versions stand on, or [`AUTO`]; `None` is the one that ships with the server.
+    pub base_model: Option<String>,
 }
 
 /// A value that changes with time.
@@ -116,6 +118,7 @@ impl TypeDocument {
             on_invalid: form.on_invalid.unwrap_or_default(),
             template: form.template,
             responses: form.responses,
+            base_model: form.base_model,
         }
     }
 
@@ -167,6 +170,7 @@ impl From<TypeDocument> for TypeForm {
             on_invalid: Some(document.on_invalid),
             template: document.template,
             responses: document.responses,
+            base_model: document.base_model,
         }
     }
 }

@@ -206,7 +206,7 @@ async fn what_another_attempt_would_meet_again_fails_at_once() {
     }
     // The real one finds nothing to look at either.
     let id = yard.ask().await;
-    Worker::new(yard.backtests.clone(), Arc::new(Bench::default()), yard.shutdown.clone()).step().await.unwrap();
+    Worker::new(yard.backtests.clone(), Arc::new(Bench), yard.shutdown.clone()).step().await.unwrap();
     let said = yard.seen(id).await.error.unwrap();
     assert!(said.starts_with("0 steps of history up to the cutoff hold 0 of 3 windows"), "{said}");
 }

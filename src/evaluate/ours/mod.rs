@@ -23,6 +23,7 @@ use crate::forecast::calibration::{Answered, Calibration};
 use crate::model::trainee::{self, Example, Lesson};
 use crate::model::window::{Window, future_steps};
 use crate::model::{Base, BaseChoice, LEVELS, NORMAL, Quantiles, Recipe, scratch};
+use crate::training::Bases;
 use crate::training::learner::{Assignment, Learner as _};
 use crate::training::teacher::Teacher;
 
@@ -185,6 +186,7 @@ pub(super) fn assignment(task: &Task, seed: u64) -> Assignment {
         recipe: Recipe { seed, ..Recipe::default() },
         champion: None,
         labels: Vec::new(),
+        bases: Bases::default(),
     }
 }
 

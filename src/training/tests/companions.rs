@@ -17,7 +17,7 @@ fn with_companion(crps: f64, improved: bool) -> Candidate {
         naive: None,
     };
     let beside = improved.then(|| (vec![9], json!({"served": true})));
-    let companions = Companions { health: None, remaining: Some(remaining), beside };
+    let companions = Companions { health: None, remaining: Some(remaining), beside, instead: None };
     Candidate { companions: Some(companions), ..candidate(crps) }
 }
 
@@ -52,4 +52,17 @@ fn where_nothing_is_better_nothing_is_promoted() {
     let (own, verdict) = composed(1.5, false);
     assert!(!verdict.passed && !verdict.promoted && own.weights == candidate(1.5).weights);
     assert!(verdict.reason.contains("; remaining time as before: error 3 min"), "{}", verdict.reason);
+}
+
+#[test]
+fn what_goes_beside_a_forecaster_of_another_base_model_was_learned_on_that_one() {
+    for (crps, base, weights) in [(1.5, "other", vec![9]), (0.5, "test-1", candidate(0.5).weights)] {
+        let mut own = with_companion(crps, true);
+        let instead = own.companions.take().map(|companions| ("other".to_owned(), Box::new(companions)));
+        own.companions = Some(Companions { health: None, remaining: None, beside: None, instead });
+        let mut verdict = judge(&own.holdout, "version 1", &Gate::default(), 1);
+        own.compose(&mut verdict);
+        assert!(verdict.passed, "{}", verdict.reason);
+        assert_eq!((&*own.base, &own.weights), (base, &weights), "{}", verdict.reason);
+    }
 }

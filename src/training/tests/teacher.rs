@@ -9,6 +9,7 @@ use crate::asset::testing::asset_type;
 use crate::features::{Seen, Setups};
 use crate::model::digest;
 use crate::reading::Frame;
+use crate::training::Bases;
 use crate::training::teacher::Teacher;
 
 /// Set for a copy of this test that runs alone in a process.
@@ -39,7 +40,7 @@ fn assignment(steps: usize, recipe: Recipe) -> Assignment {
             }
         })
         .collect();
-    Assignment { asset: Arc::new(asset), frames, recipe, champion: None, labels: Vec::new() }
+    Assignment { asset: Arc::new(asset), frames, recipe, champion: None, labels: Vec::new(), bases: Bases::default() }
 }
 
 fn learn(assignment: Assignment) -> Candidate {

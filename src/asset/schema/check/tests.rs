@@ -104,9 +104,27 @@ fn a_template_is_one_of_the_known_ones_and_inherited() {
 }
 
 #[test]
+fn a_base_model_is_named_by_a_key_and_inherited() {
+    let mut tank = pump();
+    assert_eq!(build(tank.clone()).unwrap().base_model, None);
+    tank["base_model"] = json!("mine-1");
+    let parent = build(tank.clone()).unwrap();
+    let extends = || Extends { r#type: "tank".parse().unwrap(), version: Some(1) };
+    let child = TypeDocument::build(TypeForm::default(), Some((extends(), &parent))).unwrap();
+    assert_eq!(child.base_model.as_deref(), Some("mine-1"));
+    let other = TypeForm { base_model: Some("auto".to_owned()), ..TypeForm::default() };
+    let child = TypeDocument::build(other, Some((extends(), &parent))).unwrap();
+    assert_eq!(child.base_model.as_deref(), Some("auto"));
+    tank["base_model"] = json!("no key");
+    let faults = build(tank).unwrap_err();
+    assert_eq!(faults.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/base_model"]);
+}
+
+#[test]
 fn a_stored_document_reads_as_it_was() {
     let mut document = pump();
     document["template"] = json!("first_order_dead_time");
+    document["base_model"] = json!("small-1");
     let document = build(document).unwrap();
     let stored = serde_json::to_value(TypeForm::from(document.clone())).unwrap();
     assert_eq!(TypeDocument::stored(serde_json::from_value(stored).unwrap()), document);

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{name: string, unit?: string, kind: any, role: string, min?: number|null, max?: number|null, max_rate?: number|null, interval?: string, description?: string}} Signal
- * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any}} AssetType
+ * @typedef {{key: string, version: number, interval: string, signals: Signal[], health_classes?: string[], description?: string, extends?: any, base_model?: string}} AssetType
  * @typedef {{key: string, type: string, version: number, name: string|null, attributes: Record<string, any>}} Asset
  * @typedef {{source: string, source_name?: string, type: string, target: string, target_name?: string, from_signal: string, to_signal: string}} Relationship
  * @typedef {{source: "given"|"desired"|"hold", values: number[]}} InputFuture what was assumed of an input
@@ -233,6 +233,7 @@ export const api = {
   addAssetType: (body) => request("POST", "/v1/asset-types", { body }),
   /** @param {string} key @param {any} body makes a new version */
   changeAssetType: (key, body) => request("PUT", `/v1/asset-types/${encodeURIComponent(key)}`, { body }),
+  baseModels: () => request("GET", "/v1/base-models"),
   /** @param {any} body */
   addAsset: (body) => request("POST", "/v1/assets", { body }),
 };

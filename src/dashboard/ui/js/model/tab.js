@@ -70,7 +70,7 @@ export function modelsTab(feed) {
     fill(
       versions,
       models.items.map((/** @type {any} */ item) => versionCard(feed, item, { serves: item.version === models.champion, promote: () => promote(item.version) })),
-      versionCard(feed, null, { serves: !models.champion, promote: () => promote(0), base: models.items[0]?.base }),
+      versionCard(feed, null, { serves: !models.champion, promote: () => promote(0), base: models.base }),
     );
     versions.dataset.count = String(models.items.length);
   });

@@ -29,7 +29,8 @@ export function versionCard(feed, item, { serves, promote, base }) {
       { class: "version-head" },
       h("h3", {}, item ? `Version ${number}` : "Base model"),
       badge ? h("span", { class: "badge", "data-tone": badge[0] }, badge[1]) : null,
-      item ? h("span", { class: "quiet small", title: utc(item.created_at) }, time(item.created_at)) : base ? h("span", { class: "quiet small" }, base) : null,
+      item ? h("span", { class: "quiet small", title: utc(item.created_at) }, time(item.created_at)) : null,
+      h("span", { class: "quiet small", "data-base": item?.base ?? base }, item ? `on ${item.base}` : base),
       gain === undefined || gain === null ? null : h("span", { class: "small" }, `${percent(gain)} better than naive`),
       serves ? null : h("button", { type: "button", class: "small push", onclick: promote, "aria-label": `Promote ${item ? `version ${number}` : "the base model"}` }, "Promote"),
     ),
@@ -39,7 +40,7 @@ export function versionCard(feed, item, { serves, promote, base }) {
     item ? details("Scores on the holdout", serves, () => scores(item)) : null,
     item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
     item ? healthDetails(item) : null,
-    item?.data ? details("What it learned from", false, () => dataCard(item.data)) : null,
+    item?.data ? details("What it learned from", false, () => [dataCard(item.data), item.data.bases?.length ? triedTable(item.data.bases) : null]) : null,
     responsesDetails(feed, number),
     serves ? null : diffDetails(feed, number),
   );
@@ -139,6 +140,17 @@ function healthDetails(item) {
   const element = h("details", { "data-health-of": item.version }, h("summary", {}, "Health classes"), body);
   element.addEventListener("toggle", () => element.open && !body.childElementCount && read());
   return element;
+}
+
+/** Base models that were tried. @param {any[]} bases */
+function triedTable(bases) {
+  return h(
+    "table",
+    { class: "data", "data-tried": String(bases.length) },
+    h("caption", {}, "Base models on the validation windows; the least loss was learned on"),
+    h("thead", {}, h("tr", {}, ["Base model", "Loss"].map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, bases.map((one) => h("tr", {}, h("th", { scope: "row" }, one.base), h("td", {}, one.loss === null ? "no answer" : one.loss.toFixed(4))))),
+  );
 }
 
 /** @param {any} data */

@@ -3,6 +3,7 @@
 
 import { fill, h } from "../dom.js";
 import { choice, field, spanField, typed, words } from "../form.js";
+import { baseChoice } from "./base.js";
 
 const ROLES = { control_input: "control input", disturbance: "disturbance", output: "output", state: "state" };
 const KINDS = { number: "number", boolean: "boolean", enum: "enum" };
@@ -16,6 +17,7 @@ export function typeBuilder({ key, fixed, document, columns = false }) {
   const interval = spanField("A frame every", document.interval ?? "PT1S", { pointer: "/interval" });
   const classes = h("input", { type: "text", value: (document.health_classes ?? []).join(", "), placeholder: "sound, leaking" });
   const invalid = choice({ refuse: "refuse it", warn: "keep it as uncertain" }, document.on_invalid ?? "refuse");
+  const base = columns ? null : baseChoice(document.base_model);
   const body = h("tbody", {});
   /** @type {{column: string | null, value: () => any, element: HTMLElement}[]} */
   let rows = [];
@@ -55,6 +57,7 @@ export function typeBuilder({ key, fixed, document, columns = false }) {
       interval.element,
       field("Health classes", classes, { pointer: "/health_classes", hint: "Separated by commas, the sound one first." }),
       field("A value outside its limits", invalid, { pointer: "/on_invalid" }),
+      base ? field("Base model", base, { pointer: "/base_model", hint: "What versions of its assets learn on." }) : null,
       field("Description", description, { pointer: "/description", wide: true }),
       table,
       columns ? null : h("div", { class: "wide" }, h("button", { type: "button", class: "small", onclick: () => add({ name: "", role: "output", kind: "number" }).element.querySelector("input")?.focus() }, "Add a signal")),
@@ -74,6 +77,8 @@ export function typeBuilder({ key, fixed, document, columns = false }) {
       ...(document.attributes?.length ? { attributes: document.attributes } : {}),
       ...(document.responses?.length ? { responses: document.responses } : {}),
       ...(document.template ? { template: document.template } : {}),
+      ...(document.end_of_life ? { end_of_life: document.end_of_life } : {}),
+      ...(base?.value ? { base_model: base.value } : {}),
       interval: interval.value(),
       description: words(description) ?? null,
       on_invalid: invalid.value,

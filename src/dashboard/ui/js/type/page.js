@@ -7,6 +7,7 @@ import { field, form } from "../form.js";
 import { seconds, span, time, unit, utc } from "../format.js";
 import { stream } from "../stream.js";
 import { command } from "../welcome.js";
+import { basesPanel } from "./base.js";
 import { typeBuilder } from "./builder.js";
 import { guessesOf, sheetOf } from "./columns.js";
 
@@ -24,7 +25,7 @@ export async function typesPage(page, key, end) {
 
 /** @param {HTMLElement} page @param {AbortSignal} end */
 async function list(page, end) {
-  const { items } = await api.assetTypes({ limit: PAGE });
+  const [{ items }, bases] = await Promise.all([api.assetTypes({ limit: PAGE }), api.baseModels()]);
   if (end.aborted) return;
   fill(
     page,
@@ -34,6 +35,7 @@ async function list(page, end) {
       : h("section", { class: "panel", "aria-label": "No type" }, h("div", { class: "panel-body" }, h("p", { class: "words" }, "No type yet. A type says what the signals of a kind of machine are. Make one of a CSV header with the button above, or by hand:"), command(`curl -X POST ${location.origin}/v1/asset-types -H 'content-type: application/json' -d '{"key":"tank","interval":"PT1S","signals":[
   {"name":"pump","unit":"%","role":"control_input","min":0,"max":100},
   {"name":"level","unit":"m","role":"output"}]}'`, "the command that makes a type"))),
+    basesPanel(bases.items),
   );
 }
 
@@ -51,6 +53,7 @@ function card(type) {
         const signals = type.signals.filter((/** @type {any} */ signal) => signal.role === role);
         return signals.length ? h("p", { class: "type-signals" }, h("span", { class: "small quiet" }, text), signals.map((/** @type {any} */ signal) => h("span", { class: "badge", title: signal.description }, signal.name, unit(signal.unit) ? h("span", { class: "unit" }, unit(signal.unit)) : null))) : null;
       }),
+      type.base_model ? h("p", { class: "type-signals", "data-base-model": type.base_model }, h("span", { class: "small quiet" }, "base model"), h("span", { class: "badge" }, type.base_model === "auto" ? "the best of all" : type.base_model)) : null,
       type.health_classes?.length ? h("p", { class: "type-signals" }, h("span", { class: "small quiet" }, "health classes"), type.health_classes.map((/** @type {string} */ name) => h("span", { class: "badge" }, name))) : null,
     ),
   );

@@ -5,11 +5,13 @@
 //! on the thread that made them; everything that crosses is plain numbers and bytes.
 
 mod artefact;
+mod attempt;
 mod base;
 mod choice;
 mod dense;
 pub mod engine;
 pub mod forward;
+mod halving;
 pub mod health;
 #[cfg(test)]
 mod laws;
@@ -17,10 +19,12 @@ mod lean;
 mod lesson;
 mod loss;
 mod network;
+pub mod pool;
 pub mod pretrain;
 mod recipe;
 pub mod remaining;
 pub mod scratch;
+mod search;
 mod sheet;
 pub mod store;
 pub mod trainee;
@@ -33,7 +37,8 @@ pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, hex, shipped_card}
 pub use choice::{BaseChoice, BaseFileError};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
-pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};
+pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe, StartFrom};
+pub use search::{Search, SearchEnd, SearchRecord, SearchSettings, SearchTrial, Searched};
 
 /// Name of the shipped base model.
 pub const MODEL_CARD_NAME: &str = "small-2";

@@ -24,7 +24,9 @@ pub mod readiness;
 pub mod remaining;
 pub mod routes;
 pub mod lease;
+mod marks;
 pub mod spread;
+mod start;
 pub mod store;
 pub mod teacher;
 pub mod verdict;
@@ -46,10 +48,11 @@ pub use companions::Companions;
 pub use health::HealthVerdict;
 pub use job::{Cause, Job, Promotion, Served, Status};
 pub use learner::{
-    Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,
+    Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, Kin, LearnError, Learner, Progress, Stage,
 };
 pub use probation::{Probation, Warden};
 pub use remaining::RemainingVerdict;
+pub use start::Ancestry;
 pub use verdict::{Gate, Verdict, judge};
 pub use worker::{Step, Worker};
 
@@ -249,6 +252,14 @@ impl Training {
         let asset = self.assets.find(asset).await?;
         let champion = models::champion(&self.db, asset.id).await?;
         Ok((champion, models::list(&self.db, asset.id, before, limit).await?))
+    }
+
+    /// One version of an asset with all that is kept of it, and whether it serves.
+    pub async fn model(&self, asset: &str, number: i32) -> Result<(bool, ListedModel), TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        let model = models::version(&self.db, asset.id, number).await?.ok_or(TrainingError::NoVersion(number))?;
+        let champion = models::champion(&self.db, asset.id).await?;
+        Ok((champion.is_some_and(|champion| champion.version == number), model))
     }
 
     /// What serves an asset, since when and why; `None` when nothing but the base model ever did.

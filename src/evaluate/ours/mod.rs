@@ -185,6 +185,7 @@ pub(super) fn assignment(task: &Task, seed: u64) -> Assignment {
         recipe: Recipe { seed, ..Recipe::default() },
         champion: None,
         labels: Vec::new(),
+        fleet: Vec::new(),
     }
 }
 

@@ -61,10 +61,7 @@ async fn an_asset_begins_from_the_heads_that_serve_others_of_its_type() {
     assert!(ancestry["base_loss"].as_f64().unwrap() > 0.0 && ancestry["pooled_loss"].as_f64().unwrap() > 0.0);
     assert_eq!(pooled["recipe"]["start"], "pooled");
     let reason = pooled["reason"].as_str().unwrap();
-    assert!(
-        reason.starts_with("it began from the head of the other asset of its type that learned (valid"),
-        "{reason}"
-    );
+    assert!(reason.contains("it began from the head of the other asset of its type that learned (valid"), "{reason}");
     assert_eq!(pooled["curve"][0]["validation_loss"], ancestry["pooled_loss"]);
 
     let auto = learned(&server, "tank-no-2", "auto").await;
@@ -72,7 +69,6 @@ async fn an_asset_begins_from_the_heads_that_serve_others_of_its_type() {
     let better = other.unwrap() < 0.99 * base.unwrap();
     assert_eq!(auto["ancestry"]["start"], if better { "pooled" } else { "base" }, "{auto}");
 
-    assert_eq!(learned(&server, "tank-no-2", "base").await["ancestry"], Value::Null);
     assert_eq!(learned(&server, "tub-1", "auto").await["ancestry"], Value::Null, "another type lends nothing");
     assert_eq!(learned(&server, "tank-1", "auto").await["ancestry"], Value::Null, "its own head is not its kin's");
 }
@@ -89,7 +85,7 @@ async fn with_too_little_to_learn_from_the_fleets_head_may_serve_and_says_so() {
     let note = version["note"].as_str().unwrap();
     let wanted = "173 usable windows and fine-tuning needs 300: the head of the other asset of its type that learned";
     assert!(note.contains(wanted), "{note}");
-    assert!(version["reason"].as_str().unwrap().starts_with(note), "{version}");
+    assert!(version["reason"].as_str().unwrap().contains(note), "{version}");
     assert_eq!(version["ancestry"]["start"], "pooled");
     // It learned nothing itself, so it lends nothing.
     server.post("/v1/assets/tank-no-2/models/1/promote", json!({})).await.success();

@@ -29,7 +29,7 @@ function shown(search, version) {
   const { trials, winner } = search;
   const name = (/** @type {any} */ trial) => `${trial.candidate}${trial.candidate === winner ? " (won)" : ""}`;
   return [
-    h("p", { class: "small words" }, `${search.asked.candidates} candidates, ${search.rungs} ${search.rungs === 1 ? "rung" : "rungs"} in ${number(search.cpu_s)} of ${number(search.asked.budget_s)} CPU-seconds; then ${ENDED[search.ended] ?? search.ended}. Candidate ${winner} learned to its end. Candidate 0 is the recipe as it was asked for.`),
+    h("p", { class: "small words" }, `${search.asked.candidates} candidates, ${search.rungs} ${search.rungs === 1 ? "rung" : "rungs"} in ${number(search.cpu_s)} of ${search.asked.budget_s} CPU-seconds; then ${ENDED[search.ended] ?? search.ended}. Candidate ${winner} learned to its end. Candidate 0 is the recipe as it was asked for.`),
     h(
       "div",
       { class: "table-scroll", tabindex: 0, role: "region", "aria-label": `Settings tried for version ${version}` },

@@ -6,11 +6,13 @@
 //! that crosses is plain numbers and bytes.
 
 mod artefact;
+mod attempt;
 mod base;
 mod choice;
 mod dense;
 pub mod engine;
 pub mod forward;
+mod halving;
 pub mod health;
 #[cfg(test)]
 mod laws;
@@ -18,11 +20,13 @@ mod lean;
 mod lesson;
 mod loss;
 mod network;
+pub mod pool;
 pub mod pretrain;
 mod recipe;
 pub mod registry;
 pub mod remaining;
 pub mod scratch;
+mod search;
 mod sheet;
 mod shelf;
 pub mod store;
@@ -36,8 +40,9 @@ pub use base::{Base, BaseCard, FamilyFigures, PretrainRecipe, hex, shipped_card}
 pub use choice::{BaseChoice, BaseFileError};
 pub use engine::{Config, Engine, EngineError, HeadArtefact, Quantiles};
 pub use network::{LEVELS, MEDIAN, NORMAL, NamedSize, Size};
-pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe};
+pub use recipe::{ClassLoss, ClassWeights, Classification, Invalid, Loss, Optimizer, Recipe, StartFrom};
 pub use registry::{BaseModels, Bases};
+pub use search::{Search, SearchEnd, SearchRecord, SearchSettings, SearchTrial, Searched};
 
 /// Name of the base model that serves where an asset's type does not choose.
 pub const MODEL_CARD_NAME: &str = "small-2";

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::search::Search;
+
 /// Settings of one fine-tune job. Anything left out has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +38,7 @@ pub struct Recipe {
     /// Weight decay toward zero, 0 to 1; decoupled from the gradient with `adamw`.
     #[schema(default = 0.02)]
     pub l2: f64,
-    /// Weight of the squared distance to the shipped head (L2-SP), 0 to 1.
+    /// Weight of the squared distance to the head that it begins from (L2-SP), 0 to 1.
     #[schema(default = 1e-3)]
     pub l2_sp: f64,
     /// Share of the activations that a step switches off, 0 to 0.9.
@@ -65,10 +67,29 @@ pub struct Recipe {
     /// the largest that JSON keeps exactly.
     #[schema(default = 0)]
     pub seed: u64,
+    /// Which head it begins from.
+    pub start: StartFrom,
+    /// Searches for settings that are left out, instead of their defaults. Null: it does not.
+    pub search: Option<Search>,
 }
 
 /// Learning rates that are tried when a recipe names none.
 pub(super) const LEARNING_RATES: [f64; 2] = [3e-4, 1e-3];
+
+/// Which head learning begins from. Where its type has no other asset that learned, the pooled head is the
+/// base model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartFrom {
+    /// The pooled head where it is better on the validation windows, before anything is learned; else the
+    /// base model's.
+    #[default]
+    Auto,
+    /// The base model's.
+    Base,
+    /// The mean of the heads that serve other assets of the type, weight by weight.
+    Pooled,
+}
 
 /// Turns gradients into steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -169,7 +190,7 @@ pub struct Invalid {
 }
 
 /// At least a tenth of every step is new.
-const MOST_REPLAYED: f64 = 0.9;
+pub(super) const MOST_REPLAYED: f64 = 0.9;
 /// The largest whole number that every JSON reader keeps exactly.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
@@ -194,6 +215,8 @@ impl Default for Recipe {
             huber_delta: None,
             classification: Classification::default(),
             seed: 0,
+            start: StartFrom::Auto,
+            search: None,
         }
     }
 }
@@ -215,7 +238,10 @@ impl Recipe {
             return Err(invalid);
         }
         let whole = Self::deserialize(Value::Object(given.clone()));
-        let recipe = whole.map_err(|error| vec![Invalid { pointer: String::new(), detail: error.to_string() }])?;
+        let mut recipe = whole.map_err(|error| vec![Invalid { pointer: String::new(), detail: error.to_string() }])?;
+        if let Some(search) = &mut recipe.search {
+            search.settle(given);
+        }
         let invalid = recipe.invalid();
         if invalid.is_empty() { Ok(recipe) } else { Err(invalid) }
     }
@@ -264,6 +290,7 @@ impl Recipe {
         let with_momentum = matches!(self.optimizer, Optimizer::Sgd | Optimizer::Rmsprop);
         without("momentum", self.momentum.is_some(), with_momentum, "the optimizers sgd and rmsprop");
         without("huber_delta", self.huber_delta.is_some(), self.loss == Loss::Huber, "the loss huber");
+        invalid.extend(self.search.iter().flat_map(|search| search.invalid(self.learning_rate.is_none())));
         invalid
     }
 }

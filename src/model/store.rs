@@ -55,6 +55,17 @@ pub struct ModelRow {
     pub note: Option<String>,
 }
 
+/// A version that learned and serves an asset, for others of its type.
+#[derive(Clone, Debug)]
+pub struct KinRow {
+    /// Its id.
+    pub id: ModelId,
+    /// Base model whose backbone the head belongs to.
+    pub base: String,
+    /// The head as safetensors; the bytes match their hash.
+    pub weights: Arc<[u8]>,
+}
+
 /// What a version learned from, in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct LearnedFrom {
@@ -91,6 +102,10 @@ pub struct ListedModel {
     pub created_at: DateTime<Utc>,
     /// What it learned from and what was left out.
     pub data: Option<Value>,
+    /// Which head it began from, where its type had others that learned.
+    pub ancestry: Option<Value>,
+    /// What a search for settings tried; lists leave out the trials.
+    pub search: Option<Value>,
 }
 
 /// The version that serves an asset; `None` when the base model does.
@@ -168,6 +183,45 @@ pub async fn first_scores(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Resu
         .await
 }
 
+/// Versions that learned and serve other assets of an asset's type, whatever version of it, the newest first.
+/// One that is damaged cannot serve either, and is left out.
+pub async fn kin(db: impl PgExecutor<'_>, asset: AssetId, limit: i64) -> sqlx::Result<Vec<KinRow>> {
+    let rows: Vec<(ModelId, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "select m.id, m.base, m.weights, m.sha256
+         from champion c join model_version m on m.id = c.model_id
+         join asset a on a.id = c.asset_id join asset_type t on t.id = a.asset_type_id
+         where c.asset_id <> $1 and m.note is null and t.key = (
+             select own.key from asset_type own join asset x on x.asset_type_id = own.id where x.id = $1
+         )
+         order by m.created_at desc, m.id desc limit $2",
+    )
+    .bind(asset)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let whole = |(id, base, weights, sha256): (ModelId, String, Vec<u8>, Vec<u8>)| {
+        let sound = sha256 == digest(&weights);
+        if !sound {
+            tracing::error!(model.id = %id, "the weights of a model version are damaged: they are not pooled");
+        }
+        sound.then(|| KinRow { id, base, weights: weights.into() })
+    };
+    Ok(rows.into_iter().filter_map(whole).collect())
+}
+
+/// One version of an asset by its number, with all that a search tried.
+pub async fn version(db: impl PgExecutor<'_>, asset: AssetId, number: i32) -> sqlx::Result<Option<ListedModel>> {
+    sqlx::query_as(
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card - 'spreads' as data,
+             ancestry, search
+         from model_version where asset_id = $1 and version = $2",
+    )
+    .bind(asset)
+    .bind(number)
+    .fetch_optional(db)
+    .await
+}
+
 /// Versions of an asset, newest first, older than version `before`.
 pub async fn list(
     db: impl PgExecutor<'_>,
@@ -176,7 +230,8 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<ListedModel>> {
     sqlx::query_as(
-        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card - 'spreads' as data
+        "select id, version, job_id, base, recipe, scores, curve, promoted, reason, note, created_at, data_card - 'spreads' as data,
+             ancestry, search - 'trials' as search
          from model_version
          where asset_id = $1 and ($2::int4 is null or version < $2) order by version desc limit $3",
     )

@@ -34,7 +34,7 @@ fn window(seed: usize, length: usize) -> (Window, Vec<f32>) {
     (window, target[length..].iter().map(|value| *value as f32).collect())
 }
 
-fn base() -> Base {
+pub(super) fn base() -> Base {
     Base::shipped().unwrap()
 }
 
@@ -122,7 +122,7 @@ fn damaged_weights_are_refused() {
 }
 
 /// An asset whose truth lies off the bank by a fixed part of the input.
-fn lesson() -> Lesson {
+pub(super) fn lesson() -> Lesson {
     let examples = |from: usize, to: usize| {
         (from..to)
             .map(|seed| {
@@ -137,7 +137,7 @@ fn lesson() -> Lesson {
     Lesson { train: examples(0, 24), validation: examples(24, 32), ..Lesson::default() }
 }
 
-fn recipe() -> Recipe {
+pub(super) fn recipe() -> Recipe {
     Recipe { max_steps: 60, batch: 8, learning_rate: Some(3e-3), patience: 20, l1: 1e-6, ..Recipe::default() }
 }
 

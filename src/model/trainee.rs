@@ -7,30 +7,28 @@
 
 use std::ops::ControlFlow;
 
-use rand::{Rng as _, SeedableRng as _};
+use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
 use tch::nn::{self, OptimizerConfig as _};
-use tch::{Kind, Tensor};
 
 use super::artefact::{self, ArtefactError};
+use super::attempt::{Attempt, Beginning, Class};
 use super::base::Base;
 use super::dense::Arithmetic;
 use super::engine::{EngineError, Quantiles};
 use super::forward::forward;
+use super::halving::halve;
 use super::lean;
 pub use super::lesson::{Example, Lesson};
-use super::lesson::{Material, Mix, validate};
 use super::network::Head;
-use super::recipe::{LEARNING_RATES, Optimizer, Recipe};
+use super::pool::{Begun, Pool};
+use super::recipe::{LEARNING_RATES, Optimizer, Recipe, StartFrom};
+use super::search::SearchRecord;
 use super::window::Window;
 
 /// Momentum of stochastic gradient descent when a recipe does not say.
 const SGD_MOMENTUM: f64 = 0.9;
-/// Shares of what a head moves the bank's median that are tried, and how much better the validation loss must
-/// be to keep more: where a study knows its asset there is little left to correct, and few windows tell.
-const KEPT: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
-const WORTH: f64 = 0.01;
-
 /// Losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct CurvePoint {
@@ -49,6 +47,8 @@ pub struct Lap {
     pub point: CurvePoint,
     /// Share of the steps of all attempts that is done at most, 0..1.
     pub fraction: f64,
+    /// The rung of the search that goes on, from 0; `None` without one.
+    pub rung: Option<u32>,
 }
 
 /// A head that has learned.
@@ -56,15 +56,20 @@ pub struct Lap {
 pub struct Learned {
     /// safetensors.
     pub weights: Vec<u8>,
-    /// One point an evaluation of the attempt that was chosen; the first is where it started: the base model, with as
-    /// little of what it moves medians as the validation windows allow.
+    /// One point an evaluation of the attempt that was chosen; the first is where it started: the base model or the
+    /// pooled head, with as little of what it moves medians as the validation windows allow.
     pub curve: Vec<CurvePoint>,
-    /// Step whose weights were kept; 0 when nothing was better than the base.
+    /// Step whose weights were kept; 0 when nothing was better than the beginning.
     pub best_step: u32,
-    /// Learning rate that was given or chosen; `None` when nothing was learned.
-    pub learning_rate: Option<f64>,
+    /// The recipe of the attempt that was chosen, with what it had left open filled in: alone, from the same
+    /// head, it gives the same weights. `None` when nothing was learned.
+    pub recipe: Option<Recipe>,
     /// Share of the weights, biases left out, that are exactly 0.
     pub sparsity: f64,
+    /// How the head to begin from was chosen, where there was a pooled one.
+    pub begun: Option<Begun>,
+    /// What a search tried, where there was one.
+    pub search: Option<SearchRecord>,
 }
 
 /// Why a head did not learn.
@@ -96,23 +101,63 @@ pub fn learn(
     recipe: &Recipe,
     progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
 ) -> Result<Learned, TraineeError> {
+    learn_from(base, lesson, recipe, None, progress)
+}
+
+/// [`learn`], from the base's own head or from a pooled one, as the recipe says and the validation
+/// windows choose. With a search in the recipe its candidates take the place of the learning rates.
+pub fn learn_from(
+    base: &Base,
+    lesson: &Lesson,
+    recipe: &Recipe,
+    pooled: Option<&[u8]>,
+    progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
+) -> Result<Learned, TraineeError> {
     if lesson.train.is_empty() || lesson.validation.is_empty() {
         return Err(TraineeError::Empty);
     }
-    let class = Class {
-        train: Material::new(base, lesson.train.iter().chain(&lesson.replay).chain(&lesson.synthetic)),
-        validation: Material::new(base, &lesson.validation),
-        mix: Mix::new(recipe, lesson),
+    let class = Class::new(base, lesson);
+    let (beginning, begun) = begin(&class, base, recipe, pooled);
+    let start = if begun.is_some_and(|begun| begun.pooled) { StartFrom::Pooled } else { StartFrom::Base };
+    let recipe = Recipe { start, ..recipe.clone() };
+    let learned = match &recipe.search {
+        Some(search) => halve(&class, &beginning, &recipe, search, progress)?,
+        None => try_rates(&class, &beginning, &recipe, progress)?,
     };
+    Ok(Learned { begun, ..learned })
+}
+
+/// The head to begin from, and how it was chosen where there were two.
+fn begin(class: &Class<'_>, base: &Base, recipe: &Recipe, pooled: Option<&[u8]>) -> (Beginning, Option<Begun>) {
+    let own = class.begin(recipe, base.fresh_head());
+    let other = pooled.filter(|_| recipe.start != StartFrom::Base).and_then(|bytes| load_head(base, bytes).ok());
+    let Some(other) = other.map(|head| class.begin(recipe, head)) else { return (own, None) };
+    let begun = Begun::choose(recipe.start, own.loss, other.loss);
+    (if begun.pooled { other } else { own }, Some(begun))
+}
+
+/// An attempt with each learning rate: the best of them.
+fn try_rates<'a>(
+    class: &'a Class<'a>,
+    beginning: &Beginning,
+    recipe: &Recipe,
+    progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
+) -> Result<Learned, TraineeError> {
     let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
     let mut best: Option<(f64, Learned)> = None;
     for (place, rate) in rates.iter().enumerate() {
         let share = 1.0 / rates.len() as f64;
         let mut tell = |point: CurvePoint| {
             let within = f64::from(point.step) / f64::from(recipe.max_steps);
-            progress(Lap { point, fraction: share * (place as f64 + within) })
+            progress(Lap { point, fraction: share * (place as f64 + within), rung: None })
         };
-        let (loss, learned) = class.teach(base, recipe, *rate, &mut tell)?;
+        let recipe = Recipe { learning_rate: Some(*rate), ..recipe.clone() };
+        let mut attempt = Attempt::new(class, beginning, recipe)?;
+        if tell(attempt.first()).is_break() {
+            return Err(TraineeError::Cancelled);
+        }
+        attempt.advance(u32::MAX, &mut tell)?;
+        let (loss, learned) = attempt.finish()?;
         if best.as_ref().is_none_or(|(least, _)| loss < *least) {
             best = Some((loss, learned));
         }
@@ -127,119 +172,17 @@ pub fn untaught(base: &Base) -> Learned {
         weights: artefact::save(&[("head", base.head.store())]),
         curve: Vec::new(),
         best_step: 0,
-        learning_rate: None,
+        recipe: None,
         sparsity: sparsity(&base.head),
+        begun: None,
+        search: None,
     }
 }
 
-/// What the attempts of one lesson share.
-struct Class {
-    train: Material,
-    validation: Material,
-    mix: Mix,
-}
-
-impl Class {
-    /// One attempt: the least validation loss, and the head that had it.
-    fn teach(
-        &self,
-        base: &Base,
-        recipe: &Recipe,
-        rate: f64,
-        progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
-    ) -> Result<(f64, Learned), TraineeError> {
-        let head = base.fresh_head();
-        self.temper(recipe, &head);
-        let start: Vec<(Tensor, Tensor)> = beside_copies(&head);
-        let mut optimizer = build_optimizer(recipe, rate, head.store())?;
-        let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
-
-        let save = |head: &Head| (artefact::save(&[("head", head.store())]), sparsity(head));
-        let mut best = (validate(recipe, &self.validation, &head), save(&head), 0);
-        let mut curve = vec![CurvePoint { step: 0, train_loss: best.0, validation_loss: best.0 }];
-        let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
-        if progress(curve[0]).is_break() {
-            return Err(TraineeError::Cancelled);
-        }
-        for step in 1..=recipe.max_steps {
-            let rate = rate * schedule(step, recipe.max_steps);
-            optimizer.set_lr(rate);
-            let loss = self.step(recipe, &head, &start, &mut optimizer, rate, &mut draw)?;
-            sum += loss.ok_or(TraineeError::NotFinite(step))?;
-            counted += 1;
-            if step % recipe.evaluate_every != 0 && step != recipe.max_steps {
-                continue;
-            }
-            let score = validate(recipe, &self.validation, &head);
-            if !score.is_finite() {
-                return Err(TraineeError::NotFinite(step));
-            }
-            let point = CurvePoint { step, train_loss: sum / f64::from(counted), validation_loss: score };
-            (sum, counted) = (0.0, 0);
-            curve.push(point);
-            if progress(point).is_break() {
-                return Err(TraineeError::Cancelled);
-            }
-            if score < best.0 - 1e-4 {
-                best = (score, save(&head), step);
-                waited = 0;
-            } else {
-                waited += 1;
-                if waited >= recipe.patience {
-                    break;
-                }
-            }
-        }
-        let (_, (weights, _), best_step) = best;
-        let head = load_head(base, &weights).map_err(|_| TraineeError::NotFinite(best_step))?;
-        let loss = self.temper(recipe, &head);
-        let (weights, sparsity) = save(&head);
-        Ok((loss, Learned { weights, curve, best_step, learning_rate: Some(rate), sparsity }))
-    }
-
-    /// Keeps as little of what a head moves the bank's median as the validation windows allow; returns their
-    /// loss.
-    fn temper(&self, recipe: &Recipe, head: &Head) -> f64 {
-        let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
-        let mut tried = |kept: f64| {
-            tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
-            head.temper(kept);
-            validate(recipe, &self.validation, head)
-        };
-        let losses = KEPT.map(&mut tried);
-        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-        let enough = losses.iter().position(|loss| *loss <= least * (1.0 + WORTH)).unwrap_or(KEPT.len() - 1);
-        tried(KEPT[enough])
-    }
-
-    /// One step of length `rate`: its loss without penalties; `None` when that is not a finite number, and then
-    /// nothing has moved.
-    fn step(
-        &self,
-        recipe: &Recipe,
-        head: &Head,
-        start: &[(Tensor, Tensor)],
-        optimizer: &mut nn::Optimizer,
-        rate: f64,
-        draw: &mut ChaCha8Rng,
-    ) -> Result<Option<f64>, TraineeError> {
-        let rows = self.mix.rows(draw);
-        let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), self.train.future()));
-        let loss = self.train.loss(recipe, head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
-        let value = f64::try_from(loss.detach())?;
-        if !value.is_finite() {
-            return Ok(None);
-        }
-        let penalised = loss + penalty(recipe, start);
-        optimizer.zero_grad();
-        penalised.f_backward()?;
-        optimizer.clip_grad_norm(recipe.gradient_clip);
-        optimizer.step();
-        if recipe.l1 > 0.0 {
-            shrink(head.store(), recipe.l1 * rate);
-        }
-        Ok(Some(value))
-    }
+/// A pooled head as it is, where there is too little to learn from.
+pub fn untaught_from(base: &Base, pool: &Pool) -> Result<Learned, ArtefactError> {
+    let sparsity = sparsity(&load_head(base, &pool.weights)?);
+    Ok(Learned { weights: pool.weights.clone(), sparsity, ..untaught(base) })
 }
 
 /// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
@@ -253,7 +196,8 @@ pub fn answer(base: &Base, weights: Option<&[u8]>, windows: &[&Window]) -> Resul
     }
 }
 
-fn load_head(base: &Base, bytes: &[u8]) -> Result<Head, ArtefactError> {
+/// The head of an artefact.
+pub(super) fn load_head(base: &Base, bytes: &[u8]) -> Result<Head, ArtefactError> {
     let mut head = Head::new(base.card.size);
     artefact::load(bytes, &mut [("head", head.store_mut())])?;
     Ok(head)
@@ -285,33 +229,13 @@ pub(super) fn build_optimizer(
     }
 }
 
-/// The head's variables, each beside a copy of what it is now.
-fn beside_copies(head: &Head) -> Vec<(Tensor, Tensor)> {
-    let mut own: Vec<_> = head.store().variables().into_iter().collect();
-    // A map's order changes from run to run, and sums of floats change with it.
-    own.sort_by(|a, b| a.0.cmp(&b.0));
-    own.into_iter().map(|(_, value)| (value.shallow_clone(), value.detach().copy())).collect()
-}
-
-/// The head's variables, each beside the shipped one.
-#[cfg(test)]
-fn paired_variables(head: &Head, shipped: &Head) -> Vec<(Tensor, Tensor)> {
-    let mut origin = shipped.store().variables();
+/// A head's variables, each beside that of the one it came from.
+pub(super) fn paired_variables(head: &Head, origin: &Head) -> Vec<(Tensor, Tensor)> {
+    let mut origin = origin.store().variables();
     let mut own: Vec<_> = head.store().variables().into_iter().collect();
     // A map's order changes from run to run, and sums of floats change with it.
     own.sort_by(|a, b| a.0.cmp(&b.0));
     own.into_iter().filter_map(|(name, value)| origin.remove(&name).map(|start| (value, start.detach()))).collect()
-}
-
-/// L2-SP (Li et al. 2018): L2 toward where learning started.
-fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)]) -> Tensor {
-    let mut sum = Tensor::from(0.0f32);
-    for (value, start) in variables {
-        if recipe.l2_sp > 0.0 {
-            sum += (value - start).square().sum(Kind::Float) * recipe.l2_sp;
-        }
-    }
-    sum
 }
 
 /// The weights in a store: its matrices, without biases.
@@ -330,7 +254,7 @@ pub(super) fn shrink(store: &nn::VarStore, by: f64) {
 }
 
 /// Share of a head's weights that are exactly 0.
-fn sparsity(head: &Head) -> f64 {
+pub(super) fn sparsity(head: &Head) -> f64 {
     let (zeros, all) = matrices(head.store()).fold((0, 0), |(zeros, all), weight| {
         let elements = weight.numel() as i64;
         (zeros + elements - weight.count_nonzero(None::<i64>).int64_value(&[]), all + elements)
@@ -351,6 +275,8 @@ pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) ->
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::super::network::MEDIAN;
     use super::*;
 

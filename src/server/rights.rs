@@ -95,6 +95,7 @@ pub(super) const TABLE: &[(&str, &str, Right)] = &[
     ("POST", "/v1/assets/{asset}/scenarios/{id}/runs", Operate),
     ("GET", "/v1/assets/{asset}/scenarios/{id}/runs/{run}", Read),
     ("GET", "/v1/assets/{asset}/models", Read),
+    ("GET", "/v1/assets/{asset}/models/{version}", Read),
     ("GET", "/v1/assets/{asset}/models/{version}/responses", Read),
     ("GET", "/v1/assets/{asset}/models/{version}/diff", Read),
     ("POST", "/v1/assets/{asset}/models/{version}/promote", Operate),

@@ -76,6 +76,9 @@ pub struct Job {
     /// Losses while it learns, as they were told; of the newest attempt. The version keeps the whole curve.
     #[schema(value_type = Vec<CurvePoint>)]
     pub curve: Value,
+    /// Rung of the search for settings that the newest attempt is in, or was in last, the first is 0; null
+    /// without a search.
+    pub rung: Option<i32>,
     /// Attempts so far; at most five.
     pub attempts: i32,
     /// Whether a person wants it stopped.

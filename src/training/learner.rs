@@ -12,11 +12,12 @@ use serde_json::Value;
 use super::bases::Bases;
 use super::card::DataCard;
 use super::companions::Companions;
+use super::start::Ancestry;
 use crate::asset::Asset;
 use crate::event::Label;
 use crate::ids::ModelId;
-use crate::model::Recipe;
 pub use crate::model::trainee::CurvePoint;
+use crate::model::{Recipe, SearchRecord};
 use crate::reading::Frame;
 use crate::score::Scored;
 
@@ -49,6 +50,19 @@ pub struct Assignment {
     pub labels: Vec<Label>,
     /// The base models that it may learn on, and those of what serves.
     pub bases: Bases,
+    /// Versions that learned and serve other assets of the type, the newest first: evidence to borrow.
+    pub fleet: Vec<Kin>,
+}
+
+/// A version that serves another asset of the same type.
+#[derive(Clone, Debug)]
+pub struct Kin {
+    /// Its id.
+    pub id: ModelId,
+    /// Base model whose backbone its head belongs to.
+    pub base: String,
+    /// Its head as safetensors, checked against the hash.
+    pub weights: Arc<[u8]>,
 }
 
 /// The version that serves now.
@@ -79,6 +93,8 @@ pub struct Progress {
     pub train_loss: Option<f64>,
     /// Newest loss on the validation windows.
     pub validation_loss: Option<f64>,
+    /// The rung of the search for settings that goes on, from 0; `None` without one.
+    pub rung: Option<u32>,
 }
 
 impl Progress {
@@ -123,8 +139,12 @@ pub struct Candidate {
     pub calibration: Value,
     /// Losses by step.
     pub curve: Vec<CurvePoint>,
-    /// Why nothing was learned, when the head is the base model's own.
+    /// Why nothing was learned, when the head is the base model's own or the pooled one.
     pub note: Option<String>,
+    /// Which head it began from, where its type has others that learned.
+    pub ancestry: Option<Ancestry>,
+    /// What a search for settings tried, where one was asked for.
+    pub search: Option<SearchRecord>,
     /// Share of the head's weights that are exactly 0.
     pub sparsity: f64,
     /// How it did on windows that training never saw.

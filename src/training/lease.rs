@@ -62,7 +62,7 @@ pub async fn acquire(db: impl PgExecutor<'_>, clock: &Clock, term: Duration) -> 
     let token = LeaseToken::mint(clock);
     let row: Option<(JobId, AssetId, i32, Value, Promotion)> = sqlx::query_as(
         "update fine_tune_job set status = 'running', stage = 'preparing', progress = 0, eta_s = null,
-             curve = '[]', attempts = attempts + 1, lease_token = $1, lease_expires_at = now() + make_interval(secs => $2),
+             curve = '[]', rung = null, attempts = attempts + 1, lease_token = $1, lease_expires_at = now() + make_interval(secs => $2),
              started_at = coalesce(started_at, $3), updated_at = $3
          where id = (
              select id from fine_tune_job
@@ -137,6 +137,23 @@ impl Lease {
             Some(true) => Renewal::CancelRequested,
             Some(false) => Renewal::Held,
         })
+    }
+
+    /// Tells which rung the search of this attempt is in.
+    pub(super) async fn climb(&self, db: impl PgExecutor<'_>, rung: i32, now: DateTime<Utc>) -> sqlx::Result<()> {
+        sqlx::query(
+            "update fine_tune_job set rung = $3, updated_at = $4
+             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
+                 and rung is distinct from $3",
+        )
+        .bind(self.job)
+        .bind(self.token)
+        .bind(rung)
+        .bind(now)
+        .execute(db)
+        .await?;
+        // A lease that was lost is found by the next renewal.
+        Ok(())
     }
 
     /// Ends the job as failed, for a reason that another attempt would meet again.

@@ -25,7 +25,9 @@ pub mod readiness;
 pub mod remaining;
 pub mod routes;
 pub mod lease;
+mod marks;
 pub mod spread;
+mod start;
 pub mod store;
 pub mod teacher;
 pub mod verdict;
@@ -48,10 +50,11 @@ pub use companions::Companions;
 pub use health::{AheadScore, AheadVerdict, HealthVerdict, LeadVerdict, TimeVerdict};
 pub use job::{Cause, Job, Promotion, Served, Status};
 pub use learner::{
-    Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, LearnError, Learner, Progress, Stage,
+    Assignment, Candidate, Champion, CurvePoint, Evaluation, Holdout, Kin, LearnError, Learner, Progress, Stage,
 };
 pub use probation::{Probation, Warden};
 pub use remaining::RemainingVerdict;
+pub use start::Ancestry;
 pub use verdict::{Gate, Verdict, judge};
 pub use worker::{Step, Worker};
 
@@ -258,6 +261,14 @@ impl Training {
     pub async fn base(&self, asset: &str) -> Result<String, TrainingError> {
         let asset = self.assets.find(asset).await?;
         Ok(without_version(asset.asset_type.document.base_model.as_deref()).to_owned())
+    }
+
+    /// One version of an asset with all that is kept of it, and whether it serves.
+    pub async fn model(&self, asset: &str, number: i32) -> Result<(bool, ListedModel), TrainingError> {
+        let asset = self.assets.find(asset).await?;
+        let model = models::version(&self.db, asset.id, number).await?.ok_or(TrainingError::NoVersion(number))?;
+        let champion = models::champion(&self.db, asset.id).await?;
+        Ok((champion.is_some_and(|champion| champion.version == number), model))
     }
 
     /// What serves an asset, since when and why; `None` when nothing but the base model ever did.

@@ -1,6 +1,7 @@
 //! Fine-tune jobs and model versions over HTTP. Handlers only translate.
 
 mod data_health;
+mod version;
 
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -11,10 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{CurvePoint, DataCard, Job, Probation, Promotion, Served, Status, Training, TrainingError};
+use super::{Ancestry, CurvePoint, DataCard, Job, Probation, Promotion, Served, Status, Training, TrainingError};
 use crate::ids::JobId;
-use crate::model::Recipe;
 use crate::model::store::ListedModel;
+use crate::model::{Recipe, SearchRecord};
 use crate::score::ScoreCard;
 use crate::web::extract::{Json, Path, Query};
 use crate::web::page::{self, Limit, Page};
@@ -33,6 +34,7 @@ pub fn router(training: Training) -> OpenApiRouter {
         .routes(routes!(promote))
         .routes(routes!(roll_back))
         .merge(data_health::router())
+        .merge(version::router())
         .with_state(training)
 }
 
@@ -125,7 +127,7 @@ pub struct ModelVersion {
     pub champion: bool,
     /// The verdict in words.
     pub reason: String,
-    /// Why nothing was learned, when its head is the base model's own with bands made honest.
+    /// Why nothing was learned, when its head is the base model's own or the pooled one with bands made honest.
     pub note: Option<String>,
     /// Score cards on the holdout that it was judged by.
     #[schema(value_type = Scores)]
@@ -136,6 +138,12 @@ pub struct ModelVersion {
     /// What it learned from and what was left out; null for versions made before that was kept.
     #[schema(value_type = Option<DataCard>)]
     pub data: Option<Value>,
+    /// Which head it began from; null where its type had no other asset that learned.
+    #[schema(value_type = Option<Ancestry>)]
+    pub ancestry: Option<Value>,
+    /// What a search for settings tried; null without one.
+    #[schema(value_type = Option<SearchRecord>)]
+    pub search: Option<Value>,
     /// How it did beside what served before it, after it was last promoted; null where it never was.
     pub probation: Option<Probation>,
 }
@@ -301,6 +309,8 @@ impl ModelVersion {
             note,
             created_at,
             data,
+            ancestry,
+            search,
             ..
         } = model;
         let champion = version == champion;
@@ -318,6 +328,8 @@ impl ModelVersion {
             scores,
             curve,
             data,
+            ancestry,
+            search,
             probation,
         }
     }

@@ -94,7 +94,7 @@ pub async fn job(db: impl PgExecutor<'_>, id: JobId) -> sqlx::Result<Option<Job>
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve, j.why,
+             j.finished_at, j.updated_at, j.curve, j.rung, j.why,
              (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
               order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
@@ -110,7 +110,7 @@ pub async fn jobs(db: impl PgExecutor<'_>, filter: Filter, limit: i64) -> sqlx::
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve, j.why,
+             j.finished_at, j.updated_at, j.curve, j.rung, j.why,
              (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
               order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
@@ -136,7 +136,7 @@ pub async fn changed_since(
     sqlx::query_as(
         "select j.id, a.key as asset, j.status, j.cause, j.stage, j.progress, j.eta_s, j.attempts, j.cancel_requested,
              j.recipe, j.promotion, j.verdict, m.version as model_version, m.data_card - 'spreads' as data, j.error, j.created_at, j.started_at,
-             j.finished_at, j.updated_at, j.curve, j.why,
+             j.finished_at, j.updated_at, j.curve, j.rung, j.why,
              (select p.reason from probation p where p.model_id = j.model_id and p.state = 'rolled_back'
               order by p.began_at desc limit 1) as rolled_back
          from fine_tune_job j join asset a on a.id = j.asset_id left join model_version m on m.id = j.model_id
@@ -233,8 +233,7 @@ pub async fn succeed(
         if verdict.promoted {
             crown(&mut *tx, lease.asset, Some(id), &verdict.reason, now).await?;
         }
-        let stored = serde_json::to_value(&verdict).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        if !lease.succeed(&mut tx, id, &stored, now).await? {
+        if !lease.succeed(&mut tx, id, &stored(&verdict)?, now).await? {
             return Ok(Finish::Late);
         }
         tx.commit().await?;
@@ -277,14 +276,15 @@ async fn insert_version(
         "candidate": verdict.candidate, "champion": verdict.champion, "naive": verdict.naive, "vs_naive": verdict.vs_naive,
         "sparsity": candidate.sparsity, "health": verdict.health, "remaining": verdict.remaining,
     });
-    let curve = serde_json::to_value(&candidate.curve).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let recipe = serde_json::to_value(&candidate.recipe).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let card = serde_json::to_value(&candidate.data).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let (curve, recipe) = (stored(&candidate.curve)?, stored(&candidate.recipe)?);
+    let card = stored(&candidate.data)?;
+    let ancestry = candidate.ancestry.as_ref().map(stored).transpose()?;
+    let search = candidate.search.as_ref().map(stored).transpose()?;
     // The job's row is locked and it is the asset's only unfinished one: nobody else counts here.
     sqlx::query_scalar(
         "insert into model_version (id, asset_id, version, job_id, base, weights, sha256, recipe, calibration, scores, curve,
-             promoted, reason, created_at, note, data_card)
-         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+             promoted, reason, created_at, note, data_card, ancestry, search)
+         select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
          from model_version where asset_id = $2
          returning version",
     )
@@ -303,8 +303,15 @@ async fn insert_version(
     .bind(now)
     .bind(&candidate.note)
     .bind(card)
+    .bind(ancestry)
+    .bind(search)
     .fetch_one(tx)
     .await
+}
+
+/// As the database keeps it.
+fn stored(value: &impl serde::Serialize) -> sqlx::Result<Value> {
+    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Makes a version (`None`: the base) the one that serves, on probation, and remembers what served before.

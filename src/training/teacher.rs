@@ -1,7 +1,7 @@
 //! The real learner: an asset's frames in, a judged candidate out.
 //!
 //! What is learned from and judged on is cut in `dataset`. A head learns only where there are
-//! [`USABLE`] windows; with fewer the shipped head gets bands of its own and the candidate says so.
+//! [`USABLE`] windows; with fewer the shipped or the pooled head gets bands of its own and the candidate says so.
 //! The same frames, champion and recipe give the same candidate, byte for byte, on one thread.
 
 use std::ops::ControlFlow;
@@ -12,16 +12,17 @@ use super::companions::{self, School};
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
+use super::marks::{naive, score};
+use super::start::{Ancestry, Fleet};
 use super::{bases, card};
 use crate::asset::{Asset, AssetType};
 use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
-use crate::forecast::naive::persistence;
 use crate::model::pretrain::synthetic;
 use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
 use crate::model::window::Window;
-use crate::model::{Base, BaseChoice, LEVELS, Quantiles, Recipe};
-use crate::score::{Scored, Scorer};
+use crate::model::{Base, BaseChoice, Quantiles, Recipe};
+use crate::score::Scored;
 
 /// Windows of each target below which a head does not learn.
 pub(super) const USABLE: usize = 300;
@@ -51,6 +52,8 @@ struct Taught {
     calibration: Calibration,
     /// Why nothing was learned, when nothing was.
     note: Option<String>,
+    /// Which head it began from, where the fleet has one.
+    ancestry: Option<Ancestry>,
 }
 
 /// An asset whose windows have been cut, and the base model to ask about them.
@@ -70,7 +73,7 @@ struct Signs<'a> {
 
 impl Signs<'_> {
     fn at(&mut self, stage: Stage, fraction: f64) -> Result<(), LearnError> {
-        let progress = Progress { stage, fraction, step: 0, train_loss: None, validation_loss: None };
+        let progress = Progress { stage, fraction, step: 0, train_loss: None, validation_loss: None, rung: None };
         if (self.tell)(progress).is_break() { Err(LearnError::Cancelled) } else { Ok(()) }
     }
 }
@@ -106,9 +109,12 @@ impl Learner for Teacher {
         let known = std::mem::take(&mut assignment.bases).or(&self.base);
         let (base, tried) = bases::choose(&known.tried, &dataset.stopping, &mut || signs.at(Stage::Preparing, 0.32))?;
         (data.bases, data.without) = (tried, Some(known.without.name().to_owned()));
+        let fleet = Fleet::of(&base, &assignment);
+        // Up to a megabyte each, and no longer needed.
+        assignment.fleet = Vec::new();
         let (champion, rival) = known.serving(assignment.champion.as_ref(), &base)?;
         let class = Class { asset, grid: &grid, base, rival, dataset };
-        let taught = self.teach(&class, &assignment.recipe, usable, &mut signs)?;
+        let taught = self.teach(&class, &fleet, &assignment.recipe, usable, &mut signs)?;
 
         signs.at(Stage::Evaluating, 0.88)?;
         let served = champion.map(|champion| {
@@ -144,25 +150,23 @@ impl Learner for Teacher {
         };
         let (weights, companions) = companions::attach(school, &weights, &mut || signs.at(Stage::Evaluating, 0.98))?;
         let objection = objection.or_else(|| companions::loss_of_health(school, &weights));
+        // The pooled head forecasts otherwise than what serves, so it must forecast better.
+        let pooled = taught.ancestry.as_ref().is_some_and(Ancestry::is_pooled);
+        let only_bands = taught.note.is_some() && champion.is_none() && class.rival.is_none() && !pooled;
         Ok(Candidate {
             base: class.base.card.name.clone(),
             weights,
-            recipe: Recipe {
-                learning_rate: taught.learned.learning_rate.or(assignment.recipe.learning_rate),
-                ..assignment.recipe
-            },
+            recipe: taught.learned.recipe.unwrap_or(assignment.recipe),
             calibration: serde_json::to_value(&calibration).map_err(|error| LearnError::Other(error.to_string()))?,
             sparsity: taught.learned.sparsity,
             curve: taught.learned.curve,
             objection,
             data,
             companions,
-            holdout: Evaluation {
-                recent,
-                older,
-                only_bands: taught.note.is_some() && champion.is_none() && class.rival.is_none(),
-            },
+            holdout: Evaluation { recent, older, only_bands },
             note: taught.note,
+            ancestry: taught.ancestry,
+            search: taught.learned.search,
         })
     }
 }
@@ -188,18 +192,21 @@ impl Teacher {
     fn teach(
         &self,
         class: &Class<'_>,
+        fleet: &Fleet,
         recipe: &Recipe,
         usable: usize,
         signs: &mut Signs<'_>,
     ) -> Result<Taught, LearnError> {
         if usable < USABLE {
-            let learned = trainee::untaught(&class.base);
+            let learned = fleet.untaught(&class.base, recipe, &class.dataset.stopping);
             let calibration = class.calibrate(&learned.weights, &[])?;
+            let ancestry = fleet.ancestry(learned.begun);
+            let head = ancestry.as_ref().map_or_else(|| "the base model's head".to_owned(), Ancestry::instead);
             let note = format!(
-                "there are {usable} usable windows and fine-tuning needs {USABLE}: the base model's head, with \
-                 experts and honest bands of this asset's own"
+                "there are {usable} usable windows and fine-tuning needs {USABLE}: {head}, with experts and honest bands \
+                 of this asset's own"
             );
-            return Ok(Taught { learned, calibration, note: Some(note) });
+            return Ok(Taught { learned, calibration, note: Some(note), ancestry });
         }
         let all = |parts: &[TargetExamples]| parts.iter().flat_map(|part| part.examples.iter().cloned()).collect();
         let lesson = Lesson {
@@ -209,19 +216,21 @@ impl Teacher {
             validation: all(&class.dataset.stopping),
         };
         signs.at(Stage::Learning, 0.35)?;
-        let learned = trainee::learn(&class.base, &lesson, recipe, &mut |lap| {
+        let learned = trainee::learn_from(&class.base, &lesson, recipe, fleet.head(), &mut |lap| {
             (signs.tell)(Progress {
                 stage: Stage::Learning,
                 fraction: 0.4 + 0.4 * lap.fraction,
                 step: lap.point.step,
                 train_loss: Some(lap.point.train_loss),
                 validation_loss: Some(lap.point.validation_loss),
+                rung: lap.rung,
             })
         })
         .map_err(refusal)?;
         signs.at(Stage::Calibrating, 0.82)?;
         let calibration = class.calibrate(&learned.weights, &[])?;
-        Ok(Taught { learned, calibration, note: None })
+        let ancestry = fleet.ancestry(learned.begun);
+        Ok(Taught { learned, calibration, note: None, ancestry })
     }
 
     /// Windows of synthetic plants: no more than the steps could draw.
@@ -283,7 +292,7 @@ impl Class<'_> {
         Ok(Holdout {
             candidate: judge(asset, grid, base, Some(&taught.learned.weights), &taught.calibration, parts)?,
             champion,
-            naive: judge_naive(asset, grid, parts),
+            naive: naive(asset, grid, parts),
             overlap: overlap(parts),
         })
     }
@@ -336,49 +345,6 @@ fn judge(
         forecasts.push(said);
     }
     Ok(score(asset, grid, parts, &forecasts))
-}
-
-fn judge_naive(asset: &Asset, grid: &Grid, parts: &[TargetExamples]) -> Scored {
-    let forecasts: Vec<Vec<Quantiles>> = parts
-        .iter()
-        .map(|part| {
-            let history = |origin: &usize| persistence(&grid.values[part.target][..*origin], STEPS, 1.0);
-            part.origins.iter().map(history).collect()
-        })
-        .collect();
-    score(asset, grid, parts, &forecasts)
-}
-
-/// Scores all targets together, window by window in the order of time; a target that was not
-/// measured in a window is left out of it.
-fn score(asset: &Asset, grid: &Grid, parts: &[TargetExamples], forecasts: &[Vec<Quantiles>]) -> Scored {
-    let deviation = |target: usize| {
-        let values = &grid.values[target];
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
-    };
-    let targets = parts.iter().map(|part| (name(asset, part.target).to_owned(), deviation(part.target)));
-    let mut scorer = Scorer::new(&LEVELS, targets);
-    let mut origins: Vec<usize> = parts.iter().flat_map(|part| part.origins.iter().copied()).collect();
-    origins.sort_unstable();
-    origins.dedup();
-    for origin in origins {
-        let mut said: Vec<Vec<Vec<f64>>> = Vec::with_capacity(parts.len());
-        let mut truths: Vec<Vec<f64>> = Vec::with_capacity(parts.len());
-        for (part, forecasts) in parts.iter().zip(forecasts) {
-            let Ok(index) = part.origins.binary_search(&origin) else {
-                said.push(Vec::new());
-                truths.push(Vec::new());
-                continue;
-            };
-            said.push(forecasts[index].iter().map(|row| row.to_vec()).collect());
-            let truth = (origin..origin + STEPS)
-                .map(|step| if grid.measured[part.target][step] { grid.values[part.target][step] } else { f64::NAN });
-            truths.push(truth.collect());
-        }
-        scorer.window(&said, &truths);
-    }
-    scorer.finish()
 }
 
 fn refusal(error: TraineeError) -> LearnError {

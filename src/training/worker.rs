@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::bases::Bases;
 use super::lease::{self, Claim, Lease, Unspent};
+use super::start::MOST_POOLED;
 use super::store::{self, Finish};
 use super::verdict::{Gate, Verdict, judge};
-use super::{Assignment, Candidate, Champion, LearnError, Learner, Progress, Promotion, Training, TrainingError};
+use super::{Assignment, Candidate, Champion, Kin, LearnError, Learner, Progress, Promotion, Training, TrainingError};
 use crate::event::store::labels;
 use crate::ids::{JobId, ModelId};
 use crate::job::{self, Ended, Renewal, Running, Stopped, Told};
-use crate::model::Recipe;
-use crate::model::store::{self as models, WeightsError};
+use crate::model::store::{self as models, KinRow, WeightsError};
+use crate::model::{Recipe, StartFrom};
 
 /// A database that is away is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -156,8 +157,8 @@ impl Worker {
             }
         };
         let mut verdict = judge(&candidate.holdout, &incumbent, &self.gate, seed);
-        if let Some(note) = &candidate.note {
-            verdict.explain(note);
+        if let Some(words) = candidate.note.clone().or_else(|| candidate.ancestry.as_ref().map(ToString::to_string)) {
+            verdict.explain(&words);
         }
         if let Some(choice) = candidate.data.choice_in_words(&candidate.base) {
             verdict.explain(&choice);
@@ -235,8 +236,15 @@ impl Worker {
             Some(first) => labels(db, asset.id, first.observed_at).await?,
             None => Vec::new(),
         };
-        let assignment = Assignment { asset, frames, recipe, champion, labels, bases };
+        let fleet = if recipe.start == StartFrom::Base { Vec::new() } else { self.fleet(lease).await? };
+        let assignment = Assignment { asset, frames, recipe, champion, labels, bases, fleet };
         Ok(Ok((assignment, serving.map(|row| row.model_id))))
+    }
+
+    /// What serves the other assets of the type.
+    async fn fleet(&self, lease: &Lease) -> Result<Vec<Kin>, TrainingError> {
+        let rows = models::kin(&self.training.db, lease.asset, MOST_POOLED).await?;
+        Ok(rows.into_iter().map(|KinRow { id, base, weights }| Kin { id, base, weights }).collect())
     }
 
     fn start(
@@ -279,6 +287,11 @@ impl Worker {
         let fraction = if progress.fraction.is_finite() { progress.fraction.clamp(0.0, 1.0) } else { 0.0 };
         let told = (progress.stage, fraction, job::eta_s(started.elapsed(), fraction), progress.point());
         let Training { db, clock, .. } = &self.training;
+        if let Some(rung) = progress.rung
+            && let Err(error) = lease.climb(db, rung.cast_signed(), clock.now()).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "a rung was not told");
+        }
         match lease.renew(db, self.training.term(), told, clock.now()).await {
             Ok(Renewal::Held) => None,
             Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),

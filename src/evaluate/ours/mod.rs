@@ -187,6 +187,7 @@ pub(super) fn assignment(task: &Task, seed: u64) -> Assignment {
         champion: None,
         labels: Vec::new(),
         bases: Bases::default(),
+        fleet: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod cleaning;
 mod companions;
 mod due;
+mod fleet;
 mod jobs;
 mod probation;
 mod routes;
@@ -123,6 +124,8 @@ fn candidate(crps: f64) -> Candidate {
         curve: vec![CurvePoint { step: 20, train_loss: 0.5, validation_loss: 0.6 }],
         recipe: Recipe { learning_rate: Some(3e-4), ..Recipe::default() },
         note: None,
+        ancestry: None,
+        search: None,
         sparsity: 0.0,
         holdout: Evaluation { recent, older: None, only_bands: false },
         objection: None,
@@ -132,7 +135,7 @@ fn candidate(crps: f64) -> Candidate {
 }
 
 fn sign(fraction: f64) -> Progress {
-    Progress { stage: Stage::Learning, fraction, step: 1, train_loss: Some(0.5), validation_loss: None }
+    Progress { stage: Stage::Learning, fraction, step: 1, train_loss: Some(0.5), validation_loss: None, rung: None }
 }
 
 /// Until the database says so; the tests' own patience ends it otherwise.

@@ -16,7 +16,7 @@ use crate::training::teacher::Teacher;
 const CHILD: &str = "COUNTERPART_TEST_CHILD";
 
 /// A pump and a level that follows it slowly and not quite linearly.
-fn assignment(steps: usize, recipe: Recipe) -> Assignment {
+pub(super) fn assignment(steps: usize, recipe: Recipe) -> Assignment {
     let asset = Asset {
         id: AssetId(1),
         key: "tank".to_owned(),
@@ -40,15 +40,23 @@ fn assignment(steps: usize, recipe: Recipe) -> Assignment {
             }
         })
         .collect();
-    Assignment { asset: Arc::new(asset), frames, recipe, champion: None, labels: Vec::new(), bases: Bases::default() }
+    Assignment {
+        asset: Arc::new(asset),
+        frames,
+        recipe,
+        champion: None,
+        labels: Vec::new(),
+        bases: Bases::default(),
+        fleet: Vec::new(),
+    }
 }
 
-fn learn(assignment: Assignment) -> Candidate {
+pub(super) fn learn(assignment: Assignment) -> Candidate {
     Teacher::default().learn(assignment, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 /// Few steps, but enough to be better than the base model's head.
-fn short(seed: u64) -> Recipe {
+pub(super) fn short(seed: u64) -> Recipe {
     Recipe { max_steps: 40, evaluate_every: 10, batch: 16, seed, ..Recipe::default() }
 }
 

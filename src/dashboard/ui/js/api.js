@@ -131,6 +131,8 @@ export const api = {
   cancelJob: (id) => request("POST", `/v1/fine-tune-jobs/${encodeURIComponent(id)}/cancel`, { body: {} }),
   /** @param {string} key */
   models: (key) => request("GET", `${at(key)}/models`),
+  /** One version, with all that a search tried. @param {string} key @param {number} version @param {AbortSignal} [signal] */
+  model: (key, version, signal) => request("GET", `${at(key)}/models/${version}`, { signal }),
   /** @param {string} key @param {number} version */
   promote: (key, version) => request("POST", `${at(key)}/models/${version}/promote`, { body: {} }),
   /** @param {string} key @param {number} version @param {AbortSignal} [signal] */

@@ -46,7 +46,7 @@ export function jobCard(job, { cancel, name }) {
           "div",
           {},
           h("progress", { max: 1, value: job.progress ?? 0, "aria-label": `Progress of learning on ${job.asset}` }),
-          h("p", { class: "small quiet" }, [percent(job.progress ?? 0), String(job.stage ?? "").replaceAll("_", " "), job.eta_s ? `about ${span(job.eta_s)} left` : ""].filter(Boolean).join("  ·  ")),
+          h("p", { class: "small quiet" }, [percent(job.progress ?? 0), String(job.stage ?? "").replaceAll("_", " "), job.stage === "learning" && Number.isInteger(job.rung) ? `search, rung ${job.rung}` : "", job.eta_s ? `about ${span(job.eta_s)} left` : ""].filter(Boolean).join("  ·  ")),
         )
         : null,
       verdict?.reason ? h("p", { class: "words", "data-verdict": verdict.promoted ? "promoted" : "kept" }, verdict.reason) : null,

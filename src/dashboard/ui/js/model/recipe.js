@@ -27,6 +27,7 @@ export const SETTINGS = /** @type {Setting[]} */ ([
   { name: "replay", label: "Replayed share", usual: "0.3", hint: "of a step's windows" },
   { name: "synthetic", label: "Synthetic share", usual: "0.1", hint: "of a step's windows" },
   { name: "seed", label: "Seed", usual: "0" },
+  { name: "start", label: "Begin from", usual: "auto", options: ["auto", "base", "pooled"], hint: "Pooled: the mean of the heads of other assets of the type." },
 ]);
 export const CLASSIFICATION = /** @type {Setting[]} */ ([
   { name: "loss", label: "Loss", usual: "cross_entropy", options: ["cross_entropy", "binary_cross_entropy"] },
@@ -43,13 +44,14 @@ export const CLASSIFICATION = /** @type {Setting[]} */ ([
 export function recipeForm(asset, started) {
   const promote = choice({ managed: "if it passes the gate", manual: "only by hand" }, "managed");
   const general = settings(SETTINGS, "/recipe");
+  const search = searchFields();
   const classes = settings(CLASSIFICATION, "/recipe/classification");
   const element = form(
     {
       label: "Recipe of a fine-tune job",
       submit: "Start with these settings",
       send: async () => {
-        const recipe = general.value();
+        const recipe = { ...general.value(), ...search.value() };
         const classification = classes.value();
         if (Object.keys(classification).length) recipe.classification = classification;
         started(await api.startJob({ asset, promote: promote.value, ...(Object.keys(recipe).length ? { recipe } : {}) }));
@@ -57,10 +59,30 @@ export function recipeForm(asset, started) {
     },
     field("Promote", promote, { pointer: "/promote", hint: "The gate compares with what serves." }),
     general.fields,
+    search.fields,
     h("h4", { class: "wide legend" }, "Health classes, where the asset has labels"),
     classes.fields,
   );
   return h("details", { "data-recipe": "" }, h("summary", {}, "Settings of the job"), element);
+}
+
+/** A switch, and the budget of the search. */
+function searchFields() {
+  const choose = choice({ "": "no", search: "yes, those left empty" }, "", { "data-setting": "search" });
+  const budget = h("input", { type: "number", step: "any", placeholder: "10", disabled: true });
+  choose.addEventListener("change", () => (budget.disabled = !choose.value));
+  return {
+    fields: [
+      field("Search settings", choose, { pointer: "/recipe/search", hint: "Of rates, decays, dropout and replay many are tried a little, the better ones further." }),
+      field("Budget of the search", budget, { pointer: "/recipe/search/budget_s", hint: "CPU-seconds, 0.5 to 600" }),
+    ],
+    /** @returns {Record<string, any>} */
+    value: () => {
+      if (!choose.value) return {};
+      const budget_s = typed(budget);
+      return { search: budget_s === undefined ? {} : { budget_s } };
+    },
+  };
 }
 
 /** @param {Setting[]} list @param {string} pointer */

@@ -11,6 +11,7 @@ import { confusion } from "./confusion.js";
 import { diffDetails } from "./diff.js";
 import { responsesDetails } from "./responses.js";
 import { scoresTable } from "./scores.js";
+import { searchDetails } from "./search.js";
 
 /**
  * @param {import("../feed.js").Feed} feed
@@ -39,6 +40,7 @@ export function versionCard(feed, item, { serves, promote, base }) {
     item?.probation ? probation(item.probation) : null,
     item ? details("Scores on the holdout", serves, () => scores(item)) : null,
     item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
+    item?.search ? searchDetails(feed, item) : null,
     item ? healthDetails(item) : null,
     item?.data ? details("What it learned from", false, () => [dataCard(item.data), item.data.bases?.length ? triedTable(item.data.bases) : null]) : null,
     responsesDetails(feed, number),

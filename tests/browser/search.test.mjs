@@ -1,0 +1,66 @@
+// A fine-tune job that searches its settings, and the table of what was tried.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { accessible, browse, page, until } from "./browser.mjs";
+import { post, start, tank } from "./server.mjs";
+
+/** @type {{url: string, stop: () => Promise<void>}} */
+let server;
+/** @type {{browser: any, close: () => Promise<void>}} */
+let chromium;
+
+before(async () => {
+  [server, chromium] = await Promise.all([start("serve", ["--training-fresh-frames", "0", "--training-first-frames", "100000", "--training-poll-ms", "100"]), browse()]);
+  await tank(server.url);
+  const now = Date.now();
+  let level = 3;
+  const rows = Array.from({ length: 800 }, (_, i) => {
+    const pump = 30 + 10 * ((Math.floor(i / 37) * 7919) % 5);
+    level += 0.05 * (0.08 * pump - level);
+    return `${new Date(now - (800 - i) * 1000).toISOString()},${pump},${(level + 0.01 * Math.sin(i * 12.989)).toFixed(4)}`;
+  });
+  await post(server.url, "/v1/assets/tank-1/telemetry", ["observed_at,pump,level", ...rows].join("\n"), "text/csv");
+});
+after(async () => {
+  await chromium?.close();
+  await server?.stop();
+});
+
+test("settings are searched with a budget, and what was tried is a table of the version", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await p.goto(`${server.url}/#/assets/tank-1/models`);
+  const learning = p.locator('[data-panel="learning"]');
+  await learning.locator("[data-recipe]").waitFor();
+  await learning.getByText("Settings of the job").click();
+  const budget = learning.getByLabel("Budget of the search");
+  assert.equal(await budget.isDisabled(), true, "there is no budget without a search");
+  await learning.getByLabel("Search settings").selectOption("search");
+  await budget.fill("0.1");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  await until(async () => /0.5 to 600/.test((await learning.locator('[data-pointer="/recipe/search/budget_s"] .fault').textContent()) ?? ""), "the fault of the budget");
+  await accessible(p, t);
+  await budget.fill("300");
+  await learning.getByLabel("Steps at most").first().fill("20");
+  await learning.getByLabel("Evaluate every").fill("5");
+  await learning.getByLabel("Batch").fill("16");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  await until(async () => (await learning.locator('[data-job-status="succeeded"]').count()) === 1, "its end", 180_000);
+
+  const version = p.locator('[data-panel="models"] [data-version="1"]');
+  await version.waitFor();
+  const tried = version.locator('[data-search-of="1"]');
+  assert.equal(await tried.locator("table").count(), 0, "it is read when it is opened");
+  await tried.getByText("Settings that were searched").click();
+  const rows = tried.locator("tbody tr");
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 13, "nine, three, and the winner's way to its end");
+  assert.equal(await tried.locator('tbody tr[data-kept="true"]').count(), 5);
+  assert.match((await tried.locator("tbody tr").last().textContent()) ?? "", /\(won\).*20/);
+  assert.match((await tried.locator(".words").textContent()) ?? "", /9 candidates, 2 rungs in .* of 300 CPU-seconds/);
+  await accessible(p, t);
+  // The browser itself logs the answer of 422.
+  assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
+  await close();
+});

@@ -16,6 +16,7 @@ mod copula;
 mod duel;
 mod frozen;
 mod future;
+mod faults;
 mod grids;
 mod health;
 mod hindsight;
@@ -48,6 +49,7 @@ pub use self::answer::{
 };
 pub use self::breach::{Breach, TimeToLimit, first_break};
 pub use self::duel::{Bout, Duel};
+use self::faults::KnownFaults;
 pub use self::frozen::Frozen;
 pub use self::future::Future;
 use self::grids::Grids;
@@ -151,6 +153,7 @@ pub struct Forecasts {
     engine: Engine,
     bases: Bases,
     fits: Fits,
+    faults: KnownFaults,
     grids: Grids,
     /// Vintages on their way to the database.
     keeping: Arc<Semaphore>,
@@ -206,6 +209,7 @@ impl Forecasts {
             engine,
             bases,
             fits,
+            faults: KnownFaults::default(),
             grids,
             keeping,
             versions,

@@ -259,11 +259,15 @@ impl Forecasts {
                 return Ok(whole(grid.clone(), layout, fits));
             }
         }
-        let (fits, grids) = (self.fits.clone(), self.grids.clone());
+        let (fits, grids, faults) = (self.fits.clone(), self.grids.clone(), self.faults.clone());
         let prepared = tokio::task::spawn_blocking(move || {
             let grid = match kept {
                 Some(grid) => grid,
-                None => Arc::new(Grid::new(&asset.asset_type, &frames).ok_or(ForecastError::NoReadings)?),
+                None => {
+                    let left = faults.leave_out(asset.id, &asset.asset_type, &frames, FRAMES);
+                    let grid = Grid::new(&asset.asset_type, left.as_deref().unwrap_or(&frames));
+                    Arc::new(grid.ok_or(ForecastError::NoReadings)?)
+                }
             };
             // Whoever still reads the tail when the next frame joins it makes that copy it.
             drop(frames);

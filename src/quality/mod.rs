@@ -10,6 +10,7 @@
 mod check;
 mod clean;
 mod flag;
+pub mod live;
 #[cfg(test)]
 mod oracle;
 mod profile;

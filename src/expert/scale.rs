@@ -29,14 +29,8 @@ impl Scale {
     pub fn of(values: &[f64], range: Option<(f64, f64)>) -> Self {
         let width = range.map_or(0.0, |(low, high)| high - low);
         let width = if width.is_finite() && width > 0.0 { width } else { 0.0 };
-        let count = values.len().max(1) as f64;
-        let mean = if values.is_empty() {
-            range.map_or(0.0, |(low, high)| f64::midpoint(low, high))
-        } else {
-            values.iter().sum::<f64>() / count
-        };
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
-        let deviation = variance.sqrt();
+        let (mean, deviation) = moments(values);
+        let mean = if values.is_empty() { range.map_or(0.0, |(low, high)| f64::midpoint(low, high)) } else { mean };
         let still = (STILL_SHARE * width).max(ROUNDING_SHARE * mean.abs());
         let deviation = if deviation > still && deviation.is_finite() {
             deviation
@@ -46,6 +40,20 @@ impl Scale {
             1.0
         };
         Self { mean: if mean.is_finite() { mean } else { 0.0 }, deviation }
+    }
+
+    /// The scale of a signal that is predicted. However wide its engineering range is, what it does in its
+    /// context is what its forecasts are measured in: a gauge from 0 to 400 bar that moves by tenths of a bar
+    /// is not still. Only one that does not move at all has a thousandth of its range as its deviation.
+    #[must_use]
+    pub fn of_target(values: &[f64], range: Option<(f64, f64)>) -> Self {
+        let (mean, deviation) = moments(values);
+        if deviation > ROUNDING_SHARE * mean.abs() && deviation.is_finite() {
+            return Self { mean, deviation };
+        }
+        let width = range.map_or(0.0, |(low, high)| high - low);
+        let still = if width.is_finite() && width > 0.0 { STILL_SHARE * width } else { 1.0 };
+        Self { deviation: still, ..Self::of(values, range) }
     }
 
     /// A target value in normalised units, clipped to +-12.
@@ -73,6 +81,14 @@ impl Scale {
     }
 }
 
+/// Mean and deviation; zeros of nothing.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +114,23 @@ mod tests {
         assert!((scale.mean - 50.0).abs() < 1e-12);
         assert!((scale.deviation - 100.0 / 12.0_f64.sqrt()).abs() < 1e-12);
         assert!((Scale::of(&[50.0; 9], None).deviation - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_target_that_moves_little_within_a_wide_range_keeps_its_own_scale() {
+        let range = Some((-10.0, 400.0));
+        let values: Vec<f64> = (0..100).map(|k| 22.0 + 0.3 * f64::from(k % 7 - 3) / 3.0).collect();
+        let (target, input) = (Scale::of_target(&values, range), Scale::of(&values, range));
+        assert!((target.deviation - 0.2).abs() < 0.02, "{target:?}");
+        assert!(input.deviation > 100.0, "an input may be set anywhere in its range: {input:?}");
+        let still = Scale::of_target(&[22.0; 50], range);
+        assert!((still.mean - 22.0).abs() < 1e-12 && (still.deviation - 0.41).abs() < 1e-9, "{still:?}");
+        assert!((Scale::of_target(&[22.0; 50], None).deviation - 1.0).abs() < 1e-12);
+        let nothing = Scale::of_target(&[], range);
+        assert!(nothing.deviation > 0.0 && (nothing.mean - 195.0).abs() < 1e-9);
+        // What moves more than that has one scale, whoever asks.
+        let moves: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(Scale::of_target(&moves, range), Scale::of(&moves, range));
     }
 
     #[test]

@@ -240,7 +240,10 @@ impl Scales {
             Scale::of(&grid.values[signal][start..until], declared.min.zip(declared.max))
         };
         Self {
-            target: of(target),
+            target: {
+                let declared = &asset_type.document.signals[target];
+                Scale::of_target(&grid.values[target][start..until], declared.min.zip(declared.max))
+            },
             inputs: layout.inputs.iter().map(|input| of(*input)).collect(),
             others: layout.others(target).into_iter().map(of).collect(),
         }

@@ -100,7 +100,7 @@ impl Eye {
             let of = |class: Option<usize>| -> Option<Scale> {
                 let known = row.iter().zip(classes).filter(|(_, of)| class.is_none() || **of == class);
                 let values: Vec<f64> = known.map(|(value, _)| *value).collect();
-                (values.len() >= LOOK).then(|| Scale::of(&values, signal.min.zip(signal.max)))
+                (values.len() >= LOOK).then(|| Scale::of_target(&values, signal.min.zip(signal.max)))
             };
             let scales: Vec<Scale> = (0..count).filter_map(|class| of(Some(class))).collect();
             let scale = if scales.is_empty() {

@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::calibration::BLOCK;
 use super::ledger::applied::{Applied, Plan, TOLERANCE, tolerance};
 use super::online::{Held, Online};
+use super::situation::FRAMES;
 use super::truth::{step, truths};
 use super::{Bands, ForecastError, Forecasts, Prediction, Source, store};
 use crate::asset::{AssetType, Role};
@@ -55,7 +56,13 @@ impl Forecasts {
             let Some(asset) = self.assets.by_id(due.asset).await? else { continue };
             // Kept in memory for live assets: no query for each.
             let frames = self.readings.recent(due.asset, due.seq, TAIL_FRAMES).await?;
-            found.push(compare(due, &asset.asset_type, &frames));
+            let faults = self.faults.clone();
+            let compared = tokio::task::spawn_blocking(move || {
+                // A band is not blamed for a sensor that lied.
+                let left = faults.leave_out(asset.id, &asset.asset_type, &frames, FRAMES);
+                compare(due, &asset.asset_type, left.as_deref().unwrap_or(&frames))
+            });
+            found.push(compared.await.map_err(|_| ForecastError::Ending)?);
         }
         store::keep_bands(&self.db, &found, now).await?;
         let count = found.len();

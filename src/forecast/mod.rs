@@ -179,6 +179,8 @@ pub struct Ask {
     pub samples: Option<usize>,
     /// Decides the samples.
     pub seed: Option<u64>,
+    /// Whether to name the health class, now and ahead.
+    pub health: bool,
     /// Whether to say how likely limits are broken, and when.
     pub limits: bool,
 }
@@ -277,11 +279,13 @@ impl Forecasts {
         prediction.paths = lots.map(|lots| lots.paths(&situation, &answers[0]));
         match cause {
             Cause::Request => {
-                // A forecast without a class is better than none.
-                prediction.health = Box::pin(self.health_of(&situation)).await.unwrap_or_else(|error| {
-                    tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "health not named");
-                    None
-                });
+                if ask.health {
+                    // A forecast without a class is better than none.
+                    prediction.health = Box::pin(self.health_of(&situation)).await.unwrap_or_else(|error| {
+                        tracing::warn!(asset.key = asset, error = &error as &dyn std::error::Error, "health not named");
+                        None
+                    });
+                }
                 if ask.limits {
                     prediction.risk = self.risk(situation, answers.swap_remove(0), id).await?.map(Into::into);
                 }

@@ -91,6 +91,9 @@ pub(super) struct PredictRequest {
     /// Decides the samples: the same seed gives the same paths. 0 when left out.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// Also say in `health` what class the asset is in, and will be, where the version was taught it.
+    #[serde(default)]
+    pub health: bool,
     /// Also say in `risk` how likely each limit of the outputs (of alarm rules, and of the type) is broken
     /// within the horizon, and when, as a distribution.
     #[serde(default)]
@@ -159,8 +162,8 @@ async fn predict(
 ) -> Result<Json<Prediction>, Problem> {
     let as_of = request.as_of.as_deref().map(instant::from_text).transpose();
     let as_of = as_of.map_err(|error| Problem::invalid("/as_of", error.to_string()))?;
-    let PredictRequest { horizon, quantiles, inputs, samples, seed, limits, .. } = request;
-    let ask = Ask { horizon, quantiles, as_of, inputs, samples, seed, limits };
+    let PredictRequest { horizon, quantiles, inputs, samples, seed, health, limits, .. } = request;
+    let ask = Ask { horizon, quantiles, as_of, inputs, samples, seed, health, limits };
     Ok(Json(forecasts.predict(&asset, &ask, Cause::Request).await?))
 }
 

@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
             let loss = self.step(step)?.ok_or(TraineeError::NotFinite(step))?;
             self.taken = step;
             self.since = (self.since.0 + loss, self.since.1 + 1);
-            if step % self.recipe.evaluate_every == 0 || step == self.recipe.max_steps {
+            if step.is_multiple_of(self.recipe.evaluate_every) || step == self.recipe.max_steps {
                 self.evaluate(progress)?;
             }
         }

@@ -221,8 +221,9 @@ mod tests {
         lied[3].values[2] = 293.0;
         lied[597].values[2] += 40.0;
         assert_eq!(missing(&lied, 2), [3, 597]);
-        lied[599].values[2] += 40.0;
-        assert_eq!(missing(&lied, 2), [3, 597], "the newest may be the plant's own way");
+        let mut newest = frames(600);
+        newest[599].values[2] += 40.0;
+        assert_eq!(missing(&newest, 2), [0_usize; 0], "the newest may be the plant's own way");
     }
 
     #[test]

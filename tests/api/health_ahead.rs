@@ -135,17 +135,21 @@ async fn a_class_that_can_be_foreseen_is_told_ahead_with_the_time_to_it_and_to_l
     let rule =
         json!({"name": "shakes", "condition": "above", "signal": "vibration", "limit": 4.3, "severity": "minor"});
     server.post("/v1/assets/bearing-1/alarm-rules", rule).await.success();
-    let asked = server.post("/v1/assets/bearing-1/predict", json!({"horizon": 30})).await.success();
+    let asked = server.post("/v1/assets/bearing-1/predict", json!({"horizon": 30, "health": true})).await.success();
     assert_eq!((&asked["health"]["at"], asked.get("risk")), (&json!(START), None));
     comes_true(&asked["health"], COUNT - 1);
     assert!((reached(&asked["health"], "worn").0[0] - within[0]).abs() < 1e-6);
     let early = COUNT - 1 - 42;
-    let past = server.post("/v1/assets/bearing-1/predict", json!({"horizon": 10, "as_of": at(early)})).await.success();
+    let past = server
+        .post("/v1/assets/bearing-1/predict", json!({"horizon": 10, "as_of": at(early), "health": true}))
+        .await
+        .success();
     comes_true(&past["health"], early);
     let (within, _) = reached(&past["health"], "worn");
     assert!(within[0] < 0.3 && within[2] > 0.5, "it is worn in 48 steps: {past}");
 
     let asked = server.post("/v1/assets/bearing-1/predict", json!({"horizon": 30, "limits": true})).await.success();
+    assert_eq!(asked.get("health"), None, "nobody asked");
     let limits = asked["risk"]["limits"].as_array().unwrap();
     assert_eq!(
         (&asked["risk"]["prediction"], limits.len()),
@@ -170,7 +174,10 @@ async fn what_is_asked_of_limits_is_checked() {
     let server = bearing().await;
     let wrong = json!({"horizon": 10, "limits": "all"});
     assert_eq!(server.post("/v1/assets/bearing-1/predict", wrong).await.problem(422, "invalid"), ["/limits"]);
-    let asked = server.post("/v1/assets/bearing-1/predict", json!({"horizon": 10, "limits": true})).await.success();
+    let asked = server
+        .post("/v1/assets/bearing-1/predict", json!({"horizon": 10, "health": true, "limits": true}))
+        .await
+        .success();
     assert_eq!(asked.get("health"), None, "nothing was taught");
     assert_eq!(asked["risk"]["limits"].as_array().unwrap().len(), 2, "{asked}");
 }

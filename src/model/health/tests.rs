@@ -100,11 +100,11 @@ fn probabilities_are_whole_and_what_is_no_number_is_refused() {
     assert!(matches!(learn(3, &Classroom::default(), &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
 }
 
-/// Two questions about the samples: which class it is, and whether it is the last; of every third sample
+/// Two questions about the samples: which class it is, and whether it is the last; of every fourth sample
 /// only the second is known.
 fn answers(samples: &[Sample]) -> Vec<Vec<Option<usize>>> {
     let rows = samples.iter().enumerate();
-    rows.map(|(k, sample)| vec![(k % 3 > 0).then_some(sample.class), Some(usize::from(sample.class == 2))]).collect()
+    rows.map(|(k, sample)| vec![(k % 4 > 0).then_some(sample.class), Some(usize::from(sample.class == 2))]).collect()
 }
 
 fn futures(room: &Classroom) -> Futures {

@@ -179,9 +179,9 @@ pub(super) async fn unfinished(db: &PgPool) -> i64 {
         .unwrap()
 }
 
-/// The running job of an asset.
+/// The job of an asset that its first worker holds.
 pub(super) async fn running(db: &PgPool, asset: AssetId) -> Option<JobId> {
-    sqlx::query_scalar("select id from fine_tune_job where asset_id = $1 and status = 'running'")
+    sqlx::query_scalar("select id from fine_tune_job where asset_id = $1 and status = 'running' and attempts = 1")
         .bind(asset)
         .fetch_optional(db)
         .await

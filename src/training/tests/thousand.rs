@@ -48,7 +48,7 @@ async fn a_thousand_jobs_over_two_workers_of_which_one_freezes_are_each_promoted
     let other = tokio::spawn(drain(other, yard.db.clone()));
     for _ in FROZEN {
         let asset = frozen.recv().await.expect("it freezes");
-        // Its lease runs out, the other one does the job, and only then it wakes.
+        // Its lease runs out, the other one takes the job over, and only then it wakes.
         eventually(async || match store::running(&yard.db, asset).await {
             Some(job) => {
                 store::expire(&yard.db, job).await;

@@ -90,15 +90,24 @@ pub(crate) async fn served(db: &PgPool) -> Skill {
     rows.into_iter().map(|(key, output, truths, own, naive)| ((key, output), Sums { truths, own, naive })).collect()
 }
 
+/// What was served of one output by one version.
+#[derive(sqlx::FromRow)]
+struct ServedBy {
+    key: String,
+    source: String,
+    version: i32,
+    signal: String,
+    truths: i64,
+    own: f64,
+    naive: f64,
+    held: f64,
+}
+
 /// What was served, by asset, what answered and output: for whoever asks why a skill is low.
 pub(crate) async fn details(db: &PgPool) {
-    let rows: Vec<(String, String, i32, String, i64, f64, f64, f64)> = sqlx::query_as(
-        "select 'all', o.source, o.lead::int4, o.signal, sum(o.truths)::int8, sum(o.crps) / sum(o.truths),
-             sum(o.naive_crps) / sum(o.truths), sum(o.held_80)::float8 / greatest(sum(o.of_80), 1)
-         from outcome o join asset a on a.id = o.asset_id where o.cause = 'refresh' and o.truths > 0
-         group by 1, 2, 3, 4 union all
-         select a.key, o.source, o.version, o.signal, sum(o.truths)::int8, sum(o.crps) / sum(o.truths),
-             sum(o.naive_crps) / sum(o.truths), sum(o.held_80)::float8 / greatest(sum(o.of_80), 1)
+    let rows: Vec<ServedBy> = sqlx::query_as(
+        "select a.key, o.source, o.version, o.signal, sum(o.truths)::int8 as truths, sum(o.crps) / sum(o.truths) as own,
+             sum(o.naive_crps) / sum(o.truths) as naive, sum(o.held_80)::float8 / greatest(sum(o.of_80), 1) as held
          from outcome o join asset a on a.id = o.asset_id where o.cause = 'refresh' and o.truths > 0
          group by 1, 2, 3, 4 order by 1, 2, 3, 4",
     )
@@ -106,7 +115,7 @@ pub(crate) async fn details(db: &PgPool) {
     .await
     .unwrap();
     println!("| asset | served by | output | truths | CRPS | naive | 80 % band holds |\n|---|---|---|--:|--:|--:|--:|");
-    for (key, source, version, signal, truths, own, naive, held) in rows {
+    for ServedBy { key, source, version, signal, truths, own, naive, held } in rows {
         println!("| {key} | {source} {version} | {signal} | {truths} | {own:.4} | {naive:.4} | {held:.2} |");
     }
     println!();

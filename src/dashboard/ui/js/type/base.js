@@ -4,7 +4,7 @@
 import { api } from "../api.js";
 import { fill, h } from "../dom.js";
 import { choice } from "../form.js";
-import { time, utc } from "../format.js";
+import { percent, time, utc } from "../format.js";
 
 const AUTO = "auto";
 
@@ -43,7 +43,7 @@ export function basesPanel(items) {
         "table",
         { class: "data" },
         h("caption", { class: "sr" }, "Base models"),
-        h("thead", {}, h("tr", {}, ["Base model", "Weights", "Loss beside the experts alone", "From"].map((text) => h("th", { scope: "col" }, text)))),
+        h("thead", {}, h("tr", {}, ["Base model", "Weights", "Saves of the experts' loss", "From"].map((text) => h("th", { scope: "col" }, text)))),
         h("tbody", {}, items.map((one) => h(
           "tr",
           { "data-base": one.name },
@@ -60,5 +60,5 @@ export function basesPanel(items) {
 /** @param {any} one */
 function gain(one) {
   const all = one.validation.find((/** @type {any} */ row) => row.family === "all");
-  return all && all.bank_pinball > 0 ? `${(100 * (all.network_pinball / all.bank_pinball - 1)).toFixed(1)}\u202f%` : "–";
+  return all && all.bank_pinball > 0 ? percent(1 - all.network_pinball / all.bank_pinball) : "–";
 }

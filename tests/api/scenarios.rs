@@ -245,7 +245,10 @@ async fn a_run_repeated_later_has_the_same_bytes() {
 
     // A reading that came late makes another past of it; its level alone, a spike, would be left out.
     let late = START.parse::<DateTime<Utc>>().unwrap() - TimeDelta::milliseconds(40_500);
-    server.post("/v1/assets/tank-1/telemetry", json!({"ts": late, "values": {"level": 9.0, "pump": 58.0}})).await.success();
+    server
+        .post("/v1/assets/tank-1/telemetry", json!({"ts": late, "values": {"level": 9.0, "pump": 58.0}}))
+        .await
+        .success();
     let refused = server.post(&runs, json!({"repeat_of": run["id"]})).await;
     refused.problem(409, "conflict");
     assert!(refused.text.contains("cannot be given again"), "{refused:?}");

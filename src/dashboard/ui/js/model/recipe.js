@@ -60,7 +60,7 @@ export function recipeForm(asset, started) {
     field("Promote", promote, { pointer: "/promote", hint: "The gate compares with what serves." }),
     general.fields,
     search.fields,
-    h("h4", { class: "wide legend" }, "Health classes, where the asset has labels"),
+    h("h3", { class: "wide legend" }, "Health classes, where the asset has labels"),
     classes.fields,
   );
   return h("details", { "data-recipe": "" }, h("summary", {}, "Settings of the job"), element);

@@ -38,7 +38,7 @@ export function basesPanel(items) {
     h("div", { class: "panel-head" }, h("h2", {}, "Base models"), h("span", { class: "small quiet" }, "What versions stand on; a type chooses one")),
     h(
       "div",
-      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Base models" },
+      { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Base models with their figures" },
       h(
         "table",
         { class: "data" },

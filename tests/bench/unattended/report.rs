@@ -68,7 +68,8 @@ struct Promoted {
 /// How far the fleet is, in a line.
 pub(crate) async fn progress(db: &PgPool) -> String {
     let (jobs, promoted, rolled_back, vintages): (i64, i64, i64, i64) = sqlx::query_as(
-        "select (select count(*) from fine_tune_job where status = 'succeeded'), (select count(*) from probation),
+        "select (select count(*) from fine_tune_job where status = 'succeeded'), (select count(*) from probation p join model_version m on m.id = p.model_id
+                  where m.promoted or p.began_at > m.created_at),
              (select count(*) from probation where state = 'rolled_back'),
              (select coalesce(sum(vintages), 0)::int8 from outcome)",
     )
@@ -150,6 +151,8 @@ pub(crate) async fn promotions(
              p.state, j.cause
          from probation p join asset a on a.id = p.asset_id join model_version m on m.id = p.model_id
          join fine_tune_job j on j.id = m.job_id left join model_version f on f.id = p.former_id
+         -- Not what only forecast in the shadow.
+         where m.promoted or p.began_at > m.created_at
          order by p.began_at, a.key",
     )
     .fetch_all(&rooms.db)

@@ -9,9 +9,10 @@ use std::ops::Range;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
+use faer::linalg::matmul::matmul as matmul_all;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::traits::RealField;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// Rows added to a Gram matrix in one product: large enough for blocked arithmetic, small enough
 /// to stay in the second-level cache.
@@ -21,16 +22,31 @@ const BLOCK: usize = 256;
 const FREE: f64 = 1e-6;
 
 /// The sums `Z'Z` over rows `z = [features, target]`; the lower triangle is kept.
-#[derive(Clone)]
 pub(super) struct Gram {
     sums: Mat<f64>,
     rows: usize,
+}
+
+impl Clone for Gram {
+    fn clone(&self) -> Self {
+        Self { sums: self.leading(self.sums.nrows()), rows: self.rows }
+    }
 }
 
 impl Gram {
     /// Sums over no rows yet; `width` counts the features and the target.
     pub(super) fn new(width: usize) -> Self {
         Self { sums: Mat::zeros(width, width), rows: 0 }
+    }
+
+    /// The lower triangle of the first `count` rows and columns, column by column: a matrix is copied far
+    /// oftener than it is added to, and faer copies number by number.
+    fn leading(&self, count: usize) -> Mat<f64> {
+        let mut copy = Mat::zeros(count, count);
+        for j in 0..count {
+            copy.col_as_slice_mut(j)[j..].copy_from_slice(&self.sums.col_as_slice(j)[j..count]);
+        }
+        copy
     }
 
     /// How many rows were added.
@@ -57,6 +73,7 @@ impl Gram {
             );
             self.rows += count;
         }
+        clear_vectors();
     }
 
     /// Adds the rows of another matrix of the same width.
@@ -77,10 +94,11 @@ impl Gram {
         let count = columns.len();
         let mut factor = Mat::zeros(count, count);
         for (j, &from) in columns.iter().enumerate() {
-            for (i, &to) in columns.iter().enumerate().skip(j) {
-                factor[(i, j)] = self.sums[(to, from)];
+            let (column, sums) = (factor.col_as_slice_mut(j), self.sums.col_as_slice(from));
+            for (value, &to) in column[j..].iter_mut().zip(&columns[j..]) {
+                *value = sums[to];
             }
-            factor[(j, j)] += if from == free { FREE } else { ridge };
+            column[j] += if from == free { FREE } else { ridge };
         }
         factorise(&mut factor)?;
         let mut weights = Mat::from_fn(count, targets.len(), |i, j| self.sums[(targets.start + j, columns[i])]);
@@ -94,7 +112,7 @@ impl Gram {
     /// factorisation serves them all.
     pub(super) fn cascade(&self, leading: &[(usize, usize)], free: usize, ridge: f64) -> Option<Vec<Vec<f64>>> {
         let most = leading.iter().map(|(count, _)| *count).max()?;
-        let mut factor = self.sums.submatrix(0, 0, most, most).to_owned();
+        let mut factor = self.leading(most);
         for j in 0..most {
             factor[(j, j)] += if j == free { FREE } else { ridge };
         }
@@ -141,7 +159,7 @@ impl Gram {
     /// close to singular.
     pub(super) fn solve(&self, ridge: f64, free: f64) -> Option<Vec<f64>> {
         let features = self.sums.nrows() - 1;
-        let mut factor = self.sums.submatrix(0, 0, features, features).to_owned();
+        let mut factor = self.leading(features);
         for i in 0..features {
             factor[(i, i)] += if i + 1 == features { free } else { ridge };
         }
@@ -150,6 +168,36 @@ impl Gram {
         substitute(&factor, &mut weights);
         weights.iter().all(|w| w.is_finite()).then_some(weights)
     }
+}
+
+/// `rows x columns'` of two matrices that lie row by row, each row `width` long: row by row, one number for
+/// each of `columns`.
+pub(super) fn products(rows: &[f64], columns: &[f64], width: usize) -> Vec<f64> {
+    let (count, across) = (rows.len() / width.max(1), columns.len() / width.max(1));
+    let mut all = vec![0.0; count * across];
+    matmul_all(
+        MatMut::from_row_major_slice_mut(&mut all, count, across),
+        Accum::Replace,
+        MatRef::from_row_major_slice(rows, count, width),
+        MatRef::from_row_major_slice(columns, across, width).transpose(),
+        1.0,
+        Par::Seq,
+    );
+    clear_vectors();
+    all
+}
+
+/// Clears the upper halves of the vector registers. faer's products (0.24) leave them in use, and until they are cleared
+/// code that knows only short vectors, as this crate is compiled, waits at every call of the mathematical library: 200
+/// cosines of inner products took 30 us instead of 3.5. What the compiler makes for long vectors clears them at its end.
+fn clear_vectors() {
+    let mut numbers = std::hint::black_box([0.0_f64; 8]);
+    pulp::Arch::new().dispatch(|| {
+        for number in &mut numbers {
+            *number = number.mul_add(0.5, 1.0);
+        }
+    });
+    std::hint::black_box(numbers);
 }
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
@@ -164,7 +212,7 @@ pub(super) fn factorise<T: RealField>(matrix: &mut Mat<T>) -> Option<()> {
         faer::prelude::default(),
     )
     .ok()
-    .map(|_| ())
+    .map(|_| clear_vectors())
 }
 
 /// Solves `L L' x = b` in place, `L` being the lower triangle of `factor`.
@@ -189,6 +237,7 @@ pub(super) fn substitute_all<T: RealField>(factor: &Mat<T>, columns: &mut Mat<T>
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
     solve_in_place(factor.as_ref(), columns.as_mut(), Par::Seq, stack);
+    clear_vectors();
 }
 
 /// The inner product, summed in four strands so that the processor can overlap them.

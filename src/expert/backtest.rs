@@ -5,10 +5,11 @@
 //! experts that follow them hold at least half, whatever the errors say: a bank that drops the
 //! input path answers every what-if with zero. Oracle: `comb3` in the prototype.
 
+use super::FRESH;
 use super::blend::{Weights, blend};
 use super::history::Context;
 use super::study::{self, MEMBERS, STUDIED, Seen};
-use super::team::{Expert, Stand, Team};
+use super::team::{Crew, Expert, Stand, Team};
 
 /// Truncated origins that are tried.
 const ORIGINS: usize = 2;
@@ -94,20 +95,23 @@ struct Trial {
 }
 
 /// Fits the team at the end of `context` and tests it at truncated origins; a `study` joins it as
-/// it is.
-pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -> (Team, Verdict) {
+/// it is. `crew` holds teams that were fitted to this very context for this horizon, and takes those that are fitted
+/// now.
+pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>, crew: &mut Crew) -> (Team, Verdict) {
     let (unseen, learned) = study.map_or((0, 0), Seen::unseen_and_learned);
     let (tested, newer) = (origins(context, horizon), newest(context, horizon, unseen, learned));
-    let mut ends: Vec<usize> = tested.iter().map(|&(origin, _)| origin).chain(newer.iter().copied()).collect();
-    ends.sort_unstable();
-    ends.dedup();
-    let states = study.map_or_else(Vec::new, |study| study.stands(context, &ends));
+    let mut asked: Vec<usize> = tested.iter().map(|&(origin, _)| origin).chain(newer.iter().copied()).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let states = study.map_or_else(Vec::new, |study| study.stands(context, &asked));
+    let mut ends = ends(&tested, &asked);
     ends.push(context.len());
-    let mut teams = Team::fit(context, &ends, horizon, study);
+    let mut teams = crew.teams(context, &ends, horizon, study);
     let team = teams.pop().unwrap_or_default();
     let trial = |origin: usize, steps: usize| {
-        let place = ends.binary_search(&origin).expect("every origin is an end");
-        let stand = teams[place].stand_with(&context.until(origin), states.get(place).cloned());
+        let state = asked.binary_search(&origin).ok().and_then(|place| states.get(place).cloned());
+        let fitted = ends.partition_point(|end| *end <= origin).checked_sub(1).expect("a team that is old enough");
+        let stand = teams[fitted].stand_with(&context.until(origin), state);
         Trial::of(context, &stand, origin, steps, 0)
     };
     let mut trials: Vec<Trial> = tested.iter().map(|&(origin, steps)| trial(origin, steps)).collect();
@@ -123,6 +127,19 @@ pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>) -
     }
     let verdict = judge(weights, &trials, horizon, study);
     (team, verdict)
+}
+
+/// Where teams are fitted that answer from the origins `asked` (ascending): at each of those `tested`, and else where
+/// no team is as fresh as one that serves.
+fn ends(tested: &[(usize, usize)], asked: &[usize]) -> Vec<usize> {
+    let mut ends: Vec<usize> = Vec::with_capacity(asked.len() + 1);
+    for &origin in asked {
+        let fresh = ends.last().is_some_and(|end| origin - end < FRESH);
+        if !fresh || tested.iter().any(|(tested, _)| *tested == origin) {
+            ends.push(origin);
+        }
+    }
+    ends
 }
 
 /// Origins of the newest windows from which a study has not learned, newest first; where it was `learned` for a short

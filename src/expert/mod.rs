@@ -31,7 +31,7 @@ pub use history::History;
 pub use scale::Scale;
 pub use season::period;
 pub use study::{Studies, Study};
-pub use team::Expert;
+pub use team::{Crew, Expert};
 
 use backtest::Verdict;
 use blend::{Weights, blend};
@@ -41,6 +41,9 @@ use team::{Stand, Team};
 
 /// Samples that are looked at, the newest ones; older ones are ignored everywhere.
 pub const CONTEXT: usize = 2_000;
+
+/// Samples that a bank may be old before it is fitted anew.
+pub const FRESH: usize = 48;
 
 /// Steps per block of [`Bank::scale_by_block`].
 pub const BLOCK: usize = backtest::BLOCK;
@@ -66,8 +69,21 @@ impl Bank {
     /// them with the shares that it was taught.
     #[must_use]
     pub fn fit_with(history: &History<'_>, horizon: usize, context: usize, study: Option<&Seen>) -> Self {
+        Self::fit_among(history, horizon, context, study, &mut Crew::default())
+    }
+
+    /// The same, sharing the work with other banks that were or will be fitted to this very history for the same horizon
+    /// and on as many samples, beside other studies.
+    #[must_use]
+    pub fn fit_among(
+        history: &History<'_>,
+        horizon: usize,
+        context: usize,
+        study: Option<&Seen>,
+        crew: &mut Crew,
+    ) -> Self {
         let context = Context::newest(history, context.min(CONTEXT));
-        let (team, verdict) = backtest::fit(&context, horizon, study);
+        let (team, verdict) = backtest::fit(&context, horizon, study, crew);
         Self { team, verdict, inputs: history.inputs.len(), horizon }
     }
 

@@ -3,6 +3,8 @@
 //! Always true: fitting knows nothing of the future, answering nothing of a later input than the
 //! instant answered; persistence is always there.
 
+use std::collections::BTreeMap;
+
 use super::arx::{self, Arx, ArxState};
 use super::direct::{Direct, DirectState};
 use super::history::Context;
@@ -60,6 +62,27 @@ impl Expert {
     #[must_use]
     pub fn follows_inputs(self) -> bool {
         !matches!(self, Self::Season | Self::Long | Self::Pooled | Self::Persistence)
+    }
+}
+
+/// Teams that were fitted to one context, by the end that they know it up to: a bank that is fitted to the same context
+/// beside another study finds them here.
+#[derive(Clone, Debug, Default)]
+pub struct Crew(BTreeMap<usize, Team>);
+
+impl Crew {
+    /// One team per end (ascending), joined by what was learned before.
+    pub(super) fn teams(
+        &mut self,
+        context: &Context<'_>,
+        ends: &[usize],
+        horizon: usize,
+        study: Option<&Seen>,
+    ) -> Vec<Team> {
+        let missing: Vec<usize> = ends.iter().copied().filter(|end| !self.0.contains_key(end)).collect();
+        let fitted = Team::fit(context, &missing, horizon, None);
+        self.0.extend(missing.into_iter().zip(fitted));
+        ends.iter().filter_map(|end| Some(Team { study: study.cloned(), ..self.0.get(end)?.clone() })).collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Banks, Fit, Grid, Known, Layout, Setup};
 use crate::asset::AssetType;
-use crate::expert::Scale;
 use crate::expert::study::Studies;
+use crate::expert::{Crew, Scale};
 use crate::model::trainee::Example;
 
 /// Steps between two fits of the bank while examples are made: as old as they may be in serving.
@@ -36,7 +36,8 @@ pub struct TargetExamples {
 }
 
 /// Visits the origins of a split's windows in the order of time, each with a fit as old as it may be
-/// in serving. A window sees everything before its origin and does not reach over a gap.
+/// in serving. A window sees everything before its origin and does not reach over a gap. Fits are made every [`REFIT`]
+/// steps of the grid, wherever a split begins, so that splits share them.
 #[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
 fn visit(
     asset_type: &AssetType,
@@ -57,17 +58,33 @@ fn visit(
             continue;
         }
         let setup = banks.at(grid, origin);
+        let until = fitted_until(grid, origin);
         let fresh = kept.take().filter(|(fitted, with, _)| {
             let restarted = grid.starts.iter().any(|start| (fitted + 1..=origin).contains(start));
-            origin - fitted < REFIT && !restarted && with.is(&setup)
+            let young = *fitted >= until || until == origin && origin - fitted < REFIT;
+            young && !restarted && with.is(&setup)
         });
         let current = fresh.unwrap_or_else(|| {
-            let fit = Fit::new(asset_type, grid, layout, target, origin, steps, &setup);
-            (origin, setup, fit)
+            let fit = |crew: &mut Crew| Fit::among(asset_type, grid, layout, target, until, steps, &setup, crew);
+            // Without inputs an expert has weights by the megabyte, too many to keep.
+            let fit = if layout.inputs.is_empty() {
+                fit(&mut Crew::default())
+            } else {
+                banks.crews.with((target, until, steps, setup.context), fit)
+            };
+            (until, setup, fit)
         });
         at(origin, &current.2);
         kept = Some(current);
     }
+}
+
+/// Step before which the fit of a window at `origin` ends: the same for all windows of [`REFIT`] steps, except after a
+/// restart, of which a fit made before it knows nothing.
+fn fitted_until(grid: &Grid, origin: usize) -> usize {
+    let aligned = origin - origin % REFIT;
+    let restart = grid.starts[..grid.starts.partition_point(|start| *start <= origin)].last().copied().unwrap_or(0);
+    if aligned > restart && aligned >= super::fit::FEWEST { aligned } else { origin }
 }
 
 /// What the inputs of a layout did in `origin..origin + steps`.
@@ -112,8 +129,8 @@ pub fn examples(
     made
 }
 
-/// Mean squared error of the bank alone on the windows of a split, in the target's unit squared, when it
-/// is fitted on at most `context` samples. NaN without windows.
+/// Mean squared error of the banks alone on the windows of a split, in the target's unit squared. NaN without
+/// windows.
 #[must_use]
 pub fn bank_error(
     asset_type: &AssetType,
@@ -122,11 +139,10 @@ pub fn bank_error(
     target: usize,
     split: Split,
     steps: usize,
-    context: usize,
+    banks: &Banks,
 ) -> f64 {
-    let banks = Banks { context: Some(context), study: Known::Nothing };
     let (mut sum, mut count) = (0.0, 0.0);
-    visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
+    visit(asset_type, grid, layout, target, split, steps, banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
         let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth, None);
         for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
@@ -137,7 +153,7 @@ pub fn bank_error(
     sum / count
 }
 
-/// Teaches how far the members of a target's studies are trusted beside the bank, on the windows of a
+/// Teaches how far the members of a target's studies are trusted beside the banks, on the windows of a
 /// split (the validation part) that is answered by the study blind to it.
 #[must_use]
 #[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
@@ -149,10 +165,10 @@ pub fn weigh(
     target: usize,
     split: Split,
     steps: usize,
-    context: Option<usize>,
+    banks: &Banks,
 ) -> Studies {
     let blind = Arc::new(studies);
-    let banks = Banks { context, study: Known::Blind(blind.clone()) };
+    let banks = Banks { study: Known::Blind(blind.clone()), ..banks.clone() };
     let mut trials = Vec::new();
     visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());

@@ -8,12 +8,10 @@ use chrono::{DateTime, Utc};
 use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
 use crate::expert::study::{Study, Trial};
-use crate::expert::{Bank, History, Scale, linear};
+use crate::expert::{Bank, Crew, FRESH, History, Scale, linear};
 use crate::ids::AssetId;
 use crate::model::window::{CONTEXT, SLOTS, Window};
 
-/// Steps that a fit may be old before it is made anew.
-pub const FRESH: usize = 48;
 /// Samples that the bank is fitted on at most.
 const BANK_CONTEXT: usize = crate::expert::CONTEXT;
 /// Other outputs that a study of one looks back on at most.
@@ -79,6 +77,23 @@ impl Fit {
         steps: usize,
         setup: &Setup,
     ) -> Self {
+        Self::among(asset_type, grid, layout, target, until, steps, setup, &mut Crew::default())
+    }
+
+    /// The same, sharing the work with other fits to the same steps of the same grid, for the same target, horizon and
+    /// context, beside other studies.
+    #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what a fit is made of, and with whom it shares the work")]
+    pub fn among(
+        asset_type: &AssetType,
+        grid: &Grid,
+        layout: &Layout,
+        target: usize,
+        until: usize,
+        steps: usize,
+        setup: &Setup,
+        crew: &mut Crew,
+    ) -> Self {
         let start = until.saturating_sub(BANK_CONTEXT);
         let scales = Scales::of(asset_type, grid, layout, target, start, until);
         let stretch = Stretch::new(grid, layout, target, &scales, start, until);
@@ -89,7 +104,7 @@ impl Fit {
             study.seen(scales.target, &scales.inputs, &scales.others, unseen)
         });
         Self {
-            bank: Bank::fit_with(&stretch.history(), steps, setup.context, study.as_ref()),
+            bank: Bank::fit_among(&stretch.history(), steps, setup.context, study.as_ref(), crew),
             target,
             layout: layout.clone(),
             scales,

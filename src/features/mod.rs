@@ -18,12 +18,13 @@ mod laws;
 mod setup;
 mod template;
 
+pub use crate::expert::FRESH;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
-pub use fit::{FEWEST, FRESH, Fit, Fits, Layout};
+pub use fit::{FEWEST, Fit, Fits, Layout};
 pub use grid::Grid;
 pub use memory::{Memory, Recall, Run};
 pub use outlook::{LEADS, Outlook, Question, but};
 pub use portrait::{Eye, Gaze, HealthModel, LOOK, Sketch};
 pub use prognosis::RemainingModel;
 pub use seen::{FEWEST_SEEN, Place, Seen, SeenSignal, SeenTrail};
-pub use setup::{Banks, Known, Lessons, Setup, Setups, study};
+pub use setup::{Banks, Crews, Known, Lessons, Setup, Setups, study};

@@ -4,9 +4,9 @@
 //! default one. Training builds the same banks through [`Banks`], which sees to it that no window is
 //! answered by a study that knows the window's own future.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Grid, Layout};
 use crate::expert::study::{Aim, Studies, Study};
 use crate::expert::template::Template;
-use crate::expert::{CONTEXT, History};
+use crate::expert::{CONTEXT, Crew, History};
 use crate::model::{ArtefactError, attach, attached};
 
 /// How the bank of one target is built.
@@ -109,6 +109,31 @@ pub struct Banks {
     pub context: Option<usize>,
     /// Decides which study answers a window.
     pub study: Known,
+    /// What was fitted for other windows of the same grid.
+    pub crews: Crews,
+}
+
+/// Experts that were fitted to one grid, shared by all banks of a job: most of its windows are answered more than once,
+/// beside one study or another. Copies share what they hold.
+#[derive(Clone, Debug, Default)]
+pub struct Crews(Arc<Mutex<HashMap<CrewKey, Crew>>>);
+
+/// Target, step that the fit ends before, horizon, and context.
+type CrewKey = (usize, usize, usize, usize);
+
+impl Crews {
+    /// Lets `fit` use the crew of a target, of the steps before `until`, for a horizon and a context.
+    pub(super) fn with<T>(&self, key: CrewKey, fit: impl FnOnce(&mut Crew) -> T) -> T {
+        let taken = self.lock().remove(&key);
+        let mut crew = taken.unwrap_or_default();
+        let fitted = fit(&mut crew);
+        self.lock().insert(key, crew);
+        fitted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CrewKey, Crew>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the banks know beside their context.
@@ -127,7 +152,13 @@ impl Banks {
     /// Banks as a version builds them.
     #[must_use]
     pub fn of(setup: Setup) -> Self {
-        Self { context: Some(setup.context), study: Known::Version(setup) }
+        Self { context: Some(setup.context), study: Known::Version(setup), crews: Crews::default() }
+    }
+
+    /// The same, sharing what was fitted for other windows of the same grid.
+    #[must_use]
+    pub fn sharing(self, crews: &Crews) -> Self {
+        Self { crews: crews.clone(), ..self }
     }
 
     /// The setup for a window of a grid whose origin is `step`.

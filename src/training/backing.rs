@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::dataset::{Parts, STEPS, Source};
 use crate::expert::study::{Studies, Study};
-use crate::features::{Banks, Known, Lessons, Setup, Setups, Split, bank_error, study, weigh};
+use crate::features::{Banks, Crews, Known, Lessons, Setup, Setups, Split, bank_error, study, weigh};
 
 /// Lengths of the bank's context that compete, in samples.
 const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
@@ -33,6 +33,8 @@ pub(super) struct Backing {
     /// For serving, stored with the version: the same studies, fitted again to everything that the job
     /// has seen, the part that judged them included.
     pub(super) setups: Setups,
+    /// What was fitted to the grid meanwhile.
+    pub(super) crews: Crews,
 }
 
 impl Backing {
@@ -59,8 +61,11 @@ impl Backing {
         let studies = study(grid, layout, &lessons);
         told(0.5)?;
         let mut backing = Self::default();
+        let crews = Crews::default();
+        let banks = |context| Banks { context: Some(context), study: Known::Nothing, crews: crews.clone() };
         for (index, (&target, studies)) in layout.targets.iter().zip(studies).enumerate() {
-            let error = |context| bank_error(asset_type, grid, layout, target, validation(CHOOSING), STEPS, context);
+            let error =
+                |context| bank_error(asset_type, grid, layout, target, validation(CHOOSING), STEPS, &banks(context));
             // With no more samples than the shorter context there is nothing to choose.
             let choice = if parts.stopping.start > CONTEXTS[0] { &CONTEXTS[..] } else { &CONTEXTS[1..] };
             let context = choice.iter().copied().min_by(|a, b| error(*a).total_cmp(&error(*b)));
@@ -71,7 +76,7 @@ impl Backing {
                     // blind to it: the more windows, the less does one odd stretch decide.
                     let from = CONTEXTS[0].min(parts.stopping.start / 2);
                     let split = Split { from, to: grid.len(), windows: source.budget(WEIGHING).max(LEAST_WEIGHING) };
-                    weigh(studies, asset_type, grid, layout, target, split, STEPS, Some(context))
+                    weigh(studies, asset_type, grid, layout, target, split, STEPS, &banks(context))
                 })
                 .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);
             let setup = |study: fn(&Studies) -> &Arc<Study>, learned: usize| Setup {
@@ -79,13 +84,14 @@ impl Backing {
                 study: weighed.as_ref().map(|studies| study(studies).clone()),
                 learned_until: weighed.as_ref().map(|_| grid.instants[learned - 1]),
             };
-            backing.judging.push(Banks::of(setup(Studies::judged, parts.holdout.start)));
+            backing.judging.push(Banks::of(setup(Studies::judged, parts.holdout.start)).sharing(&crews));
             let name = &asset_type.document.signals[target].name;
             backing.setups.insert(name, setup(Studies::whole, grid.len()));
             let known = weighed.map_or(Known::Nothing, |studies| Known::Blind(studies.into()));
-            backing.learning.push(Banks { context: Some(context), study: known });
+            backing.learning.push(Banks { study: known, ..banks(context) });
             told(0.5 + 0.5 * (index as f64 + 1.0) / layout.targets.len() as f64)?;
         }
+        backing.crews = crews;
         Ok(backing)
     }
 }

@@ -121,8 +121,11 @@ impl Learner for Teacher {
             (&champion.weights[..], serde_json::from_value(champion.calibration.clone()).unwrap_or_default())
         });
         let setups = champion.map(|champion| Setups::attached_to(&champion.weights)).unwrap_or_default();
-        let banks: Vec<Banks> =
-            layout.targets.iter().map(|target| Banks::of(setups.of(name(asset, *target)))).collect();
+        let banks: Vec<Banks> = layout
+            .targets
+            .iter()
+            .map(|target| Banks::of(setups.of(name(asset, *target))).sharing(&backing.crews))
+            .collect();
         let rival = Exam::cut(source, &parts, &banks);
         let judge =
             |own: &[TargetExamples], rival: &[TargetExamples]| class.judge(own, rival, &taught, served.as_ref());

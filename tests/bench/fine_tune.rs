@@ -71,7 +71,9 @@ impl Api {
 async fn measure() {
     let db = fixture::fresh().await;
     let end = CancellationToken::new();
-    let rooms = Rooms::new(db.pool.clone(), Clock::system(), end.clone(), &RoomsConfig::default()).unwrap();
+    let mut config = RoomsConfig::default();
+    config.training.training_fresh_frames = 0;
+    let rooms = Rooms::new(db.pool.clone(), Clock::system(), end.clone(), &config).unwrap();
     let work = rooms.start_training();
     let config = Config::default();
     let listener = server::bind(&config).await.unwrap();
@@ -150,7 +152,7 @@ fn cpu() -> f64 {
     [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds() as f64 / 1e6).iter().sum()
 }
 
-/// Three assets of one type with the same readings.
+/// Three assets of one type with the same readings; none learns by itself.
 async fn fill(api: &Api) {
     let signal = |(name, role, most): &(&str, &str, f64)| json!({ "name": name, "unit": "1", "role": role, "min": -most, "max": most });
     let signals: Vec<Value> = SIGNALS.iter().map(signal).collect();
@@ -183,7 +185,8 @@ fn frames() -> Vec<Value> {
         ambient += 0.02 * (15.0 + 5.0 * (step as f64 / 3_000.0).sin() - ambient) + rng.random_range(-0.1..0.1);
         supply += 0.01 * (12.0 - supply) + rng.random_range(-0.05..0.05);
         let (inflow, between, out) = (0.05 * pump, 0.03 * valve * first.sqrt(), 0.018 * second.sqrt());
-        temperature += (0.04 * heater - 0.02 * (temperature - ambient) / 4.0) + inflow * (supply - temperature) / (1.0 + first);
+        temperature +=
+            (0.04 * heater - 0.02 * (temperature - ambient) / 4.0) + inflow * (supply - temperature) / (1.0 + first);
         first = (first + inflow - between).clamp(0.01, 4.0);
         second = (second + between - out).clamp(0.01, 4.0);
         let mut noisy = |value: f64, noise: f64| value + noise * rng.random_range(-1.0..1.0);

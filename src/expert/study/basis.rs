@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal, Uniform};
 use serde::{Deserialize, Serialize};
 
-use super::super::algebra::dot;
+use super::super::algebra::{dot, products};
 use super::super::filters::{Coefficients, HELD_EACH, PER_INPUT};
 use super::super::history::Context;
 use super::drive::{Drive, Held};
@@ -168,7 +168,7 @@ impl Basis {
         let mut sums = vec![(0.0, 0.0); HINGES];
         let mut count = 0.0;
         for &(start, end) in &context.segments {
-            let mut drive = Drive::begin(self, |input| context.inputs[input][start]);
+            let mut drive = Drive::begin(self, false, |input| context.inputs[input][start]);
             for t in start + 1..end {
                 drive.move_inputs(self, |input| context.inputs[input][t]);
                 if t.is_multiple_of(stride) {
@@ -220,11 +220,17 @@ impl Basis {
         &self.coefficients
     }
 
-    /// A hinge where averages and taps are `values`.
-    pub(super) fn hinge(&self, k: usize, values: &[f64]) -> f64 {
-        let Standard { mean, gain } = self.standards[k];
-        let projected = dot(&self.projections[k * values.len()..(k + 1) * values.len()], values);
-        ((projected - mean) * gain - self.thresholds[k]).max(0.0)
+    /// All hinges, instant by instant, where averages and taps are `values`, instant by instant.
+    pub(super) fn hinges(&self, values: &[f64]) -> Vec<f64> {
+        let mut hinges = products(values, &self.projections, self.drive_width());
+        for row in hinges.chunks_exact_mut(HINGES) {
+            for ((value, Standard { mean, gain }), threshold) in
+                row.iter_mut().zip(&self.standards).zip(&self.thresholds)
+            {
+                *value = ((*value - mean) * gain - threshold).max(0.0);
+            }
+        }
+        hinges
     }
 
     fn held_width(&self) -> usize {

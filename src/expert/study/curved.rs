@@ -98,15 +98,15 @@ impl Curved {
         if start >= first {
             return vec![None; ends.len()];
         }
-        let mut drive = Drive::begin(&self.basis, |input| context.inputs[input][start]);
+        let mut drive = Drive::begin(&self.basis, self.uses.hinges, |input| context.inputs[input][start]);
         let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
-        let mut t = start + 1;
-        let stands = ends.iter().map(|end| {
-            while t < *end {
-                drive.step(&self.basis, |input| context.inputs[input][t]);
+        let mut from = start + 1;
+        let stands = ends.iter().map(|&end| {
+            let input = |input: usize, t: usize| context.inputs[input][t];
+            drive.follow(&self.basis, from..end, input, |t, _| {
                 known.step(&self.basis, context.target[t], context.others.iter().map(|row| row[t]));
-                t += 1;
-            }
+            });
+            from = from.max(end);
             Some(CurvedState { drive: drive.clone(), held: known.hold(&drive) })
         });
         stands.collect()
@@ -114,14 +114,13 @@ impl Curved {
 
     /// The answers for `steps` over `future` (one row per input, at least `steps` long).
     pub(super) fn answer(&self, state: &CurvedState, future: &[Vec<f64>], steps: usize) -> Vec<f64> {
-        let mut drive = state.drive.clone();
-        (0..steps)
-            .map(|t| {
-                drive.step(&self.basis, |input| future[input][t]);
-                let value = self.basis.weighted(&self.weights, self.uses, &drive, &state.held, t + 1);
-                value.clamp(-LIMIT, LIMIT)
-            })
-            .collect()
+        let mut answer = Vec::with_capacity(steps);
+        let input = |input: usize, t: usize| future[input][t];
+        state.drive.clone().follow(&self.basis, 0..steps, input, |t, drive| {
+            let value = self.basis.weighted(&self.weights, self.uses, drive, &state.held, t + 1);
+            answer.push(value.clamp(-LIMIT, LIMIT));
+        });
+        answer
     }
 }
 
@@ -143,28 +142,31 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
     let mut rows = Rows::new(width, parts);
     for &(start, end) in &context.segments {
         let first = start + WARM_UP;
-        let mut drive = Drive::begin(basis, |input| context.inputs[input][start]);
+        let mut drive = Drive::begin(basis, true, |input| context.inputs[input][start]);
         let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
         let mut origins: Vec<Held> = Vec::new();
-        for t in start..end {
-            if t > start {
-                drive.step(basis, |input| context.inputs[input][t]);
+        // The first sample is where the memories begin; no row is about it.
+        drive.follow(
+            basis,
+            start + 1..end,
+            |input, t| context.inputs[input][t],
+            |t, drive| {
                 known.step(basis, context.target[t], context.others.iter().map(|row| row[t]));
-            }
-            for &h in steps.iter().take_while(|&&h| t >= first + h) {
-                let origin = t - h;
-                let Some(place) = parts.place(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
-                    continue;
-                };
-                rows.add(place, |row| {
-                    basis.features(&drive, &origins[(origin - first) / stride], h, row);
-                    row.push(context.target[t]);
-                });
-            }
-            if t >= first && (t - first).is_multiple_of(stride) {
-                origins.push(known.hold(&drive));
-            }
-        }
+                for &h in steps.iter().take_while(|&&h| t >= first + h) {
+                    let origin = t - h;
+                    let Some(place) = parts.place(origin, t).filter(|_| (origin - first).is_multiple_of(stride)) else {
+                        continue;
+                    };
+                    rows.add(place, |row| {
+                        basis.features(drive, &origins[(origin - first) / stride], h, row);
+                        row.push(context.target[t]);
+                    });
+                }
+                if t >= first && (t - first).is_multiple_of(stride) {
+                    origins.push(known.hold(drive));
+                }
+            },
+        );
     }
     rows.into_sums()
 }

@@ -1,6 +1,8 @@
 //! What the features of the curved expert remember: of the inputs, which go on into an assumed future,
 //! and of everything measured, which stops at the origin.
 
+use std::ops::Range;
+
 use super::super::filters::{InputMemory, TargetMemory};
 use super::basis::{Basis, HINGES, POOLS, TARGET_TAPS};
 
@@ -15,6 +17,9 @@ impl Line {
     }
 }
 
+/// Instants whose hinges are found in one product: one by one they took a quarter of a fine-tune job.
+const TOGETHER: usize = 64;
+
 /// What follows the inputs, into an assumed future as well.
 #[derive(Clone, Debug)]
 pub(super) struct Drive {
@@ -22,13 +27,13 @@ pub(super) struct Drive {
     pub(super) lines: Vec<Line>,
     /// Averages and taps of every input at this instant: what the projections see.
     pub(super) values: Vec<f64>,
-    /// The hinges and their averages.
+    /// The hinges and their averages; none where nothing asks for them.
     pub(super) hinges: Vec<[f64; 1 + POOLS.len()]>,
 }
 
 impl Drive {
-    /// Inputs that have always been where they are.
-    pub(super) fn begin(basis: &Basis, input: impl Fn(usize) -> f64) -> Self {
+    /// Inputs that have always been where they are. `hinged`: whether hinges are asked for.
+    pub(super) fn begin(basis: &Basis, hinged: bool, input: impl Fn(usize) -> f64) -> Self {
         let inputs = 0..basis.inputs();
         let mut drive = Self {
             memories: inputs.clone().map(|i| InputMemory::still(input(i))).collect(),
@@ -37,18 +42,53 @@ impl Drive {
             hinges: Vec::new(),
         };
         drive.gather(basis);
-        drive.hinges = (0..HINGES).map(|k| [drive.hinge(basis, k); 1 + POOLS.len()]).collect();
+        if hinged {
+            drive.hinges = basis.hinges(&drive.values).into_iter().map(|now| [now; 1 + POOLS.len()]).collect();
+        }
         drive
     }
 
-    /// Takes the inputs of the next instant.
-    pub(super) fn step(&mut self, basis: &Basis, input: impl Fn(usize) -> f64) {
-        self.move_inputs(basis, input);
-        self.gather(basis);
+    /// Takes the inputs of the instants `span` one after another; `at` sees the drive at each.
+    pub(super) fn follow(
+        &mut self,
+        basis: &Basis,
+        span: Range<usize>,
+        input: impl Fn(usize, usize) -> f64,
+        mut at: impl FnMut(usize, &Self),
+    ) {
+        for first in span.clone().step_by(TOGETHER) {
+            let instants = first..span.end.min(first + TOGETHER);
+            let hinges = self.hinges_ahead(basis, instants.clone(), &input);
+            let mut hinges = hinges.chunks_exact(HINGES);
+            for t in instants {
+                self.move_inputs(basis, |i| input(i, t));
+                self.gather(basis);
+                if let Some(now) = hinges.next() {
+                    self.move_hinges(now);
+                }
+                at(t, self);
+            }
+        }
+    }
+
+    /// The hinges at each of the instants that come next; nothing where nobody asks for them.
+    fn hinges_ahead(&self, basis: &Basis, span: Range<usize>, input: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        if self.hinges.is_empty() {
+            return Vec::new();
+        }
+        let mut ahead = Self { values: Vec::with_capacity(span.len() * basis.drive_width()), ..self.clone() };
+        ahead.values.clear();
+        for t in span {
+            ahead.move_inputs(basis, |i| input(i, t));
+            ahead.append(basis);
+        }
+        basis.hinges(&ahead.values)
+    }
+
+    /// Takes the hinges of the next instant into their averages.
+    fn move_hinges(&mut self, now: &[f64]) {
         let rates = POOLS.map(|tau| (-1.0 / tau).exp());
-        for k in 0..HINGES {
-            let now = self.hinge(basis, k);
-            let [first, pools @ ..] = &mut self.hinges[k];
+        for ([first, pools @ ..], &now) in self.hinges.iter_mut().zip(now) {
             *first = now;
             for (pool, rate) in pools.iter_mut().zip(rates) {
                 *pool = rate * *pool + (1.0 - rate) * now;
@@ -68,14 +108,14 @@ impl Drive {
     /// Puts averages and taps where the projections see them.
     pub(super) fn gather(&mut self, basis: &Basis) {
         self.values.clear();
+        self.append(basis);
+    }
+
+    fn append(&mut self, basis: &Basis) {
         for (memory, line) in self.memories.iter().zip(&self.lines) {
             memory.features(&mut self.values);
             self.values.extend(basis.taps().iter().map(|tap| line.0[*tap]));
         }
-    }
-
-    fn hinge(&self, basis: &Basis, k: usize) -> f64 {
-        basis.hinge(k, &self.values)
     }
 }
 

@@ -25,27 +25,27 @@ const FREE: f64 = 1e-6;
 pub(super) struct Gram {
     sums: Mat<f64>,
     rows: usize,
+    /// Where [`Gram::solve`] factorises.
+    factor: Option<Mat<f64>>,
 }
 
 impl Clone for Gram {
     fn clone(&self) -> Self {
-        Self { sums: self.leading(self.sums.nrows()), rows: self.rows }
+        Self { sums: self.leading(self.sums.nrows()), rows: self.rows, factor: None }
     }
 }
 
 impl Gram {
     /// Sums over no rows yet; `width` counts the features and the target.
     pub(super) fn new(width: usize) -> Self {
-        Self { sums: Mat::zeros(width, width), rows: 0 }
+        Self { sums: Mat::zeros(width, width), rows: 0, factor: None }
     }
 
     /// The lower triangle of the first `count` rows and columns, column by column: a matrix is copied far
     /// oftener than it is added to, and faer copies number by number.
     fn leading(&self, count: usize) -> Mat<f64> {
         let mut copy = Mat::zeros(count, count);
-        for j in 0..count {
-            copy.col_as_slice_mut(j)[j..].copy_from_slice(&self.sums.col_as_slice(j)[j..count]);
-        }
+        copy_lower(&self.sums, &mut copy);
         copy
     }
 
@@ -157,16 +157,25 @@ impl Gram {
     /// The weights that minimise squared error + `ridge` x squared weights, where the last
     /// feature (the intercept) pays `free` instead. `None` when the sums are not finite or too
     /// close to singular.
-    pub(super) fn solve(&self, ridge: f64, free: f64) -> Option<Vec<f64>> {
+    pub(super) fn solve(&mut self, ridge: f64, free: f64) -> Option<Vec<f64>> {
         let features = self.sums.nrows() - 1;
-        let mut factor = self.leading(features);
+        let factor = self.factor.get_or_insert_with(|| Mat::zeros(features, features));
+        copy_lower(&self.sums, factor);
         for i in 0..features {
             factor[(i, i)] += if i + 1 == features { free } else { ridge };
         }
         let mut weights: Vec<f64> = (0..features).map(|i| self.sums[(features, i)]).collect();
-        factorise(&mut factor)?;
-        substitute(&factor, &mut weights);
+        factorise(factor)?;
+        substitute(factor, &mut weights);
         weights.iter().all(|w| w.is_finite()).then_some(weights)
+    }
+}
+
+/// Copies as much of a lower triangle as there is room for.
+fn copy_lower(from: &Mat<f64>, to: &mut Mat<f64>) {
+    let count = to.nrows();
+    for j in 0..count {
+        to.col_as_slice_mut(j)[j..].copy_from_slice(&from.col_as_slice(j)[j..count]);
     }
 }
 

@@ -54,28 +54,27 @@ impl Direct {
         let mut cuts: Vec<usize> = spans.iter().flat_map(|s| [s.train, s.all]).collect();
         cuts.sort_unstable();
         cuts.dedup();
-        let mut gram = Gram::new(rows.width);
-        let mut done = 0;
-        let grams: Vec<Gram> = cuts
-            .iter()
-            .map(|&cut| {
-                gram.add(&rows.values[done * rows.width..cut * rows.width]);
-                done = cut;
-                gram.clone()
-            })
-            .collect();
-        let at = |count: usize| &grams[cuts.partition_point(|&cut| cut < count)];
-        spans
-            .iter()
-            .map(|span| {
+        // The sums grow from cut to cut; who needs them there is served before they grow on.
+        let (mut gram, mut done) = (Gram::new(rows.width), 0);
+        let mut ridges = vec![RIDGES[RIDGES.len() - 1]; spans.len()];
+        let mut fitted: Vec<Option<Self>> = vec![None; spans.len()];
+        for cut in cuts {
+            gram.add(&rows.values[done * rows.width..cut * rows.width]);
+            done = cut;
+            for ((span, ridge), fitted) in spans.iter().zip(&mut ridges).zip(&mut fitted) {
                 if span.all < LEAST_ROWS {
-                    return None;
+                    continue;
                 }
-                let ridge = rows.best_ridge(span, at(span.train));
-                let weights = at(span.all).solve(ridge, FREE)?;
-                Some(Self { weights, coefficients: coefficients.clone() })
-            })
-            .collect()
+                if span.train == cut {
+                    *ridge = rows.best_ridge(span, &mut gram);
+                }
+                if span.all == cut {
+                    let weights = gram.solve(*ridge, FREE);
+                    *fitted = weights.map(|weights| Self { weights, coefficients: coefficients.clone() });
+                }
+            }
+        }
+        fitted
     }
 
     /// What a roll-out from the end of `context` remembers of it; `None` in an empty context.
@@ -228,7 +227,7 @@ impl Rows {
     }
 
     /// The ridge with the least squared error on the hold-out tail.
-    fn best_ridge(&self, span: &Span, train: &Gram) -> f64 {
+    fn best_ridge(&self, span: &Span, train: &mut Gram) -> f64 {
         let held_out: Vec<usize> = (span.train..span.all).filter(|&i| self.origins[i] as f64 > span.origin).collect();
         let mut best = (f64::INFINITY, RIDGES[RIDGES.len() - 1]);
         if held_out.len() <= LEAST_HELD_OUT {

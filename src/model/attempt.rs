@@ -309,8 +309,11 @@ fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)], thawed: &Thawed) -> 
 /// Cuts the gradient of all that learns to a norm, as one vector: an optimiser cuts only its own part of it.
 fn clip(head: &nn::VarStore, thawed: &Thawed, most: f64) -> Result<(), tch::TchError> {
     let stores = std::iter::once(head).chain(thawed.store().map(|(_, store)| store));
-    let gradients: Vec<Tensor> =
-        stores.flat_map(nn::VarStore::trainable_variables).map(|variable| variable.grad()).filter(Tensor::defined).collect();
+    let gradients: Vec<Tensor> = stores
+        .flat_map(nn::VarStore::trainable_variables)
+        .map(|variable| variable.grad())
+        .filter(Tensor::defined)
+        .collect();
     tch::no_grad(|| {
         let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
         let share = most / (f64::try_from(Tensor::stack(&norms, 0).norm())? + 1e-6);

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::freeze::Freeze;
-use super::recipe::{
-    Invalid, LEARNING_RATES, MOST_REPLAYED, MOST_THROUGH_THE_NETWORK, Optimizer, Recipe,
-};
+use super::recipe::{Invalid, LEARNING_RATES, MOST_REPLAYED, MOST_THROUGH_THE_NETWORK, Optimizer, Recipe};
 
 /// What candidates are drawn from: another stream of the seed than a step's windows.
 const STREAM: u64 = 0x5ea2;

@@ -112,9 +112,7 @@ impl Thawed {
             Self::Nothing => return known.shallow_clone(),
             Self::Last(Last { block, norm, size, .. }) => (through(std::slice::from_ref(block), *size, known), norm),
             Self::Adapters(adapters) => (through(&adapters.adapted(), adapters.size, known), &adapters.norm),
-            Self::Whole(backbone) => {
-                (through(&backbone.blocks, backbone.size, &backbone.enter(known)), &backbone.norm)
-            }
+            Self::Whole(backbone) => (through(&backbone.blocks, backbone.size, &backbone.enter(known)), &backbone.norm),
         };
         speaking(&x, norm, context, future)
     }
@@ -188,9 +186,8 @@ impl Adapters {
 
     /// The blocks with their changes.
     fn adapted(&self) -> Vec<Block> {
-        let adapted = |(block, changes): (&Block, &[Change; 4])| {
-            block.map(|place, weight| weight + changes[place].product())
-        };
+        let adapted =
+            |(block, changes): (&Block, &[Change; 4])| block.map(|place, weight| weight + changes[place].product());
         self.blocks.iter().zip(&self.changes).map(adapted).collect()
     }
 }

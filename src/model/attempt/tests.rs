@@ -34,7 +34,8 @@ fn all_that_learns_is_pulled_back_to_where_it_began() {
     let (_, thawed, start) = begun(&base, Freeze::Adapters);
     let (_, store) = thawed.store().unwrap();
     assert!(shift(store, |name| name.ends_with(".b"), 0.1) > 0);
-    let changes = thawed.changes().iter().map(|change| change.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
+    let changes =
+        thawed.changes().iter().map(|change| change.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
     let said = penalty(&recipe, &start, &thawed).double_value(&[]);
     assert!(changes > 0.0 && (said - 0.5 * changes).abs() < 1e-4 * said, "{said} and {changes}");
 }
@@ -51,7 +52,8 @@ fn the_gradient_of_all_that_learns_is_cut_as_one_vector() {
     loss.backward();
     let gradients = || variables().iter().map(|value| value.grad().copy()).collect::<Vec<_>>();
     let norm = || {
-        let squares = gradients().iter().map(|gradient| gradient.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
+        let squares =
+            gradients().iter().map(|gradient| gradient.square().sum(Kind::Double).double_value(&[])).sum::<f64>();
         squares.sqrt()
     };
     let (before, whole) = (gradients(), norm());

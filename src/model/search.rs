@@ -68,7 +68,8 @@ pub enum Searched {
     Dropout,
     /// 0, 0.15, 0.3 or 0.5, as far as `synthetic` leaves room.
     Replay,
-    /// `head`, `last_block` or `adapters`; `head` alone with a batch of more than 256. `all` is never drawn: a step
+    /// `head`, `last_block` or `adapters`; `head` alone with a batch of more than 256. Steps of the other two cost many
+    /// times those of a head, and rungs count steps: leave them budget, or set `freeze`. `all` is never drawn: it
     /// costs the most, and what is drawn must not depend on the budget, or it could not be repeated with another.
     Freeze,
 }

@@ -19,6 +19,8 @@ use crate::score::LeadCoverage;
 
 /// Versions kept in memory; one is about 0.3 MB.
 const KEPT: usize = 256;
+/// Bytes of their weights kept in memory: a version that learned more than a head is some megabytes.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// Assets whose served bands are kept in memory; one is about 1 kB.
 const FOLLOWED: usize = 10_000;
@@ -131,7 +133,8 @@ impl Versions {
             remaining: RemainingModel::attached_to(&model.weights).map(Arc::new),
         });
         let mut kept = self.lock();
-        if kept.len() >= KEPT {
+        let bytes: usize = kept.values().chain([&version]).map(|version| version.head.weights.len()).sum();
+        if kept.len() >= KEPT || bytes > KEPT_BYTES {
             kept.clear();
         }
         kept.insert(model.id, version.clone());

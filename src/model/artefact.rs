@@ -128,6 +128,12 @@ pub(super) fn no_others(bytes: &[u8], tensors: &[(String, Tensor)]) -> Result<()
     first.map_or(Ok(()), |name| Err(ArtefactError::Unknown(name.to_owned())))
 }
 
+/// Names of the tensors in a document, in no order.
+pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, ArtefactError> {
+    let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;
+    Ok(document.names().into_iter().map(str::to_owned).collect())
+}
+
 /// How many numbers a document holds, and how many of them in tensors behind a prefix.
 pub(super) fn count(bytes: &[u8], prefix: &str) -> Result<(usize, usize), ArtefactError> {
     let document = SafeTensors::deserialize(bytes).map_err(|_| ArtefactError::Format)?;

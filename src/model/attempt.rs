@@ -1,7 +1,9 @@
-//! One attempt to learn: a head on its way through the steps of a recipe. It can be left where it is and
-//! taken up again, and learns on as if it had never stopped.
+//! One attempt to learn: a head, and what else its recipe does not freeze, on its way through the steps. It can be
+//! left where it is and taken up again, and learns on as if it had never stopped.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -9,9 +11,11 @@ use tch::{Kind, Tensor, nn};
 
 use super::artefact;
 use super::base::Base;
-use super::lesson::{Lesson, Material, Mix, validate};
-use super::network::Head;
+use super::freeze::Freeze;
+use super::lesson::{Lesson, Material, Mix, validate, validate_on};
+use super::network::{Features, Head};
 use super::recipe::{LEARNING_RATES, Recipe};
+use super::thaw::Thawed;
 use super::trainee::{
     CurvePoint, Learned, TraineeError, build_optimizer, dropout_mask, load_head, paired_variables, schedule, shrink,
     sparsity,
@@ -22,13 +26,17 @@ use super::trainee::{
 const KEPT: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// How much better something must be on the validation windows to be taken: few windows tell.
 pub(super) const WORTH: f64 = 0.01;
+/// Whoever waits hears from an attempt at least this often, and at the end of the step that then goes on: steps of a
+/// whole network take long, and so may evaluations be in coming.
+const SILENCE: Duration = Duration::from_secs(2);
 
-/// What the attempts of one lesson share.
+/// What the attempts of one lesson share. What is computed once differs with what learns, so it is computed when the
+/// first attempt with a policy needs it.
 pub(super) struct Class<'a> {
     base: &'a Base,
     lesson: &'a Lesson,
-    train: Material,
-    validation: Material,
+    train: [OnceCell<Material>; Freeze::COUNT],
+    validation: [OnceCell<Material>; Freeze::COUNT],
 }
 
 /// A head that attempts begin from.
@@ -42,12 +50,16 @@ pub(super) struct Beginning {
 pub(super) struct Attempt<'a> {
     class: &'a Class<'a>,
     recipe: Recipe,
+    freeze: Freeze,
     rate: f64,
     mix: Mix,
     head: Head,
-    /// Its variables, each beside what it was at the beginning.
+    /// What learns with it.
+    thawed: Thawed,
+    /// All that learns, each variable beside what it was at the beginning.
     start: Vec<(Tensor, Tensor)>,
-    optimizer: nn::Optimizer,
+    /// Of the head, and of what learns with it.
+    optimizers: Vec<nn::Optimizer>,
     draw: ChaCha8Rng,
     best: Best,
     curve: Vec<CurvePoint>,
@@ -58,7 +70,7 @@ pub(super) struct Attempt<'a> {
     waited: u32,
 }
 
-/// The head with the least validation loss so far.
+/// The weights with the least validation loss so far.
 struct Best {
     loss: f64,
     weights: Vec<u8>,
@@ -66,26 +78,40 @@ struct Best {
 }
 
 impl<'a> Class<'a> {
-    /// Computes the features of a lesson with windows to learn from and to validate on.
+    /// A lesson with windows to learn from and to validate on.
     pub(super) fn new(base: &'a Base, lesson: &'a Lesson) -> Self {
-        let taught = lesson.train.iter().chain(&lesson.replay).chain(&lesson.synthetic);
-        Self { base, lesson, train: Material::new(base, taught), validation: Material::new(base, &lesson.validation) }
+        let none = || std::array::from_fn(|_| OnceCell::new());
+        Self { base, lesson, train: none(), validation: none() }
     }
 
-    /// Begins from a head, with as little of what it moves medians as the validation windows allow.
+    fn train(&self, freeze: Freeze) -> &Material {
+        self.train[freeze.place()].get_or_init(|| {
+            let Lesson { train, replay, synthetic, .. } = self.lesson;
+            Material::new(self.base, freeze, train.iter().chain(replay).chain(synthetic))
+        })
+    }
+
+    fn validation(&self, freeze: Freeze) -> &Material {
+        self.validation[freeze.place()].get_or_init(|| Material::new(self.base, freeze, &self.lesson.validation))
+    }
+
+    /// Begins from a head, with as little of what it moves medians as the validation windows allow. Nothing has
+    /// learned yet, so this is the same for every freeze policy.
     pub(super) fn begin(&self, recipe: &Recipe, head: Head) -> Beginning {
-        let loss = self.temper(recipe, &head);
+        let loss = self.temper(recipe, &head, Freeze::Head, &Thawed::Nothing);
         Beginning { head, loss }
     }
 
     /// Keeps as little of what a head moves the bank's median as the validation windows allow; returns their
     /// loss.
-    fn temper(&self, recipe: &Recipe, head: &Head) -> f64 {
+    fn temper(&self, recipe: &Recipe, head: &Head, freeze: Freeze, thawed: &Thawed) -> f64 {
         let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
+        let validation = self.validation(freeze);
+        let features: Features = tch::no_grad(|| validation.all_features(thawed));
         let mut tried = |kept: f64| {
             tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
             head.temper(kept);
-            validate(recipe, &self.validation, head)
+            validate_on(recipe, validation, &features, head)
         };
         let losses = KEPT.map(&mut tried);
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
@@ -101,21 +127,32 @@ impl<'a> Attempt<'a> {
         let mut head = class.base.fresh_head();
         head.store_mut().copy(beginning.head.store())?;
         let rate = recipe.learning_rate.unwrap_or(LEARNING_RATES[0]);
+        let freeze = recipe.freeze.unwrap_or_default();
+        let backbone = &class.base.backbone;
+        let thawed = Thawed::new(backbone, freeze, recipe.seed);
+        let mut start = paired_variables(head.store(), beginning.head.store());
+        start.extend(thawed.beside(backbone));
+        let mut optimizers = vec![build_optimizer(&recipe, rate, head.store())?];
+        if let Some((_, store)) = thawed.store() {
+            optimizers.push(build_optimizer(&recipe, rate, store)?);
+        }
         let loss = beginning.loss;
         Ok(Self {
             rate,
             mix: Mix::new(&recipe, class.lesson),
-            start: paired_variables(&head, &beginning.head),
-            optimizer: build_optimizer(&recipe, rate, head.store())?,
+            start,
+            optimizers,
             draw: ChaCha8Rng::seed_from_u64(recipe.seed),
-            best: Best { loss, weights: saved(&head), step: 0 },
+            best: Best { loss, weights: saved(&head, &Thawed::Nothing), step: 0 },
             curve: vec![CurvePoint { step: 0, train_loss: loss, validation_loss: loss }],
             taken: 0,
             since: (0.0, 0),
             waited: 0,
             class,
             recipe,
+            freeze,
             head,
+            thawed,
         })
     }
 
@@ -144,12 +181,14 @@ impl<'a> Attempt<'a> {
         self.taken >= self.recipe.max_steps || self.waited >= self.recipe.patience
     }
 
-    /// Learns until so many steps are taken, or it is done. `progress` hears of every evaluation.
+    /// Learns until so many steps are taken, or it is done. `progress` hears of every evaluation, and of the newest
+    /// one again where the next is long in coming.
     pub(super) fn advance(
         &mut self,
         steps: u32,
         progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>,
     ) -> Result<(), TraineeError> {
+        let mut heard = Instant::now();
         while self.taken < steps && !self.done() {
             let step = self.taken + 1;
             let loss = self.step(step)?.ok_or(TraineeError::NotFinite(step))?;
@@ -157,15 +196,22 @@ impl<'a> Attempt<'a> {
             self.since = (self.since.0 + loss, self.since.1 + 1);
             if step.is_multiple_of(self.recipe.evaluate_every) || step == self.recipe.max_steps {
                 self.evaluate(progress)?;
+                heard = Instant::now();
+            } else if heard.elapsed() >= SILENCE {
+                if self.curve.last().is_some_and(|point| progress(*point).is_break()) {
+                    return Err(TraineeError::Cancelled);
+                }
+                heard = Instant::now();
             }
         }
         Ok(())
     }
 
-    /// Looks at the validation windows, and keeps the head where it is the best so far.
+    /// Looks at the validation windows, and keeps the weights where they are the best so far.
     fn evaluate(&mut self, progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>) -> Result<(), TraineeError> {
         let (step, (sum, counted)) = (self.taken, self.since);
-        let validation_loss = validate(&self.recipe, &self.class.validation, &self.head);
+        let validation = self.class.validation(self.freeze);
+        let validation_loss = validate(&self.recipe, validation, &self.thawed, &self.head);
         if !validation_loss.is_finite() {
             return Err(TraineeError::NotFinite(step));
         }
@@ -176,7 +222,7 @@ impl<'a> Attempt<'a> {
             return Err(TraineeError::Cancelled);
         }
         if validation_loss < self.best.loss - 1e-4 {
-            self.best = Best { loss: validation_loss, weights: saved(&self.head), step };
+            self.best = Best { loss: validation_loss, weights: saved(&self.head, &self.thawed), step };
             self.waited = 0;
         } else {
             self.waited += 1;
@@ -184,34 +230,47 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// The least validation loss once medians are moved as little as it allows, and the head that has it.
+    /// The least validation loss once medians are moved as little as it allows, and the weights that have it. Where
+    /// nothing was better than the beginning, that is a head on the base model's backbone.
     pub(super) fn finish(self) -> Result<(f64, Learned), TraineeError> {
         let Best { weights, step: best_step, .. } = self.best;
-        let head = load_head(self.class.base, &weights).map_err(|_| TraineeError::NotFinite(best_step))?;
-        let loss = self.class.temper(&self.recipe, &head);
-        let (weights, sparsity) = (saved(&head), sparsity(&head));
-        let recipe = Some(Recipe { learning_rate: Some(self.rate), search: None, ..self.recipe });
+        let broken = |_| TraineeError::NotFinite(best_step);
+        let head = load_head(self.class.base, &weights).map_err(broken)?;
+        let (freeze, thawed) = match best_step {
+            0 => (Freeze::Head, Thawed::Nothing),
+            _ => (self.freeze, self.thawed),
+        };
+        thawed.fill(&weights).map_err(broken)?;
+        let loss = self.class.temper(&self.recipe, &head, freeze, &thawed);
+        let (weights, sparsity) = (saved(&head, &thawed), sparsity(&head));
+        let open = (Some(self.rate), Some(self.freeze));
+        let recipe = Some(Recipe { learning_rate: open.0, freeze: open.1, search: None, ..self.recipe });
         Ok((loss, Learned { weights, curve: self.curve, best_step, recipe, sparsity, begun: None, search: None }))
     }
 
     /// One step: its loss without penalties; `None` when that is not a finite number, and then nothing has
     /// moved.
     fn step(&mut self, step: u32) -> Result<Option<f64>, TraineeError> {
-        let Self { class, recipe, mix, head, start, optimizer, draw, .. } = self;
+        let Self { class, recipe, mix, head, thawed, start, optimizers, draw, .. } = self;
         let rate = self.rate * schedule(step, recipe.max_steps);
-        optimizer.set_lr(rate);
-        let rows = mix.rows(draw);
-        let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), class.train.future()));
-        let loss = class.train.loss(recipe, head, Some(&Tensor::from_slice(&rows)), mask.as_ref());
+        optimizers.iter_mut().for_each(|optimizer| optimizer.set_lr(rate));
+        let (material, rows) = (class.train(self.freeze), mix.rows(draw));
+        let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), material.future()));
+        let rows = Tensor::from_slice(&rows);
+        let features = material.features(thawed, &rows);
+        let loss = material.loss(recipe, head, &features, Some(&rows), mask.as_ref());
         let value = f64::try_from(loss.detach())?;
         if !value.is_finite() {
             return Ok(None);
         }
-        let penalised = loss + penalty(recipe, start);
-        optimizer.zero_grad();
+        let penalised = loss + penalty(recipe, start, thawed);
+        optimizers.iter_mut().for_each(nn::Optimizer::zero_grad);
         penalised.f_backward()?;
-        optimizer.clip_grad_norm(recipe.gradient_clip);
-        optimizer.step();
+        match &optimizers[..] {
+            [alone] => alone.clip_grad_norm(recipe.gradient_clip),
+            _ => clip(head.store(), thawed, recipe.gradient_clip)?,
+        }
+        optimizers.iter_mut().for_each(nn::Optimizer::step);
         if recipe.l1 > 0.0 {
             shrink(head.store(), recipe.l1 * rate);
         }
@@ -219,8 +278,9 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn saved(head: &Head) -> Vec<u8> {
-    artefact::save(&[("head", head.store())])
+fn saved(head: &Head, thawed: &Thawed) -> Vec<u8> {
+    let stores: Vec<(&str, &nn::VarStore)> = std::iter::once(("head", head.store())).chain(thawed.store()).collect();
+    artefact::save(&stores)
 }
 
 /// The head's variables, each beside a copy of what it is now.
@@ -231,13 +291,40 @@ fn beside_copies(head: &Head) -> Vec<(Tensor, Tensor)> {
     own.into_iter().map(|(_, value)| (value.shallow_clone(), value.detach().copy())).collect()
 }
 
-/// L2-SP (Li et al. 2018): L2 toward where learning started.
-fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)]) -> Tensor {
+/// L2-SP (Li et al. 2018): L2 toward where learning started. Of adapters it is the weights that they change which are
+/// pulled back, and not the matrices that the change is made of.
+fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)], thawed: &Thawed) -> Tensor {
     let mut sum = Tensor::from(0.0f32);
-    for (value, start) in variables {
-        if recipe.l2_sp > 0.0 {
+    if recipe.l2_sp > 0.0 {
+        for (value, start) in variables {
             sum += (value - start).square().sum(Kind::Float) * recipe.l2_sp;
+        }
+        for change in thawed.changes() {
+            sum += change.square().sum(Kind::Float) * recipe.l2_sp;
         }
     }
     sum
 }
+
+/// Cuts the gradient of all that learns to a norm, as one vector: an optimiser cuts only its own part of it.
+fn clip(head: &nn::VarStore, thawed: &Thawed, most: f64) -> Result<(), tch::TchError> {
+    let stores = std::iter::once(head).chain(thawed.store().map(|(_, store)| store));
+    let gradients: Vec<Tensor> = stores
+        .flat_map(nn::VarStore::trainable_variables)
+        .map(|variable| variable.grad())
+        .filter(Tensor::defined)
+        .collect();
+    tch::no_grad(|| {
+        let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
+        let share = most / (f64::try_from(Tensor::stack(&norms, 0).norm())? + 1e-6);
+        if share < 1.0 {
+            for gradient in &gradients {
+                let _ = gradient.shallow_clone().g_mul_scalar_(share);
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests;

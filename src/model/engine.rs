@@ -2,8 +2,8 @@
 //!
 //! A bounded inbox (full is [`EngineError::Busy`]), replies through oneshot channels, and greedy
 //! batching: whatever waits when a computation ends goes into the next one, so a lone request
-//! never waits for company; what has another base model, head or shape is computed apart. Callers who
-//! left are not computed for. The thread ends, and is joined, when the last handle is dropped.
+//! never waits for company; what has another base model, head (and with it a backbone of its own) or shape is
+//! computed apart. Callers who left are not computed for. The thread ends, and is joined, when the last handle is dropped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -50,7 +50,7 @@ pub enum EngineError {
     NotFinite,
 }
 
-/// A fine-tuned head as it is stored.
+/// A fine-tuned head as it is stored, with what else its version learned of a backbone.
 #[derive(Debug)]
 pub struct HeadArtefact {
     /// Which model version it is.
@@ -124,7 +124,8 @@ impl Engine {
         Ok(Self { inbox: Some(inbox), thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
-    /// Answers windows with a base model's head, or a fine-tuned one on it, in their order.
+    /// Answers windows with a base model's head, or a fine-tuned one on the backbone that it learned on, in their
+    /// order.
     pub async fn answer(
         &self,
         base: &BaseChoice,
@@ -161,7 +162,9 @@ impl Engine {
     }
 
     /// Probabilities of an asset's classes, now and ahead, from what is seen of it: `statistics` of each
-    /// signal, and a window of each for the backbone of the heads' base model to read, once for all heads.
+    /// signal, and a window of each for the backbone of the heads' base model to read, once for all heads. It is
+    /// the base model's own backbone, also where the forecasts of the same version stand on another: that is
+    /// what these heads learned on.
     pub async fn name(
         &self,
         base: &BaseChoice,
@@ -272,9 +275,8 @@ impl Worker {
 
     fn compute(&mut self, key: &HeadKey, group: &[Request]) -> Result<Vec<Quantiles>, EngineError> {
         self.shelf.fetch(&group[0].base, group[0].head.as_deref())?;
-        let (base, head) = self.shelf.pair(key);
         let windows: Vec<&Window> = group.iter().flat_map(|request| &request.windows).collect();
-        forward(base, head, &windows)
+        forward(self.shelf.pair(key), &windows)
     }
 
     fn reply(&self, key: &HeadKey, group: Vec<Request>, outcome: Result<Vec<Quantiles>, EngineError>) {
@@ -288,10 +290,10 @@ impl Worker {
             }
             // One caller's bad window must not fail the others of its batch.
             Err(EngineError::NotFinite) if group.len() > 1 => {
-                let (base, head) = self.shelf.pair(key);
+                let pair = self.shelf.pair(key);
                 for request in group {
                     let windows: Vec<&Window> = request.windows.iter().collect();
-                    let _ = request.reply.send(forward(base, head, &windows));
+                    let _ = request.reply.send(forward(pair, &windows));
                 }
             }
             Err(error) => {

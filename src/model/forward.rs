@@ -111,11 +111,14 @@ fn record(base: &Base, example: &[&Window]) -> Result<CModule, EngineError> {
         .map_err(|_| EngineError::NotFinite)
 }
 
-/// Sorted quantiles of windows (of one shape), in batches, by the base's backbone and a head.
-pub(super) fn forward(base: &Base, head: &lean::Head, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
+/// Sorted quantiles of windows (of one shape), in batches, by a backbone and a head on it.
+pub(super) fn forward(
+    (backbone, head): (&lean::Backbone, &lean::Head),
+    windows: &[&Window],
+) -> Result<Vec<Quantiles>, EngineError> {
     let mut answers = Vec::with_capacity(windows.len());
     for chunk in windows.chunks(BATCH) {
-        let numbers = lean::corrections(&base.lean, head, &Sheet::new(chunk)).ok_or(EngineError::NotFinite)?;
+        let numbers = lean::corrections(backbone, head, &Sheet::new(chunk)).ok_or(EngineError::NotFinite)?;
         answers.extend(finish(chunk, &numbers)?);
     }
     Ok(answers)
@@ -183,7 +186,8 @@ mod tests {
                 let gap = gap(&trained, &answer(way));
                 assert!(gap < 1e-4, "{way:?} is {gap} off with {future} steps and {inputs} inputs");
             }
-            let serving = forward(&Base::shipped().unwrap(), &Base::shipped().unwrap().lean_head, &windows).unwrap();
+            let base = Base::shipped().unwrap();
+            let serving = forward((&base.lean, &base.lean_head), &windows).unwrap();
             assert!(gap(&trained, &serving) < 1e-4);
         }
     }
@@ -193,7 +197,7 @@ mod tests {
         let windows: Vec<Window> = (0..BATCH + 3).map(|seed| window(seed % 5, 16, 1)).collect();
         let windows: Vec<&Window> = windows.iter().collect();
         let base = Base::shipped().unwrap();
-        let answers = forward(&base, &base.lean_head, &windows).unwrap();
+        let answers = forward((&base.lean, &base.lean_head), &windows).unwrap();
         assert_eq!(answers.len(), windows.len());
         // The sixth window is the first again, and so is the one after the first batch.
         assert!(gap(&answers[..2], &answers[BATCH + 1..]) < 1e-4);

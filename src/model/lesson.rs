@@ -1,8 +1,9 @@
 //! What a head learns from: windows with what came after them, and how a step mixes them.
 //!
-//! The features of every window are computed once, without gradients. A step draws from three
-//! sources in shares that do not change: the newest windows, older ones of the same asset, and
-//! synthetic plants. Every draw comes from the generator that the caller seeded.
+//! Of every window is computed once, without gradients, what nothing that learns has a part in: with a
+//! frozen backbone its features. A step draws from three sources in shares that do not change: the newest
+//! windows, older ones of the same asset, and synthetic plants. Every draw comes from the generator that the
+//! caller seeded.
 
 use std::borrow::Borrow;
 
@@ -11,12 +12,14 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 use super::base::Base;
+use super::freeze::Freeze;
 use super::loss::{masked_mean, of_recipe};
 use super::network::{Features, Head};
 use super::recipe::Recipe;
+use super::thaw::{Thawed, once};
 use super::window::{Batch, Window};
 
-/// Windows whose features are computed at a time.
+/// Windows that the network reads at a time, where no gradient is wanted.
 const CHUNK: usize = 64;
 
 /// A window and what came after it.
@@ -58,45 +61,79 @@ pub struct Lesson {
     pub validation: Vec<Example>,
 }
 
-/// Examples of one shape with their features: what a step draws from.
+/// Examples of one shape with what was computed of them once: what a step draws from.
 pub(super) struct Material {
-    features: Features,
+    /// In the place of the states lies what is computed [`once`].
+    known_once: Features,
+    /// Context and future steps.
+    shape: (i64, i64),
     /// The bank's answer over the future, `[n, future]`.
-    batch: Batch,
+    bank: Tensor,
+    /// The unit of corrections, `[n]`.
+    scale: Tensor,
     truth: Tensor,
     known: Tensor,
     unit: Tensor,
 }
 
 impl Material {
-    /// Computes the features of at least one example.
-    pub(super) fn new<'a>(base: &Base, examples: impl IntoIterator<Item = &'a Example>) -> Self {
+    /// Computes what is computed once of at least one example, under a freeze policy.
+    pub(super) fn new<'a>(base: &Base, freeze: Freeze, examples: impl IntoIterator<Item = &'a Example>) -> Self {
         let examples: Vec<&Example> = examples.into_iter().collect();
         tch::no_grad(|| {
             let windows: Vec<&Window> = examples.iter().map(|example| &example.window).collect();
-            let parts: Vec<Features> =
-                windows.chunks(CHUNK).map(|chunk| base.backbone.features(&Batch::stack(chunk, None))).collect();
-            let batch = Batch::stack(&windows, None);
+            let (mut parts, mut banks, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+            let mut shape = (0, 0);
+            for chunk in windows.chunks(CHUNK) {
+                let batch = Batch::stack(chunk, None);
+                shape = (batch.context, batch.future);
+                parts.push(Features::around(once(&base.backbone, freeze, &batch), &batch));
+                banks.push(batch.bank.narrow(1, batch.context, batch.future));
+                scales.push(batch.scale);
+            }
             let (truth, known) = truths(&examples);
             let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
-            Self { features: Features::concat(&parts), batch, truth, known, unit }
+            let known_once = Features::concat(&parts);
+            Self { known_once, shape, bank: Tensor::cat(&banks, 0), scale: Tensor::cat(&scales, 0), truth, known, unit }
         })
     }
 
     /// Steps ahead.
     pub(super) fn future(&self) -> usize {
-        self.batch.future as usize
+        self.shape.1 as usize
     }
 
-    /// Mean loss of a head on the chosen rows, or on all, as the recipe counts it.
-    pub(super) fn loss(&self, recipe: &Recipe, head: &Head, rows: Option<&Tensor>, mask: Option<&Tensor>) -> Tensor {
-        let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |index| tensor.index_select(0, index));
-        let corrections = match rows {
-            Some(index) => head.corrections(&self.features.rows(index), mask),
-            None => head.corrections(&self.features, mask),
+    /// What a head reads of the chosen rows.
+    pub(super) fn features(&self, thawed: &Thawed, rows: &Tensor) -> Features {
+        let known = self.known_once.rows(rows);
+        known.with(thawed.states(known.state(), self.shape))
+    }
+
+    /// What a head reads of all rows. For where no gradient is wanted: the network reads a few at a time.
+    pub(super) fn all_features(&self, thawed: &Thawed) -> Features {
+        let known = self.known_once.state();
+        let states = match thawed {
+            Thawed::Nothing => known.shallow_clone(),
+            _ => {
+                let parts = known.split(CHUNK as i64, 0);
+                Tensor::cat(&parts.iter().map(|part| thawed.states(part, self.shape)).collect::<Vec<_>>(), 0)
+            }
         };
-        let bank = pick(&self.batch.bank).narrow(1, self.batch.context, self.batch.future);
-        let answer = bank.unsqueeze(-1) + pick(&self.batch.scale).view([-1, 1, 1]) * corrections;
+        self.known_once.with(states)
+    }
+
+    /// Mean loss of a head that reads `features` of the chosen rows, or of all, as the recipe counts it.
+    pub(super) fn loss(
+        &self,
+        recipe: &Recipe,
+        head: &Head,
+        features: &Features,
+        rows: Option<&Tensor>,
+        mask: Option<&Tensor>,
+    ) -> Tensor {
+        let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |index| tensor.index_select(0, index));
+        let corrections = head.corrections(features, mask);
+        let answer = pick(&self.bank).unsqueeze(-1) + pick(&self.scale).view([-1, 1, 1]) * corrections;
         let unit = pick(&self.unit);
         masked_mean(&of_recipe(recipe, &answer, &pick(&self.truth), &unit), &pick(&self.known), &unit)
     }
@@ -149,9 +186,17 @@ impl Mix {
     }
 }
 
-/// Mean loss of a head on all rows, without gradients; NaN when libtorch fails.
-pub(super) fn validate(recipe: &Recipe, material: &Material, head: &Head) -> f64 {
-    tch::no_grad(|| f64::try_from(material.loss(recipe, head, None, None).to_kind(Kind::Double)).unwrap_or(f64::NAN))
+/// Mean loss on all rows of a head and of what else learns, without gradients; NaN when libtorch fails.
+pub(super) fn validate(recipe: &Recipe, material: &Material, thawed: &Thawed, head: &Head) -> f64 {
+    tch::no_grad(|| validate_on(recipe, material, &material.all_features(thawed), head))
+}
+
+/// The same of features that were computed before.
+pub(super) fn validate_on(recipe: &Recipe, material: &Material, features: &Features, head: &Head) -> f64 {
+    tch::no_grad(|| {
+        let loss = material.loss(recipe, head, features, None, None);
+        f64::try_from(loss.to_kind(Kind::Double)).unwrap_or(f64::NAN)
+    })
 }
 
 #[cfg(test)]

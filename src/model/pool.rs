@@ -11,8 +11,10 @@ use tch::{Device, Kind, Tensor};
 use super::artefact;
 use super::attempt::WORTH;
 use super::base::Base;
+use super::freeze::Freeze;
 use super::lesson::{Example, Material, validate};
 use super::recipe::{Recipe, StartFrom};
+use super::thaw::{Thawed, stands_apart};
 use super::trainee::load_head;
 
 /// The mean of heads.
@@ -36,13 +38,17 @@ pub struct Begun {
 }
 
 impl Pool {
-    /// Pools the heads of artefacts. Those that do not fit the base model, and those that never learned, are left
-    /// out; `None` when none remains.
+    /// Pools the heads of artefacts. Left out are those that do not fit the base model, those that never learned, and
+    /// those that learned together with a part of the backbone: such a head means nothing on the base model's.
+    /// `None` when none remains.
     #[must_use]
     pub fn of(base: &Base, artefacts: &[&[u8]]) -> Option<Self> {
         let own = base.head.store().variables();
         let learned = |(place, bytes): (usize, &&[u8])| {
             let variables = load_head(base, bytes).ok()?.store().variables();
+            if stands_apart(bytes).ok()? {
+                return None;
+            }
             let moved = variables.iter().any(|(name, value)| own.get(name).is_none_or(|own| own != value));
             moved.then(|| (artefact::digest(bytes), place, variables))
         };
@@ -88,8 +94,8 @@ pub fn weigh(base: &Base, recipe: &Recipe, examples: &[Example], pooled: &[u8]) 
         return None;
     }
     let head = load_head(base, pooled).ok()?;
-    let windows = Material::new(base, examples);
-    let loss = |head| validate(recipe, &windows, head);
+    let windows = Material::new(base, Freeze::Head, examples);
+    let loss = |head| validate(recipe, &windows, &Thawed::Nothing, head);
     Some(Begun::choose(recipe.start, loss(&base.head), loss(&head)))
 }
 
@@ -132,6 +138,16 @@ mod tests {
         assert_eq!(pool.pooled, [2]);
         assert!(pool.weights == other, "the mean of one is itself");
         assert!(Pool::of(&base, &[&own]).is_none() && Pool::of(&base, &[]).is_none());
+    }
+
+    #[test]
+    fn a_head_on_a_backbone_of_its_own_is_left_out() {
+        let base = Base::shipped().unwrap();
+        let (other, apart) = (moved(&base, 0.2), base.fresh_head());
+        tch::no_grad(|| apart.store().variables().into_values().for_each(|mut value| drop(value.fill_(0.1))));
+        let apart = artefact::save(&[("head", apart.store()), ("backbone", base.backbone.store())]);
+        assert!(Pool::of(&base, &[&apart]).is_none());
+        assert_eq!(Pool::of(&base, &[&apart, &other]).unwrap().pooled, [1]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::freeze::Freeze;
 use super::search::Search;
 
 /// Settings of one fine-tune job. Anything left out has its default.
@@ -14,13 +15,16 @@ use super::search::Search;
 pub struct Recipe {
     /// Turns gradients into steps.
     pub optimizer: Optimizer,
+    /// What of the network learns; the rest stays as it is in the base model. Left out, a search tries several, and
+    /// without one it is `head`; the version's recipe says which it was.
+    pub freeze: Option<Freeze>,
     /// Length of a step at its greatest, more than 0 and at most 1. Left out, 3e-4 and 1e-3 are
     /// both tried and the validation windows choose; the version's recipe says which it was.
     pub learning_rate: Option<f64>,
     /// Optimiser steps at most, 1 to 20,000.
     #[schema(default = 300)]
     pub max_steps: u32,
-    /// Windows in one step, 1 to 1,024.
+    /// Windows in one step, 1 to 1,024; at most 256 where more than the head learns.
     #[schema(default = 32)]
     pub batch: u32,
     /// Share of a step's windows that are replayed from a reservoir of older ones, so that what
@@ -31,17 +35,18 @@ pub struct Recipe {
     /// Share of a step's windows that come from the synthetic plants of pretraining; 0 to 0.9.
     #[schema(default = 0.1)]
     pub synthetic: f64,
-    /// Pulls weights (not biases) to exactly zero, 0 to 1: after every step each is shrunk by this times
-    /// the length of the step (soft threshold). The version's scores say how many are zero.
+    /// Pulls weights of the head (not biases) to exactly zero, 0 to 1: after every step each is shrunk by this
+    /// times the length of the step (soft threshold). The version's scores say how many are zero.
     #[schema(default = 0.0)]
     pub l1: f64,
     /// Weight decay toward zero, 0 to 1; decoupled from the gradient with `adamw`.
     #[schema(default = 0.02)]
     pub l2: f64,
-    /// Weight of the squared distance to the head that it begins from (L2-SP), 0 to 1.
+    /// Weight of the squared distance to where learning begins (L2-SP), 0 to 1: of the head to the one that it
+    /// begins from, of what else learns to the base model.
     #[schema(default = 1e-3)]
     pub l2_sp: f64,
-    /// Share of the activations that a step switches off, 0 to 0.9.
+    /// Share of the head's activations that a step switches off, 0 to 0.9.
     #[schema(default = 0.1)]
     pub dropout: f64,
     /// Norm that a step's gradient is cut to, more than 0 and at most 1,000.
@@ -191,6 +196,9 @@ pub struct Invalid {
 
 /// At least a tenth of every step is new.
 pub(super) const MOST_REPLAYED: f64 = 0.9;
+/// Windows in a step at most where more than the head learns: what a gradient needs of a whole network is some
+/// megabytes for each.
+pub(super) const MOST_THROUGH_THE_NETWORK: u32 = 256;
 /// The largest whole number that every JSON reader keeps exactly.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
@@ -198,6 +206,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             optimizer: Optimizer::Adamw,
+            freeze: None,
             learning_rate: None,
             max_steps: 300,
             batch: 32,
@@ -258,7 +267,13 @@ impl Recipe {
         let rate = self.learning_rate;
         check("learning_rate", rate.is_none_or(|rate| rate > 0.0 && rate <= 1.0), "more than 0 and at most 1");
         check("max_steps", (1..=20_000).contains(&self.max_steps), "1 to 20000");
-        check("batch", (1..=1024).contains(&self.batch), "1 to 1024");
+        match self.freeze.unwrap_or_default() {
+            Freeze::Head => check("batch", (1..=1024).contains(&self.batch), "1 to 1024"),
+            _ => {
+                let fits = (1..=MOST_THROUGH_THE_NETWORK).contains(&self.batch);
+                check("batch", fits, "1 to 256 where more than the head learns");
+            }
+        }
         check("replay", (0.0..=MOST_REPLAYED).contains(&self.replay), "0 to 0.9");
         let shared = self.replay.max(0.0) + self.synthetic;
         let fits = (0.0..=MOST_REPLAYED).contains(&self.synthetic) && shared <= MOST_REPLAYED + 1e-9;
@@ -334,6 +349,24 @@ mod tests {
         assert_eq!(parse(&out_of_range).unwrap_err().len(), 15);
         assert_eq!(parse(&json!({"replay": 0.7, "synthetic": 0.3})).unwrap_err(), ["/synthetic"]);
         assert!(parse(&json!({"replay": 0.6, "synthetic": 0.3})).is_ok());
+    }
+
+    #[test]
+    fn a_freeze_policy_is_one_of_four() {
+        for (name, freeze) in [
+            ("head", Freeze::Head),
+            ("last_block", Freeze::LastBlock),
+            ("adapters", Freeze::Adapters),
+            ("all", Freeze::All),
+        ] {
+            assert_eq!(parse(&json!({"freeze": name})).unwrap().freeze, Some(freeze));
+        }
+        assert_eq!(parse(&json!({"freeze": null})).unwrap().freeze, None);
+        assert_eq!(parse(&json!({"freeze": "backbone"})).unwrap_err(), ["/freeze"]);
+        assert_eq!(parse(&json!({"freeze": true})).unwrap_err(), ["/freeze"]);
+        assert_eq!(parse(&json!({"freeze": "all", "batch": 257})).unwrap_err(), ["/batch"]);
+        assert!(parse(&json!({"freeze": "all", "batch": 256})).is_ok());
+        assert!(parse(&json!({"freeze": "head", "batch": 1024})).is_ok());
     }
 
     #[test]

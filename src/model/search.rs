@@ -9,10 +9,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::recipe::{Invalid, LEARNING_RATES, MOST_REPLAYED, Optimizer, Recipe};
+use super::freeze::Freeze;
+use super::recipe::{Invalid, LEARNING_RATES, MOST_REPLAYED, MOST_THROUGH_THE_NETWORK, Optimizer, Recipe};
 
 /// What candidates are drawn from: another stream of the seed than a step's windows.
 const STREAM: u64 = 0x5ea2;
+/// What freeze policies are drawn from. They came later: with a stream of their own they move nothing that searches
+/// drew before.
+const FREEZE_STREAM: u64 = 0x5ea3;
 /// Ranges that settings are drawn from, evenly over their logarithms. A step of stochastic gradient descent
 /// is as long as its gradient, so it needs another rate.
 const RATES: (f64, f64) = (1e-4, 3e-3);
@@ -22,6 +26,7 @@ const PULLS: (f64, f64) = (1e-5, 0.1);
 /// Values that settings are chosen from.
 const DROPOUTS: [f64; 4] = [0.0, 0.1, 0.2, 0.3];
 const REPLAYS: [f64; 4] = [0.0, 0.15, 0.3, 0.5];
+const POLICIES: [Freeze; 3] = [Freeze::Head, Freeze::LastBlock, Freeze::Adapters];
 
 /// A search for settings by successive halving: many candidates learn a little, the better ones go on from
 /// where they were, and the best of all learns to its end. The validation windows decide, never the holdout.
@@ -34,7 +39,8 @@ pub struct Search {
     #[schema(default = 10.0)]
     pub budget_s: f64,
     /// Candidates that begin, 4 to 64: the recipe as it was asked for, once for each learning rate that it
-    /// would try, and the others drawn with its seed. Each takes some 5 MB of memory while it learns.
+    /// would try, and the others drawn with its seed. Each takes some 5 MB of memory while it learns, and up to
+    /// three times as much where a part of the backbone learns too.
     #[schema(default = 9)]
     pub candidates: u32,
     /// One candidate of so many is kept at the end of a rung, 2 to 4.
@@ -62,6 +68,10 @@ pub enum Searched {
     Dropout,
     /// 0, 0.15, 0.3 or 0.5, as far as `synthetic` leaves room.
     Replay,
+    /// `head`, `last_block` or `adapters`; `head` alone with a batch of more than 256. Steps of the other two cost many
+    /// times those of a head, and rungs count steps: leave them budget, or set `freeze`. `all` is never drawn: it
+    /// costs the most, and what is drawn must not depend on the budget, or it could not be repeated with another.
+    Freeze,
 }
 
 /// What a search tried, kept with the version that came of it.
@@ -126,6 +136,9 @@ pub struct SearchSettings {
     pub dropout: f64,
     /// Share of a step's windows that are replayed.
     pub replay: f64,
+    /// What of the network learned; `head` in searches that were made before there was a choice.
+    #[serde(default)]
+    pub freeze: Freeze,
 }
 
 /// A stage of a search.
@@ -167,7 +180,7 @@ impl Search {
         check(
             "",
             some,
-            "needs a setting to search: learning_rate, l2, l2_sp, dropout or replay left out of the recipe",
+            "needs a setting to search: learning_rate, l2, l2_sp, dropout, replay or freeze left out of the recipe",
         );
         invalid
     }
@@ -186,11 +199,14 @@ impl Search {
         let mut candidates: Vec<Recipe> = rates.iter().map(with).collect();
         let mut draw = ChaCha8Rng::seed_from_u64(recipe.seed);
         draw.set_stream(STREAM);
+        let mut policies = ChaCha8Rng::seed_from_u64(recipe.seed);
+        policies.set_stream(FREEZE_STREAM);
         while candidates.len() < self.candidates as usize {
             let mut drawn = asked.clone();
             for setting in Searched::ALL {
                 // Drawn in any case: what is searched of one setting does not move the others.
-                let place = draw.random::<f64>();
+                let source = if setting == Searched::Freeze { &mut policies } else { &mut draw };
+                let place = source.random::<f64>();
                 if self.searches(setting, recipe) {
                     setting.put(&mut drawn, place);
                 }
@@ -224,7 +240,7 @@ impl Search {
 }
 
 impl Searched {
-    const ALL: [Self; 5] = [Self::LearningRate, Self::L2, Self::L2Sp, Self::Dropout, Self::Replay];
+    const ALL: [Self; 6] = [Self::LearningRate, Self::L2, Self::L2Sp, Self::Dropout, Self::Replay, Self::Freeze];
 
     /// Its name in a recipe.
     fn name(self) -> &'static str {
@@ -234,6 +250,7 @@ impl Searched {
             Self::L2Sp => "l2_sp",
             Self::Dropout => "dropout",
             Self::Replay => "replay",
+            Self::Freeze => "freeze",
         }
     }
 
@@ -252,6 +269,10 @@ impl Searched {
                 let fit: Vec<f64> = REPLAYS.into_iter().filter(|share| *share <= room).collect();
                 recipe.replay = one_of(&fit, place);
             }
+            Self::Freeze => {
+                let fit = if recipe.batch > MOST_THROUGH_THE_NETWORK { &POLICIES[..1] } else { &POLICIES[..] };
+                recipe.freeze = Some(one_of(fit, place));
+            }
         }
     }
 }
@@ -260,7 +281,8 @@ impl SearchSettings {
     /// Those of a candidate.
     pub(super) fn of(recipe: &Recipe) -> Self {
         let Recipe { l2, l2_sp, dropout, replay, .. } = *recipe;
-        Self { learning_rate: recipe.learning_rate.unwrap_or(LEARNING_RATES[0]), l2, l2_sp, dropout, replay }
+        let freeze = recipe.freeze.unwrap_or_default();
+        Self { learning_rate: recipe.learning_rate.unwrap_or(LEARNING_RATES[0]), l2, l2_sp, dropout, replay, freeze }
     }
 }
 
@@ -271,111 +293,11 @@ fn between((low, high): (f64, f64), place: f64) -> f64 {
     format!("{value:.1e}").parse().unwrap_or(value)
 }
 
-/// One of some values, 0 of none.
-fn one_of(values: &[f64], place: f64) -> f64 {
+/// One of some values, the default of none.
+fn one_of<T: Copy + Default>(values: &[T], place: f64) -> T {
     let index = (place * values.len() as f64) as usize;
     values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn recipe(given: &Value) -> Recipe {
-        Recipe::parse(given.as_object().unwrap()).unwrap()
-    }
-
-    fn refused(given: &Value) -> Vec<String> {
-        let invalid = Recipe::parse(given.as_object().unwrap()).unwrap_err();
-        invalid.into_iter().map(|invalid| invalid.pointer).collect()
-    }
-
-    fn drawn(given: &Value) -> Vec<Recipe> {
-        let recipe = recipe(given);
-        recipe.search.clone().unwrap().candidates(&recipe)
-    }
-
-    #[test]
-    fn a_third_of_each_rung_goes_on_three_times_as_far() {
-        let plan = |search: Search, recipe: &Recipe| {
-            let rungs = search.plan(recipe, search.candidates as usize);
-            rungs.into_iter().map(|rung| (rung.candidates, rung.steps)).collect::<Vec<_>>()
-        };
-        let usual = Recipe::default();
-        assert_eq!(plan(Search::default(), &usual), [(9, 40), (3, 100)]);
-        let wide = Search { candidates: 64, eta: 2, ..Search::default() };
-        assert_eq!(plan(wide, &usual), [(64, 20), (32, 40), (16, 60), (8, 80), (4, 100), (2, 160)]);
-        assert_eq!(plan(Search { candidates: 4, eta: 4, ..Search::default() }, &usual), [(4, 80)]);
-        assert_eq!(plan(Search { candidates: 5, eta: 2, ..Search::default() }, &usual), [(5, 80), (2, 160)]);
-        assert_eq!(plan(Search { rungs: Some(1), ..Search::default() }, &usual), [(9, 40)]);
-        let short = Recipe { max_steps: 30, ..Recipe::default() };
-        assert_eq!(plan(Search::default(), &short), [(9, 20), (3, 30)], "never beyond the last step");
-    }
-
-    #[test]
-    fn the_seed_decides_what_is_drawn() {
-        let search = json!({"search": {"candidates": 12}});
-        assert_eq!(drawn(&search), drawn(&search));
-        let other = drawn(&json!({"search": {"candidates": 12}, "seed": 5}));
-        let rates = |all: &[Recipe]| all.iter().map(|one| one.learning_rate).collect::<Vec<_>>();
-        assert_ne!(rates(&drawn(&search)), rates(&other));
-    }
-
-    #[test]
-    fn the_recipe_as_asked_for_begins_and_the_others_lie_in_their_ranges() {
-        let all = drawn(&json!({"search": {"candidates": 64}, "synthetic": 0.6}));
-        assert_eq!(all.len(), 64);
-        for (candidate, rate) in all.iter().zip(LEARNING_RATES) {
-            let asked = Recipe { learning_rate: Some(rate), synthetic: 0.6, ..Recipe::default() };
-            assert_eq!(*candidate, asked);
-        }
-        for candidate in &all {
-            assert_eq!(candidate.invalid(), [], "{candidate:?}");
-            assert!((1e-4..=3e-3).contains(&candidate.learning_rate.unwrap()));
-            assert!((1e-3..=0.3).contains(&candidate.l2) && (1e-5..=0.1).contains(&candidate.l2_sp));
-            assert!(DROPOUTS.contains(&candidate.dropout) && [0.0, 0.15, 0.3].contains(&candidate.replay));
-            let read: Recipe = serde_json::from_str(&serde_json::to_string(candidate).unwrap()).unwrap();
-            assert_eq!(read, *candidate, "a version's recipe is read as it was written");
-        }
-        let rates = drawn(&json!({"search": {"candidates": 64}, "optimizer": "sgd"}));
-        assert!(rates[2..].iter().all(|candidate| (1e-2..=0.3).contains(&candidate.learning_rate.unwrap())));
-    }
-
-    #[test]
-    fn a_setting_that_a_person_set_stays_and_moves_no_other() {
-        let (free, fixed) = (drawn(&json!({"search": {}})), drawn(&json!({"search": {}, "l2": 0.5})));
-        assert!(fixed.iter().all(|candidate| candidate.l2 == 0.5));
-        assert!(free[2..].iter().all(|candidate| candidate.l2 != 0.5));
-        let but_l2 = |all: Vec<Recipe>| all.into_iter().map(|one| Recipe { l2: 0.0, ..one }).collect::<Vec<_>>();
-        assert_eq!(but_l2(free), but_l2(fixed));
-        let rate = drawn(&json!({"search": {}, "learning_rate": 2e-3}));
-        assert!(rate.iter().all(|candidate| candidate.learning_rate == Some(2e-3)));
-        assert_ne!(rate[1].l2, rate[0].l2, "one candidate as asked for, not two");
-        // Named, a setting is searched from the value that the recipe gives.
-        let named = drawn(&json!({"search": {"settings": ["dropout"]}, "dropout": 0.9, "learning_rate": 1e-3}));
-        assert!(named[0].dropout == 0.9 && named[1..].iter().all(|one| one.dropout < 0.9 && one.l2 == named[0].l2));
-    }
-
-    #[test]
-    fn a_job_remembers_what_was_left_out_when_its_recipe_is_whole() {
-        let asked = recipe(&json!({"search": {}, "replay": 0.3, "learning_rate": null}));
-        let wanted = [Searched::LearningRate, Searched::L2, Searched::L2Sp, Searched::Dropout];
-        assert_eq!(asked.search.as_ref().unwrap().settings.as_deref(), Some(&wanted[..]));
-        let whole = serde_json::to_value(&asked).unwrap();
-        assert_eq!(serde_json::from_value::<Recipe>(whole.clone()).unwrap(), asked);
-        assert_eq!(recipe(&whole), asked, "asked for again");
-    }
-
-    #[test]
-    fn every_wrong_setting_of_a_search_is_pointed_to() {
-        let wrong = json!({"search": {"budget_s": 0.4, "candidates": 3, "eta": 5, "rungs": 0}});
-        assert_eq!(refused(&wrong), ["/search/budget_s", "/search/candidates", "/search/eta", "/search/rungs"]);
-        let nothing = json!({"learning_rate": 1e-3, "l2": 0, "l2_sp": 0, "dropout": 0, "replay": 0, "search": {}});
-        assert_eq!(refused(&nothing), ["/search"]);
-        assert_eq!(refused(&json!({"search": {"colour": 1}})), ["/search"]);
-        assert_eq!(refused(&json!({"search": {"settings": ["momentum"]}})), ["/search"]);
-        assert!(recipe(&json!({"search": null})).search.is_none());
-    }
-}
+mod tests;

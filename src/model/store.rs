@@ -43,7 +43,7 @@ pub struct ModelRow {
     pub version: i32,
     /// Base model whose backbone the head belongs to.
     pub base: String,
-    /// The head as safetensors; the bytes match `sha256`.
+    /// The head as safetensors, with what else learned; the bytes match `sha256`.
     pub weights: Arc<[u8]>,
     /// SHA-256 of the weights.
     pub sha256: [u8; 32],

@@ -1,7 +1,9 @@
-//! Fine-tuning: a head learns an asset on the features of a backbone that stays as it is.
+//! Fine-tuning: a head learns an asset on the features of a backbone that stays as it is, or as far as its
+//! recipe says.
 //!
-//! The features of every window are computed once, without gradients; the head lives in its own
-//! variable store and only that store is given to the optimiser. Every random draw comes from the
+//! What nothing that learns has a part in is computed once for every window, without gradients; head and
+//! what else learns live in variable stores of their own and only these are given to optimisers. Every
+//! random draw comes from the
 //! recipe's seed. One bad number makes all weights non-finite in one step and clipping does not
 //! stop it, so inputs, loss and weights are checked.
 
@@ -15,16 +17,15 @@ use tch::nn::{self, OptimizerConfig as _};
 use super::artefact::{self, ArtefactError};
 use super::attempt::{Attempt, Beginning, Class};
 use super::base::Base;
-use super::dense::Arithmetic;
 use super::engine::{EngineError, Quantiles};
 use super::forward::forward;
 use super::halving::halve;
-use super::lean;
 pub use super::lesson::{Example, Lesson};
 use super::network::Head;
 use super::pool::{Begun, Pool};
 use super::recipe::{LEARNING_RATES, Optimizer, Recipe, StartFrom};
 use super::search::SearchRecord;
+use super::tuned::Tuned;
 use super::window::Window;
 
 /// Momentum of stochastic gradient descent when a recipe does not say.
@@ -43,7 +44,7 @@ pub struct CurvePoint {
 /// A sign of life while a head learns.
 #[derive(Clone, Copy, Debug)]
 pub struct Lap {
-    /// Losses of the attempt that is going on.
+    /// The newest losses of the attempt that is going on; told again where the next are long in coming.
     pub point: CurvePoint,
     /// Share of the steps of all attempts that is done at most, 0..1.
     pub fraction: f64,
@@ -54,7 +55,7 @@ pub struct Lap {
 /// A head that has learned.
 #[derive(Debug)]
 pub struct Learned {
-    /// safetensors.
+    /// safetensors: the head, and what else learned.
     pub weights: Vec<u8>,
     /// One point an evaluation of the attempt that was chosen; the first is where it started: the base model or the
     /// pooled head, with as little of what it moves medians as the validation windows allow.
@@ -64,7 +65,7 @@ pub struct Learned {
     /// The recipe of the attempt that was chosen, with what it had left open filled in: alone, from the same
     /// head, it gives the same weights. `None` when nothing was learned.
     pub recipe: Option<Recipe>,
-    /// Share of the weights, biases left out, that are exactly 0.
+    /// Share of the head's weights, biases left out, that are exactly 0.
     pub sparsity: f64,
     /// How the head to begin from was chosen, where there was a pooled one.
     pub begun: Option<Begun>,
@@ -91,7 +92,7 @@ pub enum TraineeError {
 
 /// Trains a head from the base's own on a lesson whose windows have one shape.
 ///
-/// `progress` hears of every evaluation and may stop the training. The weights of the best
+/// `progress` hears of every evaluation, and now and then in between, and may stop the training. The weights of the best
 /// validation loss are kept; the base's own are among the candidates. Without a learning rate in
 /// the recipe each of [`LEARNING_RATES`] is tried from the same start, and the same validation
 /// loss chooses.
@@ -185,14 +186,15 @@ pub fn untaught_from(base: &Base, pool: &Pool) -> Result<Learned, ArtefactError>
     Ok(Learned { weights: pool.weights.clone(), sparsity, ..untaught(base) })
 }
 
-/// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's.
+/// Sorted quantiles of the windows (of any shapes) by the base's head, or by an artefact's, on the backbone that it
+/// learned on.
 pub fn answer(base: &Base, weights: Option<&[u8]>, windows: &[&Window]) -> Result<Vec<Quantiles>, EngineError> {
     match weights {
         Some(bytes) => {
-            let head = lean::Head::new(&load_head(base, bytes)?, &base.backbone, Arithmetic::SERVING);
-            forward(base, &head, windows)
+            let tuned = Tuned::new(base, &load_head(base, bytes)?, bytes)?;
+            forward(tuned.parts(base), windows)
         }
-        None => forward(base, &base.lean_head, windows),
+        None => forward((&base.lean, &base.lean_head), windows),
     }
 }
 
@@ -229,10 +231,10 @@ pub(super) fn build_optimizer(
     }
 }
 
-/// A head's variables, each beside that of the one it came from.
-pub(super) fn paired_variables(head: &Head, origin: &Head) -> Vec<(Tensor, Tensor)> {
-    let mut origin = origin.store().variables();
-    let mut own: Vec<_> = head.store().variables().into_iter().collect();
+/// The variables of a store, each beside that of the one it came from.
+pub(super) fn paired_variables(own: &nn::VarStore, origin: &nn::VarStore) -> Vec<(Tensor, Tensor)> {
+    let mut origin = origin.variables();
+    let mut own: Vec<_> = own.variables().into_iter().collect();
     // A map's order changes from run to run, and sums of floats change with it.
     own.sort_by(|a, b| a.0.cmp(&b.0));
     own.into_iter().filter_map(|(name, value)| origin.remove(&name).map(|start| (value, start.detach()))).collect()
@@ -302,7 +304,7 @@ mod tests {
         assert_eq!(sparsity(&head), sparsity(&base.head));
         shrink(head.store(), 0.01);
         let mut zeros = 0.0;
-        for (ours, shipped) in paired_variables(&head, &base.head) {
+        for (ours, shipped) in paired_variables(head.store(), base.head.store()) {
             let wanted = if ours.dim() < 2 { shipped } else { shipped.sign() * (shipped.abs() - 0.01).clamp_min(0.0) };
             assert!((&ours - wanted).abs().max().double_value(&[]) < 1e-7);
             if ours.dim() >= 2 {

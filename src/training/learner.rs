@@ -130,7 +130,7 @@ pub enum Stage {
 pub struct Candidate {
     /// Base model whose backbone the head belongs to.
     pub base: String,
-    /// The head as safetensors.
+    /// The head as safetensors, with what of the backbone learned with it.
     pub weights: Vec<u8>,
     /// The settings that it learned with: what was left to the learner is filled in, so that the
     /// same data give the same head.

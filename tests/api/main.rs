@@ -19,6 +19,7 @@ mod data_health;
 mod end;
 mod events;
 mod fleet;
+mod freeze;
 mod golden;
 mod group_commit;
 mod health;

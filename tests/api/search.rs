@@ -37,13 +37,14 @@ async fn what_a_search_cannot_be_is_pointed_to() {
         (json!({"search": 9}), vec!["/recipe/search"]),
         (json!({"search": {"settings": []}, "learning_rate": 1e-3}), vec!["/recipe/search"]),
         (json!({"start": "fleet"}), vec!["/recipe/start"]),
+        (json!({"search": {}, "freeze": "nothing"}), vec!["/recipe/freeze"]),
     ];
     for (recipe, pointers) in cases {
         assert_eq!(ask(&server, recipe.clone()).await.problem(422, "invalid"), pointers, "{recipe}");
     }
     let job = ask(&server, json!({"search": {}, "l2": 0.05})).await.success();
     let wanted = json!({"budget_s": 10.0, "candidates": 9, "eta": 3, "rungs": null,
-        "settings": ["learning_rate", "l2_sp", "dropout", "replay"]});
+        "settings": ["learning_rate", "l2_sp", "dropout", "replay", "freeze"]});
     assert_eq!(job["recipe"]["search"], wanted);
     assert_eq!((&job["recipe"]["start"], &job["rung"]), (&json!("auto"), &Value::Null));
 }
@@ -65,7 +66,7 @@ async fn what_was_tried_is_kept_with_the_version_and_its_recipe_repeats_it() {
     assert!(trials.iter().all(|trial| trial["settings"]["l2"] == 0.05), "a person set it: {search}");
     let won = trials.last().unwrap();
     assert_eq!((&won["candidate"], &won["steps"]), (&search["winner"], &json!(20)), "{search}");
-    for setting in ["learning_rate", "l2", "l2_sp", "dropout", "replay"] {
+    for setting in ["learning_rate", "l2", "l2_sp", "dropout", "replay", "freeze"] {
         assert_eq!(version["recipe"][setting], won["settings"][setting], "{setting}");
     }
     assert_eq!(version["recipe"]["search"], Value::Null);

@@ -58,9 +58,38 @@ test("settings are searched with a budget, and what was tried is a table of the 
   assert.equal(await rows.count(), 13, "nine, three, and the winner's way to its end");
   assert.equal(await tried.locator('tbody tr[data-kept]').count(), 5);
   assert.match((await tried.locator("tbody tr").last().textContent()) ?? "", /\(won\).*20/);
+  assert.equal(await tried.getByRole("columnheader", { name: "What learns" }).count(), 1);
+  assert.match((await rows.first().textContent()) ?? "", /head/);
   assert.match((await tried.locator(".words").textContent()) ?? "", /9 candidates, 2 rungs in .* of 300 CPU-seconds/);
   await accessible(p, t);
   // The browser itself logs the answer of 422.
+  assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
+  await close();
+});
+
+test("what learns beyond the head is chosen in the recipe and said of the version", async (t) => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  await p.goto(`${server.url}/#/assets/tank-1/models`);
+  const learning = p.locator('[data-panel="learning"]');
+  await learning.locator("[data-recipe]").waitFor();
+  await learning.getByText("Settings of the job").click();
+  await learning.getByLabel("What learns").selectOption("last_block");
+  await learning.getByLabel("Learning rate").fill("0.001");
+  await learning.getByLabel("Steps at most").first().fill("10");
+  await learning.getByLabel("Evaluate every").fill("5");
+  await learning.getByLabel("Batch").fill("300");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  await until(async () => /1 to 256/.test((await learning.locator('[data-pointer="/recipe/batch"] .fault').textContent()) ?? ""), "the fault of the batch");
+  await learning.getByLabel("Batch").fill("16");
+  await learning.getByRole("button", { name: "Start with these settings" }).click();
+  const version = p.locator('[data-panel="models"] [data-version="2"]');
+  await version.waitFor({ timeout: 180_000 });
+  await version.getByText("How it learned").click();
+  const learned = version.locator("[data-learns]");
+  await learned.waitFor();
+  assert.equal(await learned.getAttribute("data-learns"), "last_block");
+  assert.match((await learned.textContent()) ?? "", /head, last block/);
+  await accessible(p, t);
   assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();
 });

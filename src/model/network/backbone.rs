@@ -7,11 +7,11 @@ use tch::nn::{self, Module as _};
 use tch::{Device, Kind, Tensor};
 
 use super::super::window::Batch;
-use super::{Features, P, S, SUMMARY, Size, TAPS};
+use super::{Features, P, S, SUMMARY, Size};
 
 const ROTARY_BASE: f64 = 1000.0;
 
-/// Frozen in fine-tuning: turns a window into one state per patch.
+/// Frozen in fine-tuning, or as far as a recipe says: turns a window into one state per patch.
 #[derive(Debug)]
 pub(in super::super) struct Backbone {
     store: nn::VarStore,
@@ -69,63 +69,70 @@ impl Backbone {
         &mut self.store
     }
 
+    /// A copy that may go its own way.
+    pub(in super::super) fn copy(&self) -> Self {
+        let mut copy = Self::new(self.size);
+        copy.store.copy(&self.store).expect("backbones of one size have one shape");
+        copy
+    }
+
+    /// What enters the first block: `[batch, patches, width]`.
+    pub(in super::super) fn enter(&self, tokens: &Tensor) -> Tensor {
+        self.outer.forward(&self.inner.forward(tokens).gelu("none")) + self.skip.forward(tokens)
+    }
+
     /// The states that speak for the future patches of a batch: `[batch, future patches, width]`.
     pub(in super::super) fn states(&self, batch: &Batch) -> Tensor {
-        let size = batch.target.size();
-        let (b, t) = (size[0], size[1]);
-        let n = t / P;
-        let patches = |values: &Tensor| values.view([b, n, P]);
-        let has_bank = batch.spread.ge(0.0).to_kind(Kind::Float);
-        let bank = &batch.bank * &has_bank;
-        let inputs = batch.inputs.view([b, S, n, P]).permute([0, 2, 1, 3]).reshape([b, n, S * P]);
-        let token = Tensor::cat(
-            &[
-                patches(&batch.target),
-                patches(&batch.known),
-                patches(&bank),
-                patches(&batch.spread),
-                inputs,
-                batch.used.unsqueeze(1).expand([b, n, S], false),
-                patches(&batch.segment).mean_dim(-1, true, Kind::Float),
-                batch.summary.unsqueeze(1).expand([b, n, SUMMARY], false),
-            ],
-            -1,
-        );
-        let mut x = self.outer.forward(&self.inner.forward(&token).gelu("none")) + self.skip.forward(&token);
-        let (cos, sin) = rotary(self.size, n, x.device());
-        for block in &self.blocks {
-            x = block.forward(&x, &cos, &sin);
-        }
-        // The state after patch i - 1 speaks for patch i: nothing of patch i itself is in it.
-        let (first, count) = (batch.context / P, batch.future / P);
-        rms_norm(&x, &self.norm).narrow(1, first - 1, count)
+        let x = through(&self.blocks, self.size, &self.enter(&tokens(batch)));
+        speaking(&x, &self.norm, batch.context, batch.future)
     }
 
     /// The head's view of a batch.
     pub(in super::super) fn features(&self, batch: &Batch) -> Features {
-        let state = self.states(batch);
-        let bank = &batch.bank * batch.spread.ge(0.0).to_kind(Kind::Float);
-        let reach = batch.future + TAPS - 1;
-        let from = batch.context - (TAPS - 1);
-        let tail = |values: &Tensor| values.narrow(-1, from, reach).unsqueeze(1);
-        let lagged = |values: &Tensor| values.narrow(-1, from - 1, reach).unsqueeze(1);
-        let steps = Tensor::cat(
-            &[
-                batch.inputs.narrow(-1, from, reach),
-                lagged(&batch.target),
-                lagged(&batch.known),
-                tail(&batch.segment),
-                tail(&bank),
-                tail(&batch.spread),
-            ],
-            1,
-        );
-        Features { state, steps, summary: batch.summary.shallow_clone() }
+        Features::around(self.states(batch), batch)
     }
 }
 
+/// What a batch is made of, patch by patch: `[batch, patches, numbers of a token]`.
+pub(in super::super) fn tokens(batch: &Batch) -> Tensor {
+    let size = batch.target.size();
+    let (b, t) = (size[0], size[1]);
+    let n = t / P;
+    let patches = |values: &Tensor| values.view([b, n, P]);
+    let has_bank = batch.spread.ge(0.0).to_kind(Kind::Float);
+    let bank = &batch.bank * &has_bank;
+    let inputs = batch.inputs.view([b, S, n, P]).permute([0, 2, 1, 3]).reshape([b, n, S * P]);
+    Tensor::cat(
+        &[
+            patches(&batch.target),
+            patches(&batch.known),
+            patches(&bank),
+            patches(&batch.spread),
+            inputs,
+            batch.used.unsqueeze(1).expand([b, n, S], false),
+            patches(&batch.segment).mean_dim(-1, true, Kind::Float),
+            batch.summary.unsqueeze(1).expand([b, n, SUMMARY], false),
+        ],
+        -1,
+    )
+}
+
+/// What leaves the last of some blocks in a row, of what enters the first: `[batch, patches, width]`.
+pub(in super::super) fn through(blocks: &[Block], size: Size, x: &Tensor) -> Tensor {
+    let (cos, sin) = rotary(size, x.size()[1], x.device());
+    blocks.iter().fold(x.shallow_clone(), |x, block| block.forward(&x, &cos, &sin))
+}
+
+/// The states that speak for the future patches, of what leaves the last block: `[batch, future patches, width]`.
+/// The state after patch i - 1 speaks for patch i: nothing of patch i itself is in it.
+pub(in super::super) fn speaking(x: &Tensor, norm: &Tensor, context: i64, future: i64) -> Tensor {
+    let (first, count) = (context / P, future / P);
+    rms_norm(x, norm).narrow(1, first - 1, count)
+}
+
 impl Block {
-    fn new(size: Size, path: &nn::Path<'_>) -> Self {
+    /// A block with fresh random weights.
+    pub(in super::super) fn new(size: Size, path: &nn::Path<'_>) -> Self {
         let Size { width, heads, feed_forward, .. } = size;
         let config = nn::LinearConfig { bias: false, ..Default::default() };
         let linear = |name: &str, from, to| nn::linear(path / name, from, to, config);
@@ -137,6 +144,25 @@ impl Block {
             gate: linear("gate", width, 2 * feed_forward),
             down: linear("down", feed_forward, width),
             heads,
+        }
+    }
+
+    /// Its linear layers by their names.
+    pub(in super::super) fn layers(&self) -> [(&'static str, &nn::Linear); 4] {
+        [("qkv", &self.qkv), ("merge", &self.merge), ("gate", &self.gate), ("down", &self.down)]
+    }
+
+    /// The same block with other weights in its linear layers: `weight` is asked in the order of [`Self::layers`].
+    pub(in super::super) fn map(&self, weight: impl Fn(usize, &Tensor) -> Tensor) -> Self {
+        let linear = |place, layer: &nn::Linear| nn::Linear { ws: weight(place, &layer.ws), bs: None };
+        Self {
+            before_attention: self.before_attention.shallow_clone(),
+            qkv: linear(0, &self.qkv),
+            merge: linear(1, &self.merge),
+            before_feed: self.before_feed.shallow_clone(),
+            gate: linear(2, &self.gate),
+            down: linear(3, &self.down),
+            heads: self.heads,
         }
     }
 

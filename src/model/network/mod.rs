@@ -7,7 +7,7 @@
 //! quantiles: it starts as good as the bank and learns from there.
 //!
 //! Backbone and head own separate variable stores. Freezing is ownership: an optimiser built on
-//! the head's store cannot touch the backbone.
+//! the head's store cannot touch the backbone. What else a recipe lets learn is a copy with a store of its own (`thaw`).
 
 mod backbone;
 mod head;
@@ -15,11 +15,11 @@ mod size;
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 use super::window::{Batch, PATCH, SLOTS};
 
-pub(super) use backbone::{Backbone, Block, rotary};
+pub(super) use backbone::{Backbone, Block, rotary, speaking, through, tokens};
 pub(super) use head::Head;
 pub use size::{NamedSize, Size};
 
@@ -43,7 +43,8 @@ pub(super) const P: i64 = PATCH as i64;
 const S: i64 = SLOTS as i64;
 const Q: i64 = LEVELS.len() as i64;
 
-/// What the head reads of a batch, computed once when the backbone is frozen.
+/// What the head reads of a batch, computed once when the backbone is frozen. Where a part of the backbone learns,
+/// what enters that part lies in the place of the states until it has been run.
 #[derive(Debug)]
 pub(super) struct Features {
     /// `[batch, future patches, width]`
@@ -55,6 +56,37 @@ pub(super) struct Features {
 }
 
 impl Features {
+    /// What there is to read of a batch, around its states.
+    pub(super) fn around(state: Tensor, batch: &Batch) -> Self {
+        let bank = &batch.bank * batch.spread.ge(0.0).to_kind(Kind::Float);
+        let reach = batch.future + TAPS - 1;
+        let from = batch.context - (TAPS - 1);
+        let tail = |values: &Tensor| values.narrow(-1, from, reach).unsqueeze(1);
+        let lagged = |values: &Tensor| values.narrow(-1, from - 1, reach).unsqueeze(1);
+        let steps = Tensor::cat(
+            &[
+                batch.inputs.narrow(-1, from, reach),
+                lagged(&batch.target),
+                lagged(&batch.known),
+                tail(&batch.segment),
+                tail(&bank),
+                tail(&batch.spread),
+            ],
+            1,
+        );
+        Self { state, steps, summary: batch.summary.shallow_clone() }
+    }
+
+    /// What lies in the place of the states.
+    pub(super) fn state(&self) -> &Tensor {
+        &self.state
+    }
+
+    /// The same around other states. Nothing is copied.
+    pub(super) fn with(&self, state: Tensor) -> Self {
+        Self { state, steps: self.steps.shallow_clone(), summary: self.summary.shallow_clone() }
+    }
+
     /// The chosen rows.
     pub(super) fn rows(&self, index: &Tensor) -> Self {
         Self {

@@ -6,7 +6,7 @@ use super::teacher::{assignment, learn, short};
 use super::*;
 use crate::ids::ModelId;
 use crate::model::trainee::untaught;
-use crate::model::{Base, Search, SearchEnd, SearchRecord, StartFrom, digest};
+use crate::model::{Base, Freeze, Search, SearchEnd, SearchRecord, StartFrom, attached, digest};
 use crate::training::{Ancestry, Kin};
 
 fn kin(weights: &[u8]) -> Kin {
@@ -79,6 +79,17 @@ fn with_too_little_to_learn_from_the_pooled_head_has_to_forecast_better() {
     assert!(spoilt.weights == alone.weights && spoilt.holdout.only_bands && alone.ancestry.is_none());
     let note = spoilt.note.unwrap();
     assert!(note.contains("needs 300: the base model's head, as the head of the other asset"), "{note}");
+}
+
+#[test]
+fn a_head_that_learned_together_with_a_block_lends_nothing() {
+    let alone = with_kin(760, StartFrom::Auto, &[]);
+    assert!(attached(&alone.weights, "backbone.norm").is_none());
+    let apart = learn(assignment(760, Recipe { freeze: Some(Freeze::LastBlock), ..short(1) }));
+    assert_eq!(apart.recipe.freeze, Some(Freeze::LastBlock));
+    assert!(attached(&apart.weights, "backbone.norm").is_some(), "it carries what learned");
+    let beside = with_kin(760, StartFrom::Auto, &[kin(&apart.weights)]);
+    assert!(beside.ancestry.is_none() && beside.weights == alone.weights, "not a bit differs");
 }
 
 #[test]

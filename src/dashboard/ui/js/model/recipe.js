@@ -7,22 +7,23 @@ import { choice, field, form, typed } from "../form.js";
 
 /**
  * Names, defaults and limits as the API describes them (`Recipe`, `Classification`).
- * @typedef {{name: string, label: string, usual: string, hint?: string, options?: string[]}} Setting
+ * @typedef {{name: string, label: string, usual: string, hint?: string, options?: string[] | Record<string, string>}} Setting
  */
 export const SETTINGS = /** @type {Setting[]} */ ([
   { name: "optimizer", label: "Optimiser", usual: "adamw", options: ["adamw", "adam", "sgd", "rmsprop"] },
+  { name: "freeze", label: "What learns", usual: "", options: { "": "the head", head: "the head, searched or not", last_block: "head and last block", adapters: "head and adapters", all: "head and whole backbone" }, hint: "The rest stays as it is in the base model." },
   { name: "learning_rate", label: "Learning rate", usual: "", hint: "Empty: 3e-4 and 1e-3 are tried." },
   { name: "momentum", label: "Momentum", usual: "", hint: "For sgd and rmsprop." },
   { name: "loss", label: "Loss", usual: "pinball", options: ["pinball", "huber", "mse"] },
   { name: "huber_delta", label: "Huber delta", usual: "", hint: "For huber." },
   { name: "max_steps", label: "Steps at most", usual: "300", hint: "1 to 20,000" },
-  { name: "batch", label: "Batch", usual: "32", hint: "1 to 1,024 windows" },
+  { name: "batch", label: "Batch", usual: "32", hint: "1 to 1,024 windows, to 256 where more than the head learns" },
   { name: "evaluate_every", label: "Evaluate every", usual: "20", hint: "steps" },
   { name: "patience", label: "Patience", usual: "6", hint: "evaluations, then it stops" },
   { name: "dropout", label: "Dropout", usual: "0.1", hint: "0 to 0.9" },
   { name: "l1", label: "L1", usual: "0", hint: "0 to 1" },
   { name: "l2", label: "L2", usual: "0.02", hint: "0 to 1" },
-  { name: "l2_sp", label: "L2 to the base head", usual: "0.001", hint: "0 to 1" },
+  { name: "l2_sp", label: "L2 to the beginning", usual: "0.001", hint: "0 to 1" },
   { name: "gradient_clip", label: "Gradient clip", usual: "1" },
   { name: "replay", label: "Replayed share", usual: "0.3", hint: "of a step's windows" },
   { name: "synthetic", label: "Synthetic share", usual: "0.1", hint: "of a step's windows" },
@@ -73,7 +74,7 @@ function searchFields() {
   choose.addEventListener("change", () => (budget.disabled = !choose.value));
   return {
     fields: [
-      field("Search settings", choose, { pointer: "/recipe/search", hint: "Of rates, decays, dropout and replay many are tried a little, the better ones further." }),
+      field("Search settings", choose, { pointer: "/recipe/search", hint: "Of rates, decays, dropout, replay and learning layers many are tried a little, the better ones further." }),
       field("Budget of the search", budget, { pointer: "/recipe/search/budget_s", hint: "CPU-seconds, 0.5 to 600" }),
     ],
     /** @returns {Record<string, any>} */

@@ -8,6 +8,8 @@ import { number } from "../format.js";
 const ENDED = /** @type {Record<string, string>} */ ({ decided: "one candidate was left", budget: "the budget was spent", rungs: "as many rungs as were asked for were done", learned: "no candidate wanted to learn on" });
 /** Field, heading. */
 const SETTINGS = [["learning_rate", "Learning rate"], ["l2", "L2"], ["l2_sp", "L2 to the beginning"], ["dropout", "Dropout"], ["replay", "Replayed"]];
+/** What of the network learns, by the freeze policy of a recipe. */
+export const LEARNS = /** @type {Record<string, string>} */ ({ head: "head", last_block: "head, last block", adapters: "head, adapters", all: "head, whole backbone" });
 
 /** Read when it is opened. @param {import("../feed.js").Feed} feed @param {any} item a version with a search */
 export function searchDetails(feed, item) {
@@ -37,13 +39,14 @@ function shown(search, version) {
         "table",
         { class: "data", "data-trials": trials.length },
         h("caption", { class: "sr" }, "Candidates at the end of each rung"),
-        h("thead", {}, h("tr", {}, ["Rung", "Candidate"].map((text) => h("th", { scope: "col" }, text)), SETTINGS.map(([, text]) => h("th", { scope: "col", class: "number" }, text)), ["Steps", "Validation loss"].map((text) => h("th", { scope: "col", class: "number" }, text)), h("th", { scope: "col" }, "Went on"))),
+        h("thead", {}, h("tr", {}, ["Rung", "Candidate"].map((text) => h("th", { scope: "col" }, text)), SETTINGS.map(([, text]) => h("th", { scope: "col", class: "number" }, text)), h("th", { scope: "col" }, "What learns"), ["Steps", "Validation loss"].map((text) => h("th", { scope: "col", class: "number" }, text)), h("th", { scope: "col" }, "Went on"))),
         h("tbody", {}, trials.map((/** @type {any} */ trial) => h(
           "tr",
           { "data-kept": trial.kept },
           h("td", {}, String(trial.rung)),
           h("th", { scope: "row" }, name(trial)),
           SETTINGS.map(([field]) => h("td", { class: "number" }, String(trial.settings[field]))),
+          h("td", {}, LEARNS[trial.settings.freeze ?? "head"] ?? trial.settings.freeze),
           h("td", { class: "number" }, String(trial.steps)),
           h("td", { class: "number" }, trial.validation_loss === null ? "not finite" : trial.validation_loss.toFixed(4)),
           h("td", {}, trial.kept ? "yes" : "no"),

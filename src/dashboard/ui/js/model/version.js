@@ -11,7 +11,7 @@ import { confusion } from "./confusion.js";
 import { diffDetails } from "./diff.js";
 import { responsesDetails } from "./responses.js";
 import { scoresTable } from "./scores.js";
-import { searchDetails } from "./search.js";
+import { LEARNS, searchDetails } from "./search.js";
 
 /**
  * @param {import("../feed.js").Feed} feed
@@ -122,7 +122,7 @@ function curve(item) {
   const recipe = item.recipe;
   return [
     ...losses(`Training curve of version ${item.version}`, item.curve),
-    h("p", { class: "small quiet" }, `${recipe.optimizer}, ${recipe.loss}, learning rate ${recipe.learning_rate ?? "chosen"}, batch ${recipe.batch}, dropout ${recipe.dropout}, L1 ${recipe.l1}, L2 ${recipe.l2}, seed ${recipe.seed}`),
+    h("p", { class: "small quiet", "data-learns": recipe.freeze ?? "head" }, `Learned: ${LEARNS[recipe.freeze ?? "head"] ?? recipe.freeze}. ${recipe.optimizer}, ${recipe.loss}, learning rate ${recipe.learning_rate ?? "chosen"}, batch ${recipe.batch}, dropout ${recipe.dropout}, L1 ${recipe.l1}, L2 ${recipe.l2}, seed ${recipe.seed}`),
   ];
 }
 

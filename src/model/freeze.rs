@@ -1,0 +1,42 @@
+//! What of the network learns in a fine-tune job, and what stays as it is in the base model.
+
+use serde::{Deserialize, Serialize};
+
+/// What of the network learns an asset. A policy is named for what learns; everything else is frozen, and stays as it
+/// is in the base model bit for bit. The less learns, the cheaper are a step and the version, and the less can be
+/// forgotten. Optimiser, learning rate, L2, L2-SP (toward the base model's weights), gradient clip and early stopping
+/// are the same for all that learns; L1 and dropout concern the head alone, as a backbone with weights of zero saves
+/// nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = FreezePolicy)]
+pub enum Freeze {
+    /// The head alone (linear probing with a head that is not linear, compare Kumar et al. 2022). The backbone's
+    /// features are computed once per window, so that a step is cheap.
+    #[default]
+    Head,
+    /// The head, and the backbone's last block with the norm after it (the first stage of gradual unfreezing, Howard
+    /// and Ruder 2018). What enters that block is computed once per window. The version carries the block.
+    LastBlock,
+    /// The head, and a low-rank change of the linear layers of attention and feed-forward in every block (`LoRA`, Hu et
+    /// al. 2021): `W + (alpha / r) B A` of rank r = 4 with alpha = r. B begins at zero, so that learning begins at the
+    /// base model. Every step runs the whole network. The version carries A and B.
+    Adapters,
+    /// The head and the whole backbone. Every step runs the whole network, and the version carries it.
+    All,
+}
+
+impl Freeze {
+    /// How many there are.
+    pub(super) const COUNT: usize = 4;
+
+    /// Its place among them.
+    pub(super) fn place(self) -> usize {
+        match self {
+            Self::Head => 0,
+            Self::LastBlock => 1,
+            Self::Adapters => 2,
+            Self::All => 3,
+        }
+    }
+}

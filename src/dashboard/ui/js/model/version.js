@@ -38,13 +38,13 @@ export function versionCard(feed, item, { serves, promote, base }) {
     h("p", { class: "words" }, item ? item.reason : "Learned from many synthetic plants, nothing of this asset in it."),
     item?.note ? h("p", { class: "note" }, item.note) : null,
     item?.probation ? probation(item.probation) : null,
+    item || !serves ? diffDetails(feed, number, serves) : null,
     item ? details("Scores on the holdout", serves, () => scores(item)) : null,
     item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
     item?.search ? searchDetails(feed, item) : null,
     item ? healthDetails(item) : null,
     item?.data ? details("What it learned from", false, () => [dataCard(item.data), item.data.bases?.length ? triedTable(item.data.bases) : null]) : null,
     responsesDetails(feed, number),
-    serves ? null : diffDetails(feed, number),
   );
 }
 

@@ -36,7 +36,7 @@ impl Worker {
 
     /// SIGKILL, as by the kernel when memory runs out; returns when the process is gone.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("the worker was running");
+        self.child.kill().expect("the worker is our child");
         self.child.wait().expect("the worker is our child");
     }
 
@@ -58,6 +58,11 @@ impl Worker {
         let bytes = Some(1024 * kibibytes);
         let pid = rustix::process::Pid::from_child(&self.child);
         prlimit(Some(pid), Resource::As, Rlimit { current: bytes, maximum: bytes }).expect("the worker is our child");
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.child.try_wait().expect("the worker is our child").is_some()
     }
 
     pub(crate) fn log(&self) -> String {

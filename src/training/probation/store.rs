@@ -191,7 +191,7 @@ pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, clock: &Clock) -> s
         tx.rollback().await?;
         return Ok(false);
     }
-    if follow(&mut tx, open, step, clock).await? {
+    if follow(&mut tx, open, step, (clock, now)).await? {
         // The stream tells the job that made the version once more.
         sqlx::query("update fine_tune_job set updated_at = $2 where model_id = $1")
             .bind(open.model)
@@ -221,12 +221,17 @@ async fn stands(tx: &mut PgConnection, open: &Open, now: DateTime<Utc>) -> sqlx:
 }
 
 /// Does what follows from the end of a probation or a shadow. Whether anything is told of the version's job.
-async fn follow(tx: &mut PgConnection, open: &Open, step: &Step<'_>, clock: &Clock) -> sqlx::Result<bool> {
+async fn follow(
+    tx: &mut PgConnection,
+    open: &Open,
+    step: &Step<'_>,
+    (clock, now): (&Clock, DateTime<Utc>),
+) -> sqlx::Result<bool> {
     let reason = step.reason;
     match step.state {
         State::Promoted => {
             let words = format!("promoted by the server after its time in the shadow: {reason}");
-            crown(&mut *tx, open.asset, Some(open.model), &words, clock.now()).await?;
+            crown(&mut *tx, open.asset, Some(open.model), &words, now).await?;
             trail::of_version(&mut *tx, clock, Act::Promote, open.model, &words).await?;
         }
         State::RolledBack => {
@@ -238,7 +243,7 @@ async fn follow(tx: &mut PgConnection, open: &Open, step: &Step<'_>, clock: &Clo
                  where asset_id = $1",
             )
             .bind(open.asset)
-            .bind(clock.now())
+            .bind(now)
             .bind(&words)
             .execute(&mut *tx)
             .await?;

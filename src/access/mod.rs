@@ -24,7 +24,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use audit::{AuditEntry, Pending};
+pub use audit::{Act, Action, Actor, AuditEntry, Pending, TrailFilter};
 pub use role::{ROLES, Right, Role};
 pub use secret::Secret;
 

@@ -141,11 +141,22 @@ impl Lease {
         .bind(now)
         .fetch_optional(db)
         .await?;
-        Ok(match cancel {
-            None => Renewal::Lost,
-            Some(true) => Renewal::CancelRequested,
-            Some(false) => Renewal::Held,
-        })
+        Ok(Renewal::of(cancel))
+    }
+
+    /// Holds the lease for so long at least, without a sign of life: the work waits for a processor.
+    pub async fn hold(&self, db: impl PgExecutor<'_>, least: Duration) -> sqlx::Result<Renewal> {
+        let cancel: Option<bool> = sqlx::query_scalar(
+            "update backtest set lease_expires_at = greatest(lease_expires_at, now() + make_interval(secs => $3))
+             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
+             returning cancel_requested",
+        )
+        .bind(self.backtest)
+        .bind(self.token)
+        .bind(least.as_secs_f64())
+        .fetch_optional(db)
+        .await?;
+        Ok(Renewal::of(cancel))
     }
 
     /// Ends the backtest with its result. One that a person wanted stopped in time ends as cancelled, and

@@ -137,6 +137,7 @@ impl Worker {
                 told = running.next() => match told {
                     Told::Answer(answer) => break answer,
                     Told::Alive(share) => stopped = stopped.or(self.renew(&lease, share, started).await),
+                    Told::Starved(silent) => stopped = stopped.or(self.hold(&lease, silent).await),
                 },
             }
             if stopped.is_some() {
@@ -210,17 +211,14 @@ impl Worker {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         let Backtests { db, clock, .. } = &self.backtests;
         let told = (share, job::eta_s(started.elapsed(), share));
-        match lease.renew(db, self.backtests.term(), told, clock.now()).await {
-            Ok(Renewal::Held) => None,
-            Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
-            Ok(Renewal::Lost) => Some(Stopped::Lost),
-            // Away for a moment: the lease outlives it, or the next renewal finds it lost.
-            Err(error) => {
-                let id = lease.backtest;
-                tracing::warn!(error = &error as &dyn std::error::Error, backtest.id = %id, "lease not renewed");
-                None
-            }
-        }
+        met(lease, lease.renew(db, self.backtests.term(), told, clock.now()).await)
+    }
+
+    /// Holds the lease for an examiner that waits for a processor, until it has been silent for a whole term by
+    /// its own time.
+    async fn hold(&self, lease: &Lease, silent: Duration) -> Option<Stopped> {
+        let left = job::held_for(self.backtests.term(), silent)?;
+        met(lease, lease.hold(&self.backtests.db, left).await)
     }
 
     /// Ends an attempt.
@@ -259,6 +257,21 @@ impl Worker {
                 Ending::Succeed(_) | Ending::Cancel => Outcome::Late,
                 Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
             };
+        }
+    }
+}
+
+/// What a renewal says to the work.
+fn met(lease: &Lease, renewal: sqlx::Result<Renewal>) -> Option<Stopped> {
+    match renewal {
+        Ok(Renewal::Held) => None,
+        Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
+        Ok(Renewal::Lost) => Some(Stopped::Lost),
+        // Away for a moment: the lease outlives it, or the next renewal finds it lost.
+        Err(error) => {
+            let id = lease.backtest;
+            tracing::warn!(error = &error as &dyn std::error::Error, backtest.id = %id, "lease not renewed");
+            None
         }
     }
 }

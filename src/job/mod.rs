@@ -4,6 +4,7 @@
 //! Rooms with jobs keep them in tables of their own and lease them by the database's clock; what is the
 //! same for all of them stands here. Absent on purpose: any SQL, and what the work is.
 
+mod silence;
 mod thread;
 
 use std::time::Duration;
@@ -14,6 +15,13 @@ pub use thread::{Running, Told, start};
 
 /// Attempts at a job; then it has failed.
 pub const MAX_ATTEMPTS: i32 = 5;
+
+/// How long a lease is held for work that has been silent so long by its own time ([`Told::Starved`]): until it
+/// has been for the whole term. `None` when it has: the lease runs out.
+#[must_use]
+pub fn held_for(term: Duration, silent: Duration) -> Option<Duration> {
+    term.checked_sub(silent).filter(|left| !left.is_zero())
+}
 
 /// How far a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -65,6 +73,18 @@ pub enum Stopped {
     Shutdown,
 }
 
+impl Renewal {
+    /// By what the row says of a wish to stop the job; `None` where the lease no longer held.
+    #[must_use]
+    pub fn of(cancel_requested: Option<bool>) -> Self {
+        match cancel_requested {
+            None => Self::Lost,
+            Some(true) => Self::CancelRequested,
+            Some(false) => Self::Held,
+        }
+    }
+}
+
 /// How long a job waits after so many attempts: 5 s x 2^n.
 #[must_use]
 pub fn back_off(attempts: i32) -> Duration {
@@ -86,6 +106,13 @@ mod tests {
     #[test]
     fn the_wait_doubles() {
         assert_eq!([1, 2, 3, 4].map(|attempts| back_off(attempts).as_secs()), [5, 10, 20, 40]);
+    }
+
+    #[test]
+    fn silent_work_is_held_until_the_whole_term_was_its_own() {
+        let seconds = Duration::from_secs;
+        let held = [0, 59, 60, 61].map(|silent| held_for(seconds(60), seconds(silent)));
+        assert_eq!(held, [Some(seconds(60)), Some(seconds(1)), None, None]);
     }
 
     #[test]

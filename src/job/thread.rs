@@ -8,10 +8,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::silence::{Silence, Waits};
 
 /// Signs of life are looked at at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+/// Silence is looked at so often: many times in the shortest lease.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Work on its thread. Dropped, it tells the work to stop: nobody waits for it then.
 pub struct Running<P, T> {
@@ -21,6 +25,10 @@ pub struct Running<P, T> {
     thread: Option<JoinHandle<()>>,
     /// When the next sign of life is looked at.
     next: Instant,
+    /// What the thread has waited for a processor in all.
+    waited: Box<dyn Fn() -> Duration + Send + Sync>,
+    silence: Silence,
+    look_every: Duration,
 }
 
 /// What work tells.
@@ -28,6 +36,9 @@ pub struct Running<P, T> {
 pub enum Told<P, T> {
     /// How far it is.
     Alive(P),
+    /// It has waited for a processor since its last sign of life: only so long, by its own time, has it been
+    /// silent.
+    Starved(Duration),
     /// That it has ended; `None` when it panicked.
     Answer(Option<T>),
 }
@@ -48,9 +59,12 @@ where
     let (tell, progress) = watch::channel(None);
     let (answer, result) = oneshot::channel();
     let told_to_stop = Arc::clone(&stop.0);
+    let waits = Waits::default();
+    let of_thread = waits.clone();
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // Serving comes first. Without the right to be nice it works all the same.
         let _ = rustix::process::setpriority_process(None, 19);
+        of_thread.of_this_thread();
         let mut report = |progress: P| {
             tell.send_replace(Some(progress));
             if told_to_stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -58,19 +72,47 @@ where
         // A worker that left no longer wants the answer.
         let _ = answer.send(work(&mut report));
     })?;
-    Ok(Running { stop, progress, result, thread: Some(thread), next: Instant::now() })
+    let now = Instant::now();
+    Ok(Running {
+        stop,
+        progress,
+        result,
+        thread: Some(thread),
+        next: now,
+        waited: Box::new(move || waits.so_far()),
+        silence: Silence::from(now, Duration::ZERO),
+        look_every: LOOK_EVERY,
+    })
 }
 
 impl<P: Clone, T> Running<P, T> {
-    /// Waits for what the work tells next: a sign of life, not too soon after the one before, or its answer.
+    /// Waits for what the work tells next: a sign of life, not too soon after the one before, that it waits for
+    /// a processor, or its answer.
     pub async fn next(&mut self) -> Told<P, T> {
-        tokio::select! {
-            answer = &mut self.result => Told::Answer(self.joined(answer.ok())),
-            Some(progress) = sign_of_life(&mut self.progress, self.next) => {
-                self.next = Instant::now() + TELL_EVERY;
-                Told::Alive(progress)
+        loop {
+            tokio::select! {
+                answer = &mut self.result => return Told::Answer(self.joined(answer.ok())),
+                Some(progress) = sign_of_life(&mut self.progress, self.next) => {
+                    let now = Instant::now();
+                    self.next = now + TELL_EVERY;
+                    self.silence = Silence::from(now, (self.waited)());
+                    return Told::Alive(progress);
+                }
+                () = sleep(self.look_every) => {
+                    if let Some(silent) = self.silence.look(Instant::now(), (self.waited)()) {
+                        return Told::Starved(silent);
+                    }
+                }
             }
         }
+    }
+
+    /// The same with waiting, and looks at it, as a test wants them.
+    #[cfg(test)]
+    pub(crate) fn waiting(mut self, waited: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.silence = Silence::from(Instant::now(), waited());
+        (self.waited, self.look_every) = (Box::new(waited), Duration::from_millis(1));
+        self
     }
 
     /// Tells the work to stop; its answer is still to be waited for.

@@ -30,6 +30,7 @@ pub mod spread;
 mod start;
 pub mod store;
 pub mod teacher;
+mod trail;
 pub mod verdict;
 pub mod worker;
 

@@ -11,7 +11,9 @@ use super::learner::Candidate;
 use super::lease::{Lease, Unspent};
 use super::probation::evidence::stale;
 use super::probation::store as probation;
+use super::trail::store as trail;
 use super::verdict::Verdict;
+use crate::access::Act;
 use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, JobId, ModelId};
@@ -232,6 +234,7 @@ pub async fn succeed(
         let version = insert_version(&mut tx, id, &lease, candidate, &verdict, now).await?;
         if verdict.promoted {
             crown(&mut *tx, lease.asset, Some(id), &verdict.reason, now).await?;
+            trail::of_version(&mut *tx, clock, Act::Promote, id, &verdict.reason).await?;
         }
         if !lease.succeed(&mut tx, id, &stored(&verdict)?, now).await? {
             return Ok(Finish::Late);

@@ -2,7 +2,8 @@
 //!
 //! [`Worker::step`] does one unit of work and says what it did; tests drive it by hand. The
 //! learner runs on an operating-system thread of its own at low priority; its signs of life renew
-//! the lease here, so a learner that hangs loses the job.
+//! the lease here, so a learner that hangs loses the job, and one that only waits for a processor
+//! does not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -261,7 +262,7 @@ impl Worker {
     }
 
     /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must.
-    async fn attend(
+    pub(super) async fn attend(
         &self,
         lease: &Lease,
         mut running: Running<Progress, Result<Candidate, LearnError>>,
@@ -274,6 +275,7 @@ impl Worker {
                 told = running.next() => match told {
                     Told::Answer(answer) => break answer,
                     Told::Alive(progress) => stopped = stopped.or(self.renew(lease, &progress, started).await),
+                    Told::Starved(silent) => stopped = stopped.or(self.hold(lease, silent).await),
                 },
             }
             if stopped.is_some() {
@@ -292,16 +294,14 @@ impl Worker {
         {
             tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "a rung was not told");
         }
-        match lease.renew(db, self.training.term(), told, clock.now()).await {
-            Ok(Renewal::Held) => None,
-            Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
-            Ok(Renewal::Lost) => Some(Stopped::Lost),
-            // Away for a moment: the lease outlives it, or the next renewal finds it lost.
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "lease not renewed");
-                None
-            }
-        }
+        met(lease, lease.renew(db, self.training.term(), told, clock.now()).await)
+    }
+
+    /// Holds the lease for a learner that waits for a processor, until it has been silent for a whole term by
+    /// its own time.
+    async fn hold(&self, lease: &Lease, silent: Duration) -> Option<Stopped> {
+        let left = job::held_for(self.training.term(), silent)?;
+        met(lease, lease.hold(&self.training.db, left).await)
     }
 
     /// Ends an attempt without a result.
@@ -333,6 +333,20 @@ impl Worker {
                 Ending::Cancel => Outcome::Finished(Finish::Late),
                 Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
             };
+        }
+    }
+}
+
+/// What a renewal says to the work.
+fn met(lease: &Lease, renewal: sqlx::Result<Renewal>) -> Option<Stopped> {
+    match renewal {
+        Ok(Renewal::Held) => None,
+        Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
+        Ok(Renewal::Lost) => Some(Stopped::Lost),
+        // Away for a moment: the lease outlives it, or the next renewal finds it lost.
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "lease not renewed");
+            None
         }
     }
 }

@@ -61,7 +61,29 @@ async fn changes_and_what_was_refused_are_told_with_the_key() {
     let page = Answer::to(server.with_key(Method::GET, "/v1/audit?limit=3", &admin)).await.success();
     let next = format!("?limit=3&cursor={}", page["next"].as_str().unwrap());
     assert_eq!(trail(&server, &next, &admin, 1).await.iter().map(told).collect::<Vec<_>>(), expected[3..]);
-    for (query, pointer) in [("?key=x", "key"), ("?limit=0", "limit"), ("?cursor=x", "cursor"), ("?a=b", "a")] {
+    for (query, count) in [
+        ("?actor=key", 3),
+        ("?actor=open", 1),
+        ("?actor=server", 0),
+        ("?action=POST", 4),
+        ("?action=DELETE", 0),
+        ("?path=/v1/assets", 2),
+        ("?path=/v1/asset-types&actor=open&action=POST", 1),
+        ("?path=/v1/asset-types&actor=key", 0),
+    ] {
+        let found = Answer::to(server.with_key(Method::GET, &format!("/v1/audit{query}"), &admin)).await.success();
+        assert_eq!(found["items"].as_array().unwrap().len(), count, "{query}: {found}");
+    }
+    for (query, pointer) in [
+        ("?actor=me", "actor"),
+        ("?action=GET", "action"),
+        ("?path=assets", "path"),
+        ("?path=/%00", "path"),
+        ("?key=x", "key"),
+        ("?limit=0", "limit"),
+        ("?cursor=x", "cursor"),
+        ("?a=b", "a"),
+    ] {
         let wrong = Answer::to(server.with_key(Method::GET, &format!("/v1/audit{query}"), &admin)).await;
         assert_eq!(wrong.problem(422, "invalid"), [pointer]);
     }
@@ -91,4 +113,25 @@ async fn a_request_that_lost_its_client_leaves_an_entry_without_a_status() {
     assert_eq!((name, method, path), ("the admin's", "POST", "/v1/asset-types"));
     // The server may have seen first that the body broke off, and answered into the void.
     assert!([0, 400].contains(&status), "{all:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_did_by_itself_stands_in_the_trail() {
+    let server = Server::start().await;
+    server.asset("tank-1").await;
+    // As a room writes it down; that they do is tested where they do.
+    sqlx::query(
+        "insert into audit_entry (id, at, act, path, reason)
+         values (gen_random_uuid(), now(), 'promote', '/v1/assets/tank-1/models/1', 'better than the base model')",
+    )
+    .execute(&server.db.pool)
+    .await
+    .unwrap();
+    let admin = server.key(Role::Admin).await;
+    let told = &trail(&server, "?actor=server&action=promote&path=/v1/assets/tank-1", &admin, 1).await[0];
+    assert_eq!((&told["actor"], &told["act"]), (&json!("server"), &json!("promote")));
+    assert_eq!(told["reason"], "better than the base model");
+    for nobodys in ["key_id", "key_name", "role", "method", "status"] {
+        assert_eq!(told[nobodys], Value::Null, "{nobodys}");
+    }
 }

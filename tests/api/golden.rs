@@ -40,7 +40,8 @@ fn apart(one: &[f64], other: &[f64]) -> (f64, f64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_differences_are_those_of_the_answers() {
     let server = Box::pin(learned()).await;
-    let saved = json!({"name": "more water", "horizon": 30, "overrides": ramp(60.0)});
+    let limits = json!([{"signal": "level", "max": 4.0, "probability": 0.9}, {"signal": "pump", "max": 50.0}]);
+    let saved = json!({"name": "more water", "horizon": 30, "overrides": ramp(60.0), "constraints": limits});
     server.post(SCENARIOS, saved).await.success();
     let diff = server.get("/v1/assets/tank-1/models/1/diff?against=0").await.success();
     assert_eq!((&diff["version"], &diff["against"], &diff["more"]), (&json!(1), &json!(0), &json!(false)));
@@ -58,9 +59,26 @@ async fn the_differences_are_those_of_the_answers() {
     }
     assert!(gap["baseline"]["largest"].as_f64().unwrap() > 0.0, "two versions that say the same: {diff}");
     assert_eq!(diff["outputs"]["level"], *gap, "of one scenario");
+    let number = |value: &Value| value.as_f64().unwrap();
+    let larger = number(&gap["baseline"]["largest"]).max(number(&gap["delta"]["largest"]));
+    assert!((number(&gap["share"]) - larger / 10.0).abs() < 1e-6, "the level goes from 0 to 10 m: {gap}");
+    let [level, pump] = [0, 1].map(|place| &one["constraints"][place]);
+    assert_eq!(
+        (&level["signal"], &level["unit"], &level["max"], &level["min"]),
+        (&json!("level"), &json!("m"), &json!(4.0), &Value::Null)
+    );
+    for (kept, met) in [("kept", "met"), ("kept_against", "met_against")] {
+        assert_eq!(number(&level[kept]) >= 0.9 - 1e-9, level[met], "{level}");
+        // What a person sets needs no forecast.
+        assert_eq!((number(&pump[kept]), &pump[met]), (0.0, &json!(false)), "{pump}");
+    }
     // Asked again, and the other way round, it is the same; nothing of it depends on who serves.
     let turned = server.get("/v1/assets/tank-1/models/0/diff?against=1").await.success();
-    assert_eq!(turned["scenarios"], diff["scenarios"]);
+    assert_eq!(turned["scenarios"][0]["outputs"], one["outputs"]);
+    assert_eq!(turned["scenarios"][0]["constraints"][0]["kept"], level["kept_against"]);
+    // The base model was promoted last: what serves is compared with what served before.
+    let serves = server.get("/v1/assets/tank-1/models/0/diff").await.success();
+    assert_eq!((&serves["against"], &serves["scenarios"]), (&json!(1), &turned["scenarios"]));
     others_are_asked_too(&server).await;
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { accessible, browse, page, until } from "./browser.mjs";
-import { start, tank } from "./server.mjs";
+import { levels, start, tank } from "./server.mjs";
 
 /** @type {{url: string, stop: () => Promise<void>}} */
 let server;
@@ -16,6 +16,7 @@ let admin = "";
 before(async () => {
   [server, chromium] = await Promise.all([start("serve"), browse()]);
   await tank(server.url);
+  await levels(server.url, Array.from({ length: 40 }, (_, i) => 3 + 0.01 * i));
 });
 after(async () => {
   await chromium?.close();
@@ -110,14 +111,58 @@ test("a reader is told what it may not do", async (t) => {
   await signIn(p, reader);
   await until(async () => ((await p.locator("main").textContent()) ?? "").includes("Your key has the role reader"), "keys are not for a reader");
   await accessible(p, t);
+  // What it may not do is off, and says why; what it may is not.
+  for (const [path, name, takes] of /** @type {const} */ ([
+    ["assets/tank-1/alarms", "Add a rule", "admin"],
+    ["assets/tank-1/alarms", "Add a note", "operator or admin"],
+    ["assets/tank-1/models", "Fine-tune now", "operator or admin"],
+    ["assets/tank-1/models", "Run the backtest", "operator or admin"],
+    ["types", "New type", "admin"],
+    ["types", "Change", "admin"],
+    ["types/new", "Create the type", "admin"],
+  ])) {
+    await p.goto(`${server.url}/#/${path}`);
+    const button = p.locator("button:visible").filter({ hasText: new RegExp(`^${name}$`) }).first();
+    await button.waitFor();
+    assert.equal(await button.isDisabled(), true, name);
+    assert.equal(await button.getAttribute("title"), `This takes a key with the role ${takes}; yours has reader`, name);
+  }
+  await accessible(p, t);
+  await p.goto(`${server.url}/#/assets/tank-1/what-if`);
+  const kept = p.locator('[data-act="Save"]');
+  await kept.waitFor();
+  assert.equal(await kept.isDisabled(), true, "saving");
+  assert.equal(await p.locator('[data-act="Add"]').isDisabled(), false, "trying needs no right");
+  // The server decides all the same, whatever the page shows.
   await p.goto(`${server.url}/#/assets/tank-1/alarms`);
-  await p.getByRole("button", { name: "Add a rule" }).click();
+  const rule = p.getByRole("button", { name: "Add a rule" });
+  await rule.waitFor();
+  await rule.evaluate((/** @type {HTMLButtonElement} */ button) => { button.disabled = false; });
+  await rule.click();
   await p.locator("dialog").getByLabel("Name").fill("mine");
   await p.locator("dialog").getByLabel("Limit").fill("3");
   await p.locator("dialog").getByRole("button", { name: "Add" }).click();
   await until(async () => /takes a key with the role admin; yours has reader/.test((await p.locator("dialog .problem").textContent()) ?? ""), "the refusal in words");
   assert.deepEqual(ours(faults), []);
   await close();
+});
+
+test("an operator acts, and does not change what there is; an admin does", async () => {
+  for (const [role, off] of /** @type {const} */ ([["operator", true], ["admin", false]])) {
+    const key = role === "admin" ? admin : (await made("shift", role)).key;
+    const { page: p, faults, close } = await page(chromium.browser);
+    await p.goto(`${server.url}/#/assets/tank-1/models`);
+    await signIn(p, key);
+    const tune = p.getByRole("button", { name: "Fine-tune now" });
+    await tune.waitFor();
+    assert.equal(await tune.isDisabled(), false, role);
+    await p.goto(`${server.url}/#/assets/tank-1/alarms`);
+    const rule = p.getByRole("button", { name: "Add a rule" });
+    await rule.waitFor();
+    assert.equal(await rule.isDisabled(), off, role);
+    assert.deepEqual(ours(faults), []);
+    await close();
+  }
 });
 
 test("a key is revoked, and whoever used it stands before the door", async (t) => {

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::AuditEntry;
-use crate::ids::{ApiKeyId, AuditEntryId};
+use super::{AuditEntry, TrailFilter};
+use crate::ids::AuditEntryId;
 
 pub(super) async fn insert(db: impl PgExecutor<'_>, entry: &AuditEntry) -> sqlx::Result<()> {
     sqlx::query(
@@ -27,18 +27,26 @@ pub(super) async fn insert(db: impl PgExecutor<'_>, entry: &AuditEntry) -> sqlx:
 /// Entries, the newest first.
 pub(super) async fn list(
     db: impl PgExecutor<'_>,
-    key: Option<ApiKeyId>,
+    filter: &TrailFilter,
     before: Option<AuditEntryId>,
     rows: i64,
 ) -> sqlx::Result<Vec<AuditEntry>> {
     sqlx::query_as(
-        "select id, at, key_id, key_name, role, method, path, status from audit_entry
+        "select id, at, actor, key_id, key_name, role, method, path, status, act, reason
+         from audit_entry cross join lateral (
+             select case when act is not null then 'server' when key_id is null then 'open' else 'key' end as actor
+         ) who
          where ($1::uuid is null or key_id = $1) and ($2::uuid is null or id < $2)
+             and ($4::text is null or actor = $4) and ($5::text is null or coalesce(act, method) = $5)
+             and ($6::text is null or starts_with(path, $6))
          order by id desc limit $3",
     )
-    .bind(key)
+    .bind(filter.key)
     .bind(before)
     .bind(rows)
+    .bind(filter.actor)
+    .bind(filter.action)
+    .bind(&filter.path)
     .fetch_all(db)
     .await
 }

@@ -1,4 +1,4 @@
-//! How far two answers lie apart. Pure.
+//! How far two answers lie apart, and which limits they judge otherwise. Pure.
 
 use std::collections::BTreeMap;
 
@@ -29,17 +29,68 @@ pub struct OutputGap {
     pub baseline: Gap,
     /// Of the difference that the scenario makes.
     pub delta: Gap,
+    /// The larger of the two, as a share of the range that the asset's type gives the output; null where it
+    /// gives none.
+    pub share: Option<f64>,
 }
 
-/// Compares two answers to a what-if of one scenario.
-pub(super) fn between(first: &Outcome, second: &Outcome) -> BTreeMap<String, OutputGap> {
+/// How a limit of a scenario fares, as two versions see it.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = ModelLimitGap)]
+pub struct LimitGap {
+    /// The input or output.
+    pub signal: String,
+    /// Its UCUM unit.
+    pub unit: String,
+    /// The lower limit.
+    pub min: Option<f64>,
+    /// The upper limit.
+    pub max: Option<f64>,
+    /// Probability with which it was to be kept.
+    pub probability: f64,
+    /// Probability that it is kept over the whole horizon, as the version sees it.
+    pub kept: f64,
+    /// The same, as the version that it is compared with sees it.
+    pub kept_against: f64,
+    /// Whether that is enough, as the version sees it.
+    pub met: bool,
+    /// The same, as the version that it is compared with sees it.
+    pub met_against: bool,
+}
+
+/// Compares two answers to a what-if of one scenario; `ranges` are those of the outputs that have one.
+pub(super) fn between(
+    first: &Outcome,
+    second: &Outcome,
+    ranges: &BTreeMap<String, f64>,
+) -> BTreeMap<String, OutputGap> {
     let of = |name: &String, unit: &String| {
         let baseline = gap(first.baseline.signals.get(name)?, second.baseline.signals.get(name)?)?;
         let (one, other) = (first.scenarios.first()?, second.scenarios.first()?);
         let delta = gap(one.delta.get(name)?, other.delta.get(name)?)?;
-        Some((name.clone(), OutputGap { unit: unit.clone(), baseline, delta }))
+        let share = ranges.get(name).map(|range| tidy(baseline.largest.max(delta.largest) / range));
+        Some((name.clone(), OutputGap { unit: unit.clone(), baseline, delta, share }))
     };
     first.baseline.signals.keys().filter_map(|name| of(name, first.units.get(name)?)).collect()
+}
+
+/// How both see the limits of a scenario, in its order.
+pub(super) fn limits(first: &Outcome, second: &Outcome) -> Vec<LimitGap> {
+    let of = |outcome: &Outcome| outcome.scenarios.first().map(|one| one.constraints.clone()).unwrap_or_default();
+    let pairs = of(first).into_iter().zip(of(second));
+    pairs
+        .map(|(own, other)| LimitGap {
+            unit: first.units.get(&own.signal).cloned().unwrap_or_default(),
+            signal: own.signal,
+            min: own.min,
+            max: own.max,
+            probability: own.probability,
+            kept: own.time_to_limit.not_within_horizon,
+            kept_against: other.time_to_limit.not_within_horizon,
+            met: own.met,
+            met_against: other.met,
+        })
+        .collect()
 }
 
 /// The largest of all, and the mean of the means.
@@ -55,7 +106,8 @@ pub(super) fn together<'a>(all: impl Iterator<Item = &'a BTreeMap<String, Output
     };
     let summed = |(name, gaps): (String, Vec<&OutputGap>)| {
         let (baseline, delta) = (whole(&gaps, |gap| gap.baseline)?, whole(&gaps, |gap| gap.delta)?);
-        Some((name, OutputGap { unit: gaps.first()?.unit.clone(), baseline, delta }))
+        let share = gaps.iter().filter_map(|gap| gap.share).max_by(f64::total_cmp);
+        Some((name, OutputGap { unit: gaps.first()?.unit.clone(), baseline, delta, share }))
     };
     found.into_iter().filter_map(summed).collect()
 }
@@ -78,7 +130,8 @@ mod tests {
 
     fn output(largest: f64, mean: f64) -> BTreeMap<String, OutputGap> {
         let gap = Gap { largest, step: 3, mean };
-        [("level".to_owned(), OutputGap { unit: "m".to_owned(), baseline: gap, delta: Gap { step: 7, ..gap } })].into()
+        let (delta, share) = (Gap { step: 7, ..gap }, Some(largest / 10.0));
+        [("level".to_owned(), OutputGap { unit: "m".to_owned(), baseline: gap, delta, share })].into()
     }
 
     #[test]
@@ -96,6 +149,7 @@ mod tests {
         let whole = together([&one, &other].into_iter());
         assert_eq!(whole["level"].baseline, Gap { largest: 5.0, step: 3, mean: 1.0 });
         assert_eq!(whole["level"].delta, Gap { largest: 5.0, step: 7, mean: 1.0 });
+        assert_eq!(whole["level"].share, Some(0.5));
         assert!(together([&BTreeMap::new()].into_iter()).is_empty());
     }
 }

@@ -2,8 +2,9 @@
 //! situation with the same seed, and how far the answers lie apart.
 //!
 //! A score on a holdout says which version is better on the whole; this says what changes for the questions that
-//! people keep. Compared are medians: of the baseline, and of the difference that the scenario makes. Bands are
-//! those of the versions' own calibration, without what their served bands turned out to be.
+//! people keep. Compared are medians, of the baseline and of the difference that the scenario makes, and what
+//! becomes of its limits. Bands are those of the versions' own calibration, without what their served bands
+//! turned out to be. A version that serves is compared with what served before it.
 
 mod gap;
 mod store;
@@ -13,10 +14,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-pub use self::gap::{Gap, OutputGap};
+pub use self::gap::{Gap, LimitGap, OutputGap};
 use super::saved::run::RunForm;
 use super::saved::{SavedError, SavedScenario};
 use super::{Answered, Checked, Outcome, Scenarios, WhatIf};
+use crate::asset::{Asset, AssetType};
 use crate::forecast::{ForecastError, Frozen, Situation, Source};
 use crate::ids::{AssetId, ModelId, ScenarioId};
 
@@ -53,6 +55,8 @@ pub struct ScenarioDiff {
     pub horizon: usize,
     /// By output.
     pub outputs: BTreeMap<String, OutputGap>,
+    /// Its limits in their order, as both see them.
+    pub constraints: Vec<LimitGap>,
     /// Why it was not answered; null where it was.
     pub problem: Option<String>,
 }
@@ -90,13 +94,18 @@ struct Side<'f> {
 }
 
 impl Scenarios {
-    /// Answers the saved scenarios of an asset with a version and with another one, by default the one that serves.
+    /// Answers the saved scenarios of an asset with a version and with another one: by default the one that serves
+    /// or, where that is the version itself, the one that served before.
     pub async fn diff(&self, asset: &str, version: i32, against: Option<i32>) -> Result<ModelDiff, GoldenError> {
         let found = self.forecasts.assets().find(asset).await.map_err(SavedError::from)?;
         let own = self.model(found.id, version).await?;
         let against = match against {
             Some(against) => against,
-            None => store::serving(&self.db, found.id).await?,
+            None => match store::serving(&self.db, found.id).await? {
+                Some((serving, former)) if serving == version => former,
+                Some((serving, _)) => serving,
+                None => 0,
+            },
         };
         let other = self.model(found.id, against).await?;
         if own == other {
@@ -108,9 +117,10 @@ impl Scenarios {
         let mut saved = self.newest(found.id, asset, MAX_GOLDEN as i64 + 1).await?;
         let more = saved.len() > MAX_GOLDEN;
         saved.truncate(MAX_GOLDEN);
+        let ranges = ranges(&found.asset_type);
         let mut scenarios = Vec::with_capacity(saved.len());
         for saved in saved {
-            scenarios.push(self.of_both(asset, found.id, &saved, &mut sides).await?);
+            scenarios.push(self.of_both(&found, &saved, &mut sides, &ranges).await?);
         }
         let outputs = gap::together(scenarios.iter().map(|scenario| &scenario.outputs));
         Ok(ModelDiff { asset: asset.to_owned(), version, against, as_of: held.as_of, outputs, scenarios, more })
@@ -127,24 +137,29 @@ impl Scenarios {
 
     async fn of_both(
         &self,
-        asset: &str,
-        id: AssetId,
+        asset: &Asset,
         saved: &SavedScenario,
         (own, other): &mut (Side<'_>, Side<'_>),
+        ranges: &BTreeMap<String, f64>,
     ) -> Result<ScenarioDiff, GoldenError> {
+        let (asset, id) = (asset.key.as_str(), asset.id);
         let family = self.family(id, asset, saved.id).await?;
         let form = RunForm { seed: Some(0), quantiles: Some(vec![0.5]), ..RunForm::default() };
         let ask = self.put_together(&family, &form)?;
         let horizon = self.forecasts.checked_horizon(ask.horizon)?;
+        let (outputs, constraints) = (BTreeMap::new(), Vec::new());
         let mut diff =
-            ScenarioDiff { id: saved.id, name: saved.name.clone(), horizon, outputs: BTreeMap::new(), problem: None };
+            ScenarioDiff { id: saved.id, name: saved.name.clone(), horizon, outputs, constraints, problem: None };
         let answers = async {
             let checked = ask.check(horizon)?;
             let first = own.answer(self, asset, &ask, &checked, horizon).await?;
             Ok::<_, ForecastError>((first, other.answer(self, asset, &ask, &checked, horizon).await?))
         };
         match answers.await {
-            Ok((first, second)) => diff.outputs = gap::between(&first, &second),
+            Ok((first, second)) => {
+                diff.outputs = gap::between(&first, &second, ranges);
+                diff.constraints = gap::limits(&first, &second);
+            }
             // The asset's type, or what was measured, has changed since it was saved: others can still be asked.
             Err(ForecastError::Invalid(wrong)) => {
                 let wrong: Vec<String> = wrong.into_iter().map(|(at, detail)| format!("{at}: {detail}")).collect();
@@ -183,4 +198,11 @@ impl<'f> Side<'f> {
         self.situations.insert(horizon, situation);
         Ok(outcome)
     }
+}
+
+/// How far the limits of the signals that have both lie apart.
+fn ranges(asset_type: &AssetType) -> BTreeMap<String, f64> {
+    let signals = asset_type.document.signals.iter();
+    let range = |min: Option<f64>, max: Option<f64>| Some(max? - min?).filter(|range| *range > 0.0);
+    signals.filter_map(|signal| Some((signal.name.clone(), range(signal.min, signal.max)?))).collect()
 }

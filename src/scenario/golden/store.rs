@@ -13,13 +13,15 @@ pub(super) async fn version(db: impl PgExecutor<'_>, asset: AssetId, number: i32
         .await
 }
 
-/// Number of the version that serves; 0 for the base model.
-pub(super) async fn serving(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<i32> {
-    let number: Option<i32> = sqlx::query_scalar(
-        "select m.version from champion c join model_version m on m.id = c.model_id where c.asset_id = $1",
+/// Numbers of the version that serves and of the one that served before; 0 for the base model. `None` while
+/// nothing else ever did.
+pub(super) async fn serving(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<(i32, i32)>> {
+    sqlx::query_as(
+        "select coalesce(m.version, 0), coalesce(f.version, 0) from champion c
+         left join model_version m on m.id = c.model_id left join model_version f on f.id = c.previous_id
+         where c.asset_id = $1",
     )
     .bind(asset)
     .fetch_optional(db)
-    .await?;
-    Ok(number.unwrap_or_default())
+    .await
 }

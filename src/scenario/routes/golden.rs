@@ -35,7 +35,8 @@ struct VersionPath {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct DiffQuery {
-    /// Number of the version to compare with, 0 for the base model; the one that serves when left out.
+    /// Number of the version to compare with, 0 for the base model; when left out the one that serves or, where
+    /// that is the version itself, the one that served before.
     against: Option<i32>,
 }
 
@@ -43,7 +44,8 @@ struct DiffQuery {
 ///
 /// Both answer the asset's newest saved scenarios, twenty at most, from the same frozen state with the same seed. The
 /// answer says for each output how far their medians lie apart: of the unmodified future, and of the difference that
-/// the scenario makes. A scenario that can no longer be asked says why. Nothing is kept.
+/// the scenario makes, in its unit and as a share of its range. Of each limit it says how likely both hold it to be
+/// kept. A scenario that can no longer be asked says why. Nothing is kept.
 #[utoipa::path(
     get, path = "/v1/assets/{asset}/models/{version}/diff", tag = "what-if", params(
         ("asset" = String, Path, description = "Key of the asset"),

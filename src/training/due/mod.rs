@@ -17,6 +17,7 @@ use chrono::TimeDelta;
 use self::store::{Checked, Suspect};
 use super::job::{Cause, Promotion};
 use super::store::NewJob;
+use super::trail::store as trail;
 use super::{Training, TrainingError, spread};
 use crate::forecast::ForecastError;
 use crate::ids::{AssetId, JobId};
@@ -68,13 +69,17 @@ async fn make(
     let recipe = serde_json::to_value(Recipe::default()).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let id = JobId::mint(clock);
     let job = NewJob { id, asset, cause, why, recipe, promotion: Promotion::Managed };
-    match super::store::insert(db, &job, clock.now()).await {
-        Ok(true) => Ok(Some(id)),
-        Ok(false) => Ok(None),
+    let mut tx = db.begin().await?;
+    match super::store::insert(&mut *tx, &job, clock.now()).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
         // The asset was deleted in between.
-        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => return Ok(None),
+        Err(error) => return Err(error.into()),
     }
+    trail::of_job(&mut *tx, clock, id).await?;
+    tx.commit().await?;
+    Ok(Some(id))
 }
 
 /// Looks at the newest frames and outcomes of one asset. What was suspect at the look before, on other

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::judge::{Finding, Patience, judge};
 pub use self::shadow::{Outlook, outlook};
-use self::store::{Open, Shade, Step};
+use self::store::{Open, Step};
 use super::{Training, TrainingError};
 use crate::forecast::{self, Duel, Forecasts};
 
@@ -170,36 +170,39 @@ impl Warden {
         } else {
             format!("version {}", open.former_version)
         };
-        if open.state == State::InShadow {
-            return self.shade(open, (&bouts, next_at, due_at), &former, patience).await;
-        }
-        let finding = judge(&bouts, &former, patience);
-        if let Finding::RollBack(reason) = &finding {
-            tracing::warn!(asset.id = open.asset.0, model.version = open.version, reason, "rolling back");
-        }
-        let step = Step { bouts: &bouts, next_at, due_at, finding: &finding };
-        Ok(store::step(db, open, &step, clock.now()).await?)
-    }
-
-    /// What follows from a comparison in the shadow; whether it was this server's to make.
-    async fn shade(
-        &self,
-        open: &Open,
-        (bouts, next_at, due_at): (&[Bout], DateTime<Utc>, DateTime<Utc>),
-        champion: &str,
-        patience: &Patience,
-    ) -> Result<bool, TrainingError> {
-        let outlook = match outlook(bouts, champion, patience) {
-            Outlook::Promote(reason) if !open.decides => {
-                Outlook::Leave(format!("better, but it waits for a person: {reason}"))
-            }
-            outlook => outlook,
+        let (state, reason) = match open.state {
+            State::InShadow => in_the_shadow(open, outlook(&bouts, &former, patience)),
+            _ => on_probation(open, judge(&bouts, &former, patience)),
         };
-        if let Outlook::Promote(reason) = &outlook {
-            tracing::info!(asset.id = open.asset.0, model.version = open.version, reason, "promoting from the shadow");
+        let step = Step { bouts: &bouts, next_at, due_at, state, reason: &reason };
+        Ok(store::step(db, open, &step, clock).await?)
+    }
+}
+
+/// What follows from a comparison on probation, and why.
+fn on_probation(open: &Open, finding: Finding) -> (State, String) {
+    match finding {
+        Finding::Goes(reason) => (State::OnProbation, reason),
+        Finding::Keep(reason) => (State::Kept, reason),
+        Finding::RollBack(reason) => {
+            tracing::warn!(asset.id = open.asset.0, model.version = open.version, reason, "rolling back");
+            (State::RolledBack, reason)
         }
-        let shade = Shade { bouts, next_at, due_at, outlook: &outlook };
-        Ok(store::shade(&self.training.db, open, &shade, self.training.clock.now()).await?)
+    }
+}
+
+/// What follows from a comparison in the shadow, and why.
+fn in_the_shadow(open: &Open, outlook: Outlook) -> (State, String) {
+    match outlook {
+        Outlook::Goes(reason) => (State::InShadow, reason),
+        Outlook::Promote(reason) if !open.decides => {
+            (State::NotPromoted, format!("better, but it waits for a person: {reason}"))
+        }
+        Outlook::Promote(reason) => {
+            tracing::info!(asset.id = open.asset.0, model.version = open.version, reason, "promoting from the shadow");
+            (State::Promoted, reason)
+        }
+        Outlook::Leave(reason) => (State::NotPromoted, reason),
     }
 }
 

@@ -2,13 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::evidence::RolledBack;
-use super::{Bout, Finding, Outlook, Probation, State};
+use super::{Bout, Probation, State};
+use crate::access::Act;
+use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, ModelId};
 use crate::training::store::{crown, serving};
+use crate::training::trail::store as trail;
 
 /// A probation or a shadow of which the next window may have come.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -39,19 +42,6 @@ pub struct Open {
     pub decides: bool,
 }
 
-/// One step of a shadow further.
-#[derive(Clone, Copy, Debug)]
-pub struct Shade<'a> {
-    /// All that was compared, the newest included.
-    pub bouts: &'a [Bout],
-    /// Instant that both are asked about next.
-    pub next_at: DateTime<Utc>,
-    /// When that can be.
-    pub due_at: DateTime<Utc>,
-    /// What follows from it.
-    pub outlook: &'a Outlook,
-}
-
 /// One step further.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
@@ -61,8 +51,10 @@ pub struct Step<'a> {
     pub next_at: DateTime<Utc>,
     /// When that can be.
     pub due_at: DateTime<Utc>,
-    /// What follows from it.
-    pub finding: &'a Finding,
+    /// What it is from now on: as before, or how it ended.
+    pub state: State,
+    /// Why, in words.
+    pub reason: &'a str,
 }
 
 /// Puts on probation what was promoted since, and ends what something else has replaced.
@@ -169,28 +161,18 @@ pub async fn wait(
     Ok(touched_one(&done))
 }
 
-/// Keeps one step, and what follows from it, all or nothing: the version may stay, or the former serves
-/// again and the job that made the version says so. Whether nobody else was further, and it still serves.
-pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>) -> sqlx::Result<bool> {
-    let (state, reason) = match step.finding {
-        Finding::Goes(reason) => (State::OnProbation, reason),
-        Finding::Keep(reason) => (State::Kept, reason),
-        Finding::RollBack(reason) => (State::RolledBack, reason),
-    };
+/// Keeps one step, and what follows from it, all or nothing. A version on probation may stay, or the former
+/// serves again and the job that made the version says so; one in the shadow may begin to serve, on probation.
+/// Whether nobody else was further, and what serves is still what it was about.
+pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, clock: &Clock) -> sqlx::Result<bool> {
+    let now = clock.now();
     let mut tx = db.begin().await?;
     // A promotion by hand locks the same row first.
-    let serves: Option<ModelId> = sqlx::query_scalar(
-        "select model_id from champion where asset_id = $1 and model_id = $2 and probation_from = $3 for update",
-    )
-    .bind(open.asset)
-    .bind(open.model)
-    .bind(open.began_at)
-    .fetch_optional(&mut *tx)
-    .await?;
+    let stands = stands(&mut tx, open, now).await?;
     let done = sqlx::query(
         "update probation set bouts = $5, next_at = $6, due_at = $7, state = $8, reason = $9, changed_at = $10,
-             ended_at = case when $8::text = 'on_probation' then null else $10::timestamptz end
-         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'on_probation'",
+             ended_at = case when $8::text = $11::text then null else $10::timestamptz end
+         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = $11",
     )
     .bind(open.asset)
     .bind(open.model)
@@ -199,32 +181,17 @@ pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>)
     .bind(Json(step.bouts))
     .bind(step.next_at)
     .bind(step.due_at)
-    .bind(state)
-    .bind(reason)
+    .bind(step.state)
+    .bind(step.reason)
     .bind(now)
+    .bind(open.state)
     .execute(&mut *tx)
     .await?;
-    if serves.is_none() || !touched_one(&done) {
+    if !stands || !touched_one(&done) {
         tx.rollback().await?;
         return Ok(false);
     }
-    if state != State::OnProbation {
-        // Webhooks tell a roll-back from a promotion by how its reason begins.
-        let words = format!("rolled back by the server from version {}: {reason}", open.version);
-        sqlx::query(
-            "update champion set probation_from = null,
-                 model_id = case when $2::bool then previous_id else model_id end,
-                 previous_id = case when $2 then model_id else previous_id end,
-                 changed_at = case when $2 then $3::timestamptz else changed_at end,
-                 reason = case when $2 then $4::text else reason end
-             where asset_id = $1",
-        )
-        .bind(open.asset)
-        .bind(state == State::RolledBack)
-        .bind(now)
-        .bind(words)
-        .execute(&mut *tx)
-        .await?;
+    if follow(&mut tx, open, step, (clock, now)).await? {
         // The stream tells the job that made the version once more.
         sqlx::query("update fine_tune_job set updated_at = $2 where model_id = $1")
             .bind(open.model)
@@ -236,48 +203,60 @@ pub async fn step(db: &PgPool, open: &Open, step: &Step<'_>, now: DateTime<Utc>)
     Ok(true)
 }
 
-/// Keeps one step of a shadow, and what follows from it, all or nothing: the version may begin to serve, on
-/// probation. Whether nobody else was further, and what serves is still what it was compared with.
-pub async fn shade(db: &PgPool, open: &Open, shade: &Shade<'_>, now: DateTime<Utc>) -> sqlx::Result<bool> {
-    let (state, reason) = match shade.outlook {
-        Outlook::Goes(reason) => (State::InShadow, reason),
-        Outlook::Promote(reason) => (State::Promoted, reason),
-        Outlook::Leave(reason) => (State::NotPromoted, reason),
-    };
-    let mut tx = db.begin().await?;
-    let serves = serving(&mut tx, open.asset, now).await?;
-    let done = sqlx::query(
-        "update probation set bouts = $5, next_at = $6, due_at = $7, state = $8, reason = $9, changed_at = $10,
-             ended_at = case when $8::text = 'in_shadow' then null else $10::timestamptz end
-         where asset_id = $1 and model_id = $2 and began_at = $3 and next_at = $4 and state = 'in_shadow'",
+/// Whether what serves is still what this is about, locked until the transaction ends: the version on
+/// probation or, of a shadow, what it was compared with.
+async fn stands(tx: &mut PgConnection, open: &Open, now: DateTime<Utc>) -> sqlx::Result<bool> {
+    if open.state == State::InShadow {
+        return Ok(serving(tx, open.asset, now).await? == open.former);
+    }
+    let serves: Option<ModelId> = sqlx::query_scalar(
+        "select model_id from champion where asset_id = $1 and model_id = $2 and probation_from = $3 for update",
     )
     .bind(open.asset)
     .bind(open.model)
     .bind(open.began_at)
-    .bind(open.next_at)
-    .bind(Json(shade.bouts))
-    .bind(shade.next_at)
-    .bind(shade.due_at)
-    .bind(state)
-    .bind(reason)
-    .bind(now)
-    .execute(&mut *tx)
+    .fetch_optional(tx)
     .await?;
-    if serves != open.former || !touched_one(&done) {
-        tx.rollback().await?;
-        return Ok(false);
-    }
-    if state == State::Promoted {
-        let words = format!("promoted by the server after its time in the shadow: {reason}");
-        crown(&mut *tx, open.asset, Some(open.model), &words, now).await?;
-        // The stream tells the job that made the version once more.
-        sqlx::query("update fine_tune_job set updated_at = $2 where model_id = $1")
-            .bind(open.model)
+    Ok(serves.is_some())
+}
+
+/// Does what follows from the end of a probation or a shadow. Whether anything is told of the version's job.
+async fn follow(
+    tx: &mut PgConnection,
+    open: &Open,
+    step: &Step<'_>,
+    (clock, now): (&Clock, DateTime<Utc>),
+) -> sqlx::Result<bool> {
+    let reason = step.reason;
+    match step.state {
+        State::Promoted => {
+            let words = format!("promoted by the server after its time in the shadow: {reason}");
+            crown(&mut *tx, open.asset, Some(open.model), &words, now).await?;
+            trail::of_version(&mut *tx, clock, Act::Promote, open.model, &words).await?;
+        }
+        State::RolledBack => {
+            // Webhooks tell a roll-back from a promotion by how its reason begins.
+            let words = format!("rolled back by the server from version {}: {reason}", open.version);
+            sqlx::query(
+                "update champion set probation_from = null, model_id = previous_id, previous_id = model_id,
+                     changed_at = $2, reason = $3
+                 where asset_id = $1",
+            )
+            .bind(open.asset)
             .bind(now)
+            .bind(&words)
             .execute(&mut *tx)
             .await?;
+            trail::of_version(&mut *tx, clock, Act::RollBack, open.model, &words).await?;
+        }
+        State::Kept => {
+            sqlx::query("update champion set probation_from = null where asset_id = $1")
+                .bind(open.asset)
+                .execute(&mut *tx)
+                .await?;
+        }
+        State::OnProbation | State::InShadow | State::NotPromoted | State::Replaced => return Ok(false),
     }
-    tx.commit().await?;
     Ok(true)
 }
 

@@ -113,6 +113,11 @@ async fn drift_of_an_input_makes_a_job_that_says_so() {
     let why = job.why.unwrap();
     assert!(why.starts_with("input speed: PSI ") || why.starts_with("output flow: PSI "), "{why}");
     assert!(why.ends_with(" against what version 1 learned from"), "{why}");
+    let told = store::acts(&yard.db).await.pop().unwrap();
+    assert_eq!(
+        told,
+        ("fine_tune".to_owned(), format!("/v1/fine-tune-jobs/{}", made[0]), format!("pump: drift, {why}"))
+    );
     assert_eq!(plant.comes(4 * LOOK, 70.0).await, [], "it is not finished");
 }
 

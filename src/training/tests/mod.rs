@@ -3,6 +3,7 @@
 mod cleaning;
 mod companions;
 mod due;
+mod faults;
 mod fleet;
 mod jobs;
 mod probation;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::training::probation::store::{Open, Step, open, reconcile, step};
-use crate::training::probation::{Bout, Finding, State};
+use crate::training::probation::{Bout, State};
 
 /// The probation that is open, after one has begun where it should.
 async fn begun(yard: &Yard) -> Open {
@@ -30,9 +30,9 @@ fn further(open: &Open) -> (Vec<Bout>, DateTime<Utc>) {
 /// Rolls back what is open; whether that was this server's to do.
 async fn roll_back(yard: &Yard, open: &Open) -> bool {
     let (bouts, next_at) = further(open);
-    let finding = Finding::RollBack("it was worse".to_owned());
-    let step_on = Step { bouts: &bouts, next_at, due_at: next_at, finding: &finding };
-    step(&yard.db, open, &step_on, yard.clock.now()).await.unwrap()
+    let (state, reason) = (State::RolledBack, "it was worse");
+    let step_on = Step { bouts: &bouts, next_at, due_at: next_at, state, reason };
+    step(&yard.db, open, &step_on, &yard.clock).await.unwrap()
 }
 
 async fn probation(yard: &Yard, version: i32) -> (State, String) {
@@ -58,6 +58,11 @@ async fn a_roll_back_by_many_servers_counts_once_and_its_job_says_so() {
     let job = yard.job(&job).await;
     assert_eq!((job.rolled_back.as_deref(), job.updated_at), (Some("it was worse"), yard.clock.now()));
     assert_eq!(probation(&yard, 2).await, (State::RolledBack, "it was worse".to_owned()));
+    let acts = store::acts(&yard.db).await;
+    let short: Vec<_> = acts.iter().map(|(act, path, _)| (act.as_str(), path.as_str())).collect();
+    let version = |number: i32| format!("/v1/assets/pump/models/{number}");
+    assert_eq!(short, [("promote", &*version(1)), ("promote", &*version(2)), ("roll_back", &*version(2))]);
+    assert_eq!(acts[2].2, served.reason);
     // Neither the version that serves again nor the one that went is on probation.
     reconcile(&yard.db, yard.clock.now()).await.unwrap();
     assert!(crate::training::probation::store::open(&yard.db, 10).await.unwrap().is_empty());
@@ -87,9 +92,8 @@ async fn what_may_stay_is_no_longer_compared() {
     let open = begun(&yard).await;
     yard.clock.advance(TimeDelta::seconds(1));
     let (bouts, next_at) = further(&open);
-    let finding = Finding::Keep("it was as good".to_owned());
-    let kept = Step { bouts: &bouts, next_at, due_at: next_at, finding: &finding };
-    assert!(step(&yard.db, &open, &kept, yard.clock.now()).await.unwrap());
+    let kept = Step { bouts: &bouts, next_at, due_at: next_at, state: State::Kept, reason: "it was as good" };
+    assert!(step(&yard.db, &open, &kept, &yard.clock).await.unwrap());
     assert_eq!(probation(&yard, 1).await, (State::Kept, "it was as good".to_owned()));
     let served = yard.training.served("pump").await.unwrap().unwrap();
     assert_eq!((served.version, served.changed_at), (1, began), "nothing changed for those it serves");

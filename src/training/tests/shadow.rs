@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::training::probation::store::{Open, Shade, open, reconcile, shade};
-use crate::training::probation::{Outlook, State};
+use crate::training::probation::State;
+use crate::training::probation::store::{Open, Step, open, reconcile, step};
 
 /// The comparisons that are open.
 async fn opened(yard: &Yard) -> Vec<Open> {
@@ -14,10 +14,10 @@ async fn opened(yard: &Yard) -> Vec<Open> {
 }
 
 /// One comparison of a shadow; whether it was this server's to make.
-async fn further(yard: &Yard, open: &Open, outlook: Outlook) -> bool {
+async fn further(yard: &Yard, open: &Open, state: State, reason: &str) -> bool {
     let next_at = open.next_at + TimeDelta::seconds(30);
-    let step = Shade { bouts: &[], next_at, due_at: next_at, outlook: &outlook };
-    shade(&yard.db, open, &step, yard.clock.now()).await.unwrap()
+    let step_on = Step { bouts: &[], next_at, due_at: next_at, state, reason };
+    step(&yard.db, open, &step_on, &yard.clock).await.unwrap()
 }
 
 async fn told(yard: &Yard, version: i32) -> (State, String) {
@@ -42,17 +42,19 @@ async fn a_version_that_luck_stood_against_is_promoted_once_from_the_shadow_and_
     let yard = Yard::new().await;
     let shadow = with_a_shadow(&yard).await;
     assert_eq!((shadow.version, shadow.former_version, shadow.decides), (2, 1, true));
-    assert!(further(&yard, &shadow, Outlook::Goes("as good".to_owned())).await);
+    assert!(further(&yard, &shadow, State::InShadow, "as good").await);
     assert_eq!(told(&yard, 2).await, (State::InShadow, "as good".to_owned()));
-    assert!(!further(&yard, &shadow, Outlook::Goes("again".to_owned())).await, "another server was further");
+    assert!(!further(&yard, &shadow, State::InShadow, "again").await, "another server was further");
     yard.clock.advance(TimeDelta::seconds(60));
     let shadow = opened(&yard).await.into_iter().find(|one| one.state == State::InShadow).unwrap();
-    let promote = || further(&yard, &shadow, Outlook::Promote("12 % better".to_owned()));
+    let promote = || further(&yard, &shadow, State::Promoted, "12 % better");
     let done = futures::future::join_all((0..4).map(|_| promote())).await;
     assert_eq!(done.into_iter().filter(|done| *done).count(), 1);
     assert_eq!(yard.serving().await, 2);
     let served = yard.training.served("pump").await.unwrap().unwrap();
     assert_eq!(served.reason, "promoted by the server after its time in the shadow: 12 % better");
+    let (act, path, why) = store::acts(&yard.db).await.pop().unwrap();
+    assert_eq!((act.as_str(), path.as_str(), why), ("promote", "/v1/assets/pump/models/2", served.reason));
     assert_eq!(told(&yard, 2).await.0, State::Promoted);
     let begun = opened(&yard).await;
     assert_eq!(begun.iter().map(|one| (one.version, one.state)).collect::<Vec<_>>(), [(2, State::OnProbation)]);
@@ -64,7 +66,7 @@ async fn a_shadow_ends_with_what_it_was_compared_with() {
     let shadow = with_a_shadow(&yard).await;
     yard.clock.advance(TimeDelta::seconds(1));
     yard.training.promote("pump", 0).await.unwrap();
-    assert!(!further(&yard, &shadow, Outlook::Promote("better".to_owned())).await);
+    assert!(!further(&yard, &shadow, State::Promoted, "better").await);
     assert_eq!(yard.serving().await, 0, "a person decided meanwhile");
     assert!(opened(&yard).await.is_empty());
     assert_eq!(
@@ -113,6 +115,6 @@ async fn a_first_version_that_was_not_promoted_is_compared_with_the_base_model()
     let shadow = opened(&yard).await.pop().unwrap();
     assert_eq!((shadow.state, shadow.version, shadow.former, shadow.former_version), (State::InShadow, 1, None, 0));
     yard.clock.advance(TimeDelta::seconds(1));
-    assert!(further(&yard, &shadow, Outlook::Promote("better".to_owned())).await);
+    assert!(further(&yard, &shadow, State::Promoted, "better").await);
     assert_eq!(yard.serving().await, 1);
 }

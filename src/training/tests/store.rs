@@ -201,3 +201,11 @@ pub(super) async fn promoted_once(db: &PgPool) -> (i64, i64, i64) {
     .await
     .unwrap()
 }
+
+/// What the server did by itself, in the order in which it did: act, address and reason.
+pub(super) async fn acts(db: &PgPool) -> Vec<(String, String, String)> {
+    sqlx::query_as("select act, path, reason from audit_entry where act is not null order by at, id")
+        .fetch_all(db)
+        .await
+        .unwrap()
+}

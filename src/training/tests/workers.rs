@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::training::lease::Ended;
+use crate::training::lease::{Ended, Renewal};
 use crate::training::store::Finish;
 use crate::training::worker::Outcome;
 
@@ -195,4 +195,42 @@ async fn a_worker_works_by_itself_and_gives_its_job_back_at_the_shutdown() {
     life.await.unwrap();
     let job = yard.job(&job).await;
     assert_eq!((job.status, job.attempts, job.error), (Status::Pending, 0, None));
+}
+
+#[tokio::test]
+async fn a_learner_that_only_waits_for_a_processor_keeps_its_lease() {
+    let yard = Yard::new().await;
+    let job = yard.ask().await;
+    let short = Duration::from_secs(5);
+    let claim = crate::training::lease::acquire(&yard.db, &yard.clock, short).await.unwrap().unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let begun = std::time::Instant::now();
+    // It has not had one since it began, and so gave no sign.
+    let running = crate::job::start("learner", move |_: Progressing<'_>| {
+        wait.recv().unwrap();
+        Ok(candidate(0.8))
+    });
+    let running = running.unwrap().waiting(move || begun.elapsed());
+    let worker = yard.worker(|_, _| panic!("the job is another's"));
+    let seen = async {
+        eventually(async || store::lease_s(&yard.db, job.id).await.filter(|left| *left > 20.0)).await;
+        go.send(()).unwrap();
+    };
+    let ((answer, stopped), ()) = tokio::join!(worker.attend(&claim.lease, running), seen);
+    assert!(answer.is_ok() && stopped.is_none(), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn holding_a_lease_never_shortens_it_and_brings_none_back() {
+    let yard = Yard::new().await;
+    let job = yard.ask().await;
+    let seconds = Duration::from_secs;
+    let claim = crate::training::lease::acquire(&yard.db, &yard.clock, seconds(60)).await.unwrap().unwrap();
+    assert_eq!(claim.lease.hold(&yard.db, seconds(10)).await.unwrap(), Renewal::Held);
+    assert!(store::lease_s(&yard.db, job.id).await.is_some_and(|left| left > 40.0));
+    assert!(yard.training.cancel(job.id).await.unwrap().cancel_requested);
+    assert_eq!(claim.lease.hold(&yard.db, seconds(10)).await.unwrap(), Renewal::CancelRequested);
+    store::expire(&yard.db, job.id).await;
+    assert_eq!(claim.lease.hold(&yard.db, seconds(60)).await.unwrap(), Renewal::Lost);
+    assert!(store::lease_s(&yard.db, job.id).await.is_some_and(|left| left < 0.0));
 }

@@ -209,6 +209,8 @@ export const api = {
   signOut: () => request("DELETE", SESSION),
   /** @param {Record<string, any>} query */
   keys: (query) => request("GET", "/v1/api-keys", { query }),
+  /** What was done, newest first. @param {Record<string, any>} query */
+  trail: (query) => request("GET", "/v1/audit", { query }),
   /** @param {any} body */
   addKey: (body) => request("POST", "/v1/api-keys", { body }),
   /** @param {string} id @param {boolean} [force] */

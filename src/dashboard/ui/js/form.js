@@ -3,6 +3,7 @@
 
 import { fill, h, problemBox } from "./dom.js";
 import { seconds } from "./format.js";
+import { only } from "./role.js";
 
 let serial = 0;
 
@@ -69,12 +70,13 @@ function nearest(form, pointer) {
 }
 
 /**
- * A form that is sent once at a time.
- * @param {{label: string | null, submit: string, send: () => Promise<any>, cancel?: () => void}} use
+ * A form that is sent once at a time; `needs` is the right that sending takes.
+ * @param {{label: string | null, submit: string, send: () => Promise<any>, cancel?: () => void, needs?: import("./role.js").Right}} use
  * @param {...(import("./dom.js").Child | import("./dom.js").Child[])} fields
  */
-export function form({ label, submit, send, cancel }, ...fields) {
-  const button = h("button", { type: "submit", class: "primary" }, submit);
+export function form({ label, submit, send, cancel, needs }, ...fields) {
+  const look = { type: "submit", class: "primary" };
+  const button = h("button", needs ? only(needs, look) : look, submit);
   const element = h(
     "form",
     { class: "form", "aria-label": label, novalidate: true },

@@ -6,6 +6,7 @@ import { fill, h, problemBox } from "./dom.js";
 import { choice, field } from "./form.js";
 import { percent, span, time, utc } from "./format.js";
 import { assetLink, here, remember } from "./router.js";
+import { only } from "./role.js";
 import { scoresTable } from "./model/scores.js";
 import { stream } from "./stream.js";
 import { command } from "./welcome.js";
@@ -39,7 +40,7 @@ export function jobCard(job, { cancel, name }) {
         h("span", { class: "badge", "data-tone": TONES[job.status] ?? "" }, job.status),
         verdict ? h("span", { class: "badge", "data-tone": verdict.promoted ? "good" : "warn" }, verdict.promoted ? "promoted" : "not promoted") : null,
         h("span", { class: "quiet small", title: utc(job.created_at) }, time(job.created_at)),
-        moving && cancel ? h("button", { type: "button", class: "small push", onclick: cancel }, "Cancel") : null,
+        moving && cancel ? h("button", only("operate", { type: "button", class: "small push", onclick: cancel }), "Cancel") : null,
       ),
       moving
         ? h(

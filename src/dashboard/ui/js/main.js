@@ -4,12 +4,14 @@
 import { alarmCount } from "./alarm/count.js";
 import { alarmsPage } from "./alarm/page.js";
 import { KEY_NEEDED, api } from "./api.js";
+import { auditPage } from "./audit/page.js";
 import { chartLibrary } from "./chart.js";
 import { fill, h, problemBox, say } from "./dom.js";
 import { fleetPage } from "./fleet/page.js";
 import { jobsPage } from "./jobs.js";
 import { keysPage } from "./key/page.js";
 import { signInPage } from "./key/session.js";
+import { forgetRole, learnRole } from "./role.js";
 import { here } from "./router.js";
 import { stream } from "./stream.js";
 import { twinPage } from "./twin/page.js";
@@ -35,7 +37,7 @@ stream.on("link", (state) => {
 /** Shows another part of the same page. @type {(() => void) | undefined} */
 let moved;
 /** The first part of an address, and the way in the bar that it belongs to. */
-const SECTIONS = /** @type {Record<string, string>} */ ({ jobs: "jobs", alarms: "alarms", types: "types", import: "import", keys: "keys" });
+const SECTIONS = /** @type {Record<string, string>} */ ({ jobs: "jobs", alarms: "alarms", types: "types", import: "import", keys: "keys", audit: "audit" });
 
 async function show() {
   const { path } = here();
@@ -63,7 +65,7 @@ async function show() {
     main.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
-  await chartLibrary();
+  await Promise.all([chartLibrary(), learnRole()]);
   if (end.aborted) return;
   try {
     if (path[0] === "assets" && path[1]) {
@@ -74,6 +76,7 @@ async function show() {
     else if (path[0] === "types") await typesPage(page, path[1], end);
     else if (path[0] === "import") await importPage(page, end);
     else if (path[0] === "keys") await keysPage(page, end);
+    else if (path[0] === "audit") await auditPage(page, end);
     else await fleetPage(page, end);
   } catch (error) {
     if (!end.aborted) fill(page, problemBox(error, () => { shownPath = null; show(); }));
@@ -85,6 +88,7 @@ function askForKey() {
   if (main.dataset.page === "sign-in") return;
   main.dataset.page = "sign-in";
   shown.abort();
+  forgetRole();
   stream.pause();
   link.dataset.state = "lost";
   say(link, "signed out");

@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { fill, h, problemBox, say } from "../dom.js";
 import { asked, choice, field, who, whoField, words } from "../form.js";
 import { ago, time, utc } from "../format.js";
+import { only } from "../role.js";
 import { assetLink } from "../router.js";
 import { evidence, local, SOURCES, standing, TONES, unitsOf } from "./words.js";
 
@@ -81,7 +82,7 @@ export class AlarmRow {
       alarm.active ? this.button("Clear", () => this.noteOf("clear", "Clear this alarm by hand?", "Clear", "If what raised it still holds, the next reading that says so raises another one."), "small extra") : null,
       this.history,
     );
-    if (!this.history) this.actions.append(this.history = this.button("Log", () => this.toggleLog(), "small extra"));
+    if (!this.history) this.actions.append(this.history = h("button", this.look("Log", () => this.toggleLog(), "small extra"), "Log"));
     this.history.setAttribute("aria-expanded", String(!this.log.hidden));
     if (focused) this.actions.querySelector("button")?.focus();
   }
@@ -93,9 +94,14 @@ export class AlarmRow {
     this.since.title = utc(at);
   }
 
-  /** @param {string} text @param {() => void} act @param {string} [look] */
+  /** What acts on the alarm. @param {string} text @param {() => void} act @param {string} [look] */
   button(text, act, look = "small") {
-    return h("button", { type: "button", class: look, onclick: act, "aria-label": `${text}: ${this.alarm.name} of ${this.alarm.asset}` }, text);
+    return h("button", only("operate", this.look(text, act, look)), text);
+  }
+
+  /** @param {string} text @param {() => void} act @param {string} look */
+  look(text, act, look) {
+    return { type: "button", class: look, onclick: act, "aria-label": `${text}: ${this.alarm.name} of ${this.alarm.asset}` };
   }
 
   /** @param {"acknowledge" | "clear" | "comment" | "shelve" | "unshelve"} verb @param {any} body */

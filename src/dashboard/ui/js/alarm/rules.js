@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { asked, choice, field, spanField, typed, words } from "../form.js";
 import { unit } from "../format.js";
+import { only } from "../role.js";
 import { CONDITIONS, SEVERITIES, TONES, watched } from "./words.js";
 
 /** @param {import("../feed.js").Feed} feed */
@@ -12,7 +13,7 @@ export function rulesPanel(feed) {
   const key = feed.asset.key;
   const list = h("ul", { class: "rules" });
   const trouble = h("div", {});
-  const add = h("button", { type: "button", class: "small primary", onclick: () => edit(null) }, "Add a rule");
+  const add = h("button", only("administer", { type: "button", class: "small primary", onclick: () => edit(null) }), "Add a rule");
   const element = h("section", { class: "panel", "aria-label": "Alarm rules", "data-panel": "rules" }, h("div", { class: "panel-head" }, h("h2", {}, "Alarm rules"), h("span", { class: "push" }, add)), trouble, list);
 
   const read = async () => {
@@ -33,8 +34,8 @@ export function rulesPanel(feed) {
     h(
       "div",
       { class: "row" },
-      h("button", { type: "button", class: "small", "aria-label": `Edit the rule ${rule.name}`, onclick: () => edit(rule) }, "Edit"),
-      h("button", { type: "button", class: "small", "aria-label": `Remove the rule ${rule.name}`, onclick: () => remove(rule) }, "Remove"),
+      h("button", only("administer", { type: "button", class: "small", "aria-label": `Edit the rule ${rule.name}`, onclick: () => edit(rule) }), "Edit"),
+      h("button", only("administer", { type: "button", class: "small", "aria-label": `Remove the rule ${rule.name}`, onclick: () => remove(rule) }), "Remove"),
     ),
   );
   /** @param {any} rule */

@@ -5,6 +5,7 @@ import { instant } from "../align.js";
 import { Chart, keys } from "../chart.js";
 import { fill, h, problemBox } from "../dom.js";
 import { number, percent, span, time, utc } from "../format.js";
+import { only } from "../role.js";
 import { share } from "./watch.js";
 
 const KINDS = /** @type {Record<string, string>} */ ({ step: "a sudden difference", level: "an unusual level", drift: "a drift" });
@@ -57,7 +58,7 @@ export function anomaliesPanel(feed, { label }) {
       h("div", {}, h("strong", { title: utc(one.start) }, time(one.start)), h("span", { class: "quiet" }, ` · ${span(length)} · ${KINDS[one.kind] ?? one.kind}${one.open ? ", still going on" : ""}`)),
       h("div", { class: "parts" }, parts.map(([signal, part]) => h("span", { class: "part" }, h("span", {}, signal), h("meter", { min: 0, max: 1, value: part, "aria-label": `Share of ${signal}` }), h("span", { class: "small quiet" }, percent(/** @type {number} */ (part)))))),
       h("span", { class: "badge", "data-tone": "warn" }, `${number(one.score)} × threshold`),
-      h("button", { type: "button", class: "small", onclick: () => label(instant(one.start), instant(one.end)), "aria-label": `Label it: the anomaly of ${time(one.start)}` }, "Label it"),
+      h("button", only("operate", { type: "button", class: "small", onclick: () => label(instant(one.start), instant(one.end)), "aria-label": `Label it: the anomaly of ${time(one.start)}` }), "Label it"),
     );
   };
   feed.on("anomalies", draw);

@@ -6,6 +6,7 @@ import { TONES } from "../alarm/words.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { asked, choice, field, instantInput, instantOf, words } from "../form.js";
 import { span, time, utc } from "../format.js";
+import { only } from "../role.js";
 import { command } from "../welcome.js";
 
 const KINDS = /** @type {Record<string, string>} */ ({ "": "all", log: "log lines", note: "notes", label: "labels" });
@@ -29,7 +30,7 @@ export function eventsPanel(feed, { limit, whole }) {
       "div",
       { class: "panel-head" },
       h("h2", {}, "Events"),
-      h("span", { class: "push row" }, whole ? kind : null, h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note" }) }, "Add a note"), (feed.type.health_classes ?? []).length ? h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label" }) }, "Add a label") : null),
+      h("span", { class: "push row" }, whole ? kind : null, h("button", only("operate", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note" }) }), "Add a note"), (feed.type.health_classes ?? []).length ? h("button", only("operate", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label" }) }), "Add a label") : null),
     ),
     trouble,
     list,
@@ -73,8 +74,8 @@ export function eventsPanel(feed, { limit, whole }) {
         event.severity ? h("span", { class: "badge", "data-tone": TONES[event.severity] ?? "" }, event.severity) : null,
         h("span", { class: "small quiet", title: `${utc(event.start)}${event.end ? ` to ${utc(event.end)}` : ""}` }, `${time(event.start)}${length ? `, for ${span(length)}` : event.kind === "label" && !event.end ? ", lasts" : ""}`),
         event.code ? h("code", {}, event.code) : null,
-        whole && event.end === null && event.kind === "label" ? h("button", { type: "button", class: "small bare", "aria-label": `End it now: the label ${event.class} of ${time(event.start)}`, onclick: () => finish(event) }, "End it now") : null,
-        whole ? h("button", { type: "button", class: "small bare push", "aria-label": `Delete the ${event.kind} of ${time(event.start)}`, onclick: () => remove(event) }, "Delete") : null,
+        whole && event.end === null && event.kind === "label" ? h("button", only("operate", { type: "button", class: "small bare", "aria-label": `End it now: the label ${event.class} of ${time(event.start)}`, onclick: () => finish(event) }), "End it now") : null,
+        whole ? h("button", only("operate", { type: "button", class: "small bare push", "aria-label": `Delete the ${event.kind} of ${time(event.start)}`, onclick: () => remove(event) }), "Delete") : null,
       ),
       event.text ? h("p", { class: "words" }, event.text) : null,
     );

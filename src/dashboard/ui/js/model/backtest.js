@@ -6,6 +6,7 @@ import { fill, h, problemBox } from "../dom.js";
 import { choice, field, form, typed } from "../form.js";
 import { percent, span, time, unit, utc } from "../format.js";
 import { unfinished } from "../jobs.js";
+import { only } from "../role.js";
 import { backtestResult } from "./result.js";
 
 const TONES = /** @type {Record<string, string>} */ ({ pending: "", running: "", succeeded: "good", failed: "bad", cancelled: "warn" });
@@ -36,6 +37,7 @@ export function backtestPanel(feed) {
     {
       label: "Backtest",
       submit: "Run the backtest",
+      needs: "operate",
       send: async () => {
         fill(trouble);
         const asked = { windows: typed(windows), horizon: typed(horizon), step_size: typed(step), inputs: inputs.value, version: version.value === "" ? undefined : Number(version.value) };
@@ -130,7 +132,7 @@ function card(feed, backtest, { open, cancel }) {
       h("span", { class: "badge", "data-tone": TONES[backtest.status] ?? "" }, backtest.status),
       learned?.seen_by_model ? h("span", { class: "badge", "data-tone": "warn", "data-seen": learned.seen_by_model }, `had learned from ${learned.seen_by_model} of ${learned.windows} windows`) : null,
       h("span", { class: "quiet small", title: utc(backtest.created_at) }, time(backtest.created_at)),
-      moving ? h("button", { type: "button", class: "small push", disabled: backtest.cancel_requested, onclick: cancel }, backtest.cancel_requested ? "Stopping" : "Cancel") : null,
+      moving ? h("button", only("operate", { type: "button", class: "small push", disabled: backtest.cancel_requested, onclick: cancel }), backtest.cancel_requested ? "Stopping" : "Cancel") : null,
     ),
     h(
       "p",

@@ -51,6 +51,7 @@ export function recipeForm(asset, started) {
     {
       label: "Recipe of a fine-tune job",
       submit: "Start with these settings",
+      needs: "operate",
       send: async () => {
         const recipe = { ...general.value(), ...search.value() };
         const classification = classes.value();

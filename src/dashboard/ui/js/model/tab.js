@@ -4,6 +4,7 @@
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { jobCard, unfinished } from "../jobs.js";
+import { may, only } from "../role.js";
 import { backtestPanel } from "./backtest.js";
 import { recipeForm } from "./recipe.js";
 import { losses, versionCard } from "./version.js";
@@ -14,8 +15,8 @@ export function modelsTab(feed) {
   const trouble = h("div", {});
   const job = h("div", { "data-job": "" });
   const versions = h("ol", { class: "timeline" });
-  const start = h("button", { type: "button", class: "primary small", onclick: () => act(() => api.startJob({ asset: key }).then(showJob)) }, "Fine-tune now");
-  const back = h("button", { type: "button", class: "small", hidden: true, onclick: () => rollBack() }, "Roll back");
+  const start = h("button", only("operate", { type: "button", class: "primary small", onclick: () => act(() => api.startJob({ asset: key }).then(showJob)) }), "Fine-tune now");
+  const back = h("button", only("operate", { type: "button", class: "small", hidden: true, onclick: () => rollBack() }), "Roll back");
   const recipe = recipeForm(key, (made) => showJob(made));
   const backtests = backtestPanel(feed);
 
@@ -44,8 +45,10 @@ export function modelsTab(feed) {
   /** @param {any} newest */
   const showJob = (newest) => {
     const busy = Boolean(newest && unfinished(newest));
-    start.disabled = busy;
-    start.title = busy ? "A job is under way" : "";
+    if (may("operate")) {
+      start.disabled = busy;
+      start.title = busy ? "A job is under way" : "";
+    }
     recipe.hidden = busy;
     const focused = job.contains(document.activeElement);
     fill(

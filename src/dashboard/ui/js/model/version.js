@@ -6,6 +6,7 @@ import { keys } from "../chart.js";
 import { fill, h, problemBox } from "../dom.js";
 import { percent, time, utc } from "../format.js";
 import { plot } from "../plot.js";
+import { only } from "../role.js";
 import { aheadScores } from "./ahead.js";
 import { confusion } from "./confusion.js";
 import { diffDetails } from "./diff.js";
@@ -33,18 +34,18 @@ export function versionCard(feed, item, { serves, promote, base }) {
       item ? h("span", { class: "quiet small", title: utc(item.created_at) }, time(item.created_at)) : null,
       h("span", { class: "quiet small", "data-base": item?.base ?? base }, item ? `on ${item.base}` : base),
       gain === undefined || gain === null ? null : h("span", { class: "small" }, `${percent(gain)} better than naive`),
-      serves ? null : h("button", { type: "button", class: "small push", onclick: promote, "aria-label": `Promote ${item ? `version ${number}` : "the base model"}` }, "Promote"),
+      serves ? null : h("button", only("operate", { type: "button", class: "small push", onclick: promote, "aria-label": `Promote ${item ? `version ${number}` : "the base model"}` }), "Promote"),
     ),
     h("p", { class: "words" }, item ? item.reason : "Learned from many synthetic plants, nothing of this asset in it."),
     item?.note ? h("p", { class: "note" }, item.note) : null,
     item?.probation ? probation(item.probation) : null,
+    item || !serves ? diffDetails(feed, number, serves) : null,
     item ? details("Scores on the holdout", serves, () => scores(item)) : null,
     item?.curve?.length > 1 ? details("How it learned", false, () => curve(item)) : null,
     item?.search ? searchDetails(feed, item) : null,
     item ? healthDetails(item) : null,
     item?.data ? details("What it learned from", false, () => [dataCard(item.data), item.data.bases?.length ? triedTable(item.data.bases) : null]) : null,
     responsesDetails(feed, number),
-    serves ? null : diffDetails(feed, number),
   );
 }
 

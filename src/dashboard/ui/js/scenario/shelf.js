@@ -4,6 +4,7 @@
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
 import { asked, field, words } from "../form.js";
+import { only } from "../role.js";
 import { aimsOf, MOST, overrides } from "./plan.js";
 import { coursesOf } from "./course.js";
 
@@ -105,16 +106,19 @@ export function shelf(feed, use) {
     const full = plan.scenarios.length >= MOST;
     const focused = element.contains(document.activeElement) ? document.activeElement?.getAttribute("data-act") : null;
     fill(tabs, plan.scenarios.map((one, i) => h("button", { type: "button", "aria-pressed": String(i === use.active()), "data-act": `tab-${i}`, onclick: () => use.choose(i) }, h("i", { class: `dot c-series-${i + 1}` }), h("span", {}, one.name))));
-    const tool = (/** @type {string} */ text, /** @type {() => any} */ run, disabled = false) => h("button", { type: "button", class: "small", "data-act": text, disabled, onclick: run }, text);
+    const look = (/** @type {string} */ text, /** @type {() => any} */ run, disabled = false) => ({ type: "button", class: "small", "data-act": text, disabled, onclick: run });
+    const tool = (/** @type {string} */ text, /** @type {() => any} */ run, disabled = false) => h("button", look(text, run, disabled), text);
+    /** What changes something that is kept. */
+    const keeping = (/** @type {string} */ text, /** @type {() => any} */ run) => h("button", only("operate", look(text, run)), text);
     fill(
       tools,
       tool("Add", () => use.add(), full),
-      scenario ? [tool("Duplicate", duplicate, full), tool("Rename", rename), tool(scenario.saved ? "Save again" : "Save", save), tool("Remove", remove, plan.scenarios.length < 2)] : null,
+      scenario ? [tool("Duplicate", duplicate, full), scenario.saved ? keeping("Rename", rename) : tool("Rename", rename), keeping(scenario.saved ? "Save again" : "Save", save), tool("Remove", remove, plan.scenarios.length < 2)] : null,
       full ? h("span", { class: "small quiet" }, `${MOST} at most`) : null,
     );
     const apart = saved.filter((one) => !plan.scenarios.some((open) => open.saved === one.id));
     kept.hidden = !saved.length;
-    fill(kept, h("span", { class: "small quiet" }, "Saved:"), apart.length ? apart.map((one) => h("span", { class: "saved", "data-saved": one.id }, h("button", { type: "button", class: "small", disabled: full, onclick: () => bring(one) }, one.name), h("button", { type: "button", class: "small bare", "aria-label": `Delete the saved scenario ${one.name}`, onclick: () => forget(one) }, "×"))) : h("span", { class: "small quiet" }, "all of them are open"));
+    fill(kept, h("span", { class: "small quiet" }, "Saved:"), apart.length ? apart.map((one) => h("span", { class: "saved", "data-saved": one.id }, h("button", { type: "button", class: "small", disabled: full, onclick: () => bring(one) }, one.name), h("button", only("operate", { type: "button", class: "small bare", "aria-label": `Delete the saved scenario ${one.name}`, onclick: () => forget(one) }), "×"))) : h("span", { class: "small quiet" }, "all of them are open"));
     if (focused) /** @type {HTMLElement | null} */ (element.querySelector(`[data-act="${CSS.escape(focused)}"]`))?.focus();
   };
   read();

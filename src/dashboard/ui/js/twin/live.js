@@ -7,6 +7,7 @@ import { Chart, keys } from "../chart.js";
 import { fill, h, say } from "../dom.js";
 import { addEvent } from "../event/panel.js";
 import { number, quantity, span, time } from "../format.js";
+import { only } from "../role.js";
 import { assetLink } from "../router.js";
 import { rangeBar, rangeKeys } from "./range.js";
 import { Said, saidBar, verdict } from "./said.js";
@@ -38,8 +39,8 @@ export function livePanel(feed) {
       chosen,
       h("strong", {}, `${time(from * 1000)} to ${time(until * 1000)}`),
       h("button", { type: "button", class: "small", onclick: () => { fill(chosen); view.show(until - from, until); } }, "Zoom in"),
-      h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note", from, to: until }) }, "Add a note"),
-      labels ? h("button", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label", from, to: until }) }, "Add a label") : null,
+      h("button", only("operate", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "note", from, to: until }) }), "Add a note"),
+      labels ? h("button", only("operate", { type: "button", class: "small", onclick: () => addEvent(feed, { kind: "label", from, to: until }) }), "Add a label") : null,
       h("a", { class: "button small", href: `${assetLink(feed.asset.key, "what-if")}?as_of=${new Date(from * 1000).toISOString()}` }, "What if it had been otherwise?"),
       h("button", { type: "button", class: "small bare push", onclick: () => fill(chosen) }, "Forget it"),
     );

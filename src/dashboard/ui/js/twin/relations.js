@@ -6,6 +6,7 @@ import { api } from "../api.js";
 import { confirmed, fill, h, problemBox, say } from "../dom.js";
 import { asked, choice, field } from "../form.js";
 import { ago, FRESHNESS, percent, unit } from "../format.js";
+import { only } from "../role.js";
 import { assetLink } from "../router.js";
 
 /** The stream follows one asset, so neighbours are read again. */
@@ -26,7 +27,7 @@ export function relationsPanel(feed) {
   const element = h(
     "section",
     { class: "panel", "aria-label": "Relationships", "data-panel": "relations" },
-    h("div", { class: "panel-head" }, h("h2", {}, "Relationships"), h("button", { type: "button", class: "small push", onclick: () => add(feed, read) }, "Add")),
+    h("div", { class: "panel-head" }, h("h2", {}, "Relationships"), h("button", only("administer", { type: "button", class: "small push", onclick: () => add(feed, read) }), "Add")),
     trouble,
     graph,
   );
@@ -96,7 +97,7 @@ class Neighbour {
     this.element = h(
       "li",
       { class: "rel-card", "data-neighbour": this.key },
-      h("span", { class: "rel-name" }, this.name, h("button", { type: "button", class: "small bare", "aria-label": `Remove: ${relation.source} feeds ${relation.target}`, onclick: remove }, "Remove")),
+      h("span", { class: "rel-name" }, this.name, h("button", only("administer", { type: "button", class: "small bare", "aria-label": `Remove: ${relation.source} feeds ${relation.target}`, onclick: remove }), "Remove")),
       h("span", { class: "standing" }, this.fresh, this.alarm, this.health),
       h("span", { class: "small quiet rel-what" }, `${relation.from_signal} → ${relation.to_signal}`),
     );

@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { fill, h, problemBox, say } from "../dom.js";
 import { choice, field, form, showFaults, words } from "../form.js";
 import { seconds, span } from "../format.js";
+import { only } from "../role.js";
 import { assetLink, here } from "../router.js";
 import { stream } from "../stream.js";
 import { typeBuilder } from "./builder.js";
@@ -120,6 +121,7 @@ function fresh(file, sheet, end) {
     {
       label: "New asset and its type",
       submit: "Create both",
+      needs: "administer",
       send: async () => {
         await api.addAssetType({ key: builder.key(), ...builder.value() });
         try {
@@ -150,8 +152,8 @@ function runner(file, asset, mapping, end) {
   const result = h("div", { role: "status" });
   const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Sent of the file" });
   const sent = h("p", { class: "small quiet" });
-  const check = h("button", { type: "button", onclick: () => run(true) }, "Check the file");
-  const store = h("button", { type: "button", class: "primary", onclick: () => run(false) }, "Import");
+  const check = h("button", only("operate", { type: "button", onclick: () => run(true) }), "Check the file");
+  const store = h("button", only("operate", { type: "button", class: "primary", onclick: () => run(false) }), "Import");
   const stop = h("button", { type: "button", hidden: true, onclick: () => stopping.abort() }, "Stop");
   let stopping = new AbortController();
   end.addEventListener("abort", () => stopping.abort());

@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { fill, h, problemBox, say } from "../dom.js";
 import { field, form } from "../form.js";
 import { seconds, span, time, unit, utc } from "../format.js";
+import { way } from "../role.js";
 import { stream } from "../stream.js";
 import { command } from "../welcome.js";
 import { basesPanel } from "./base.js";
@@ -29,7 +30,7 @@ async function list(page, end) {
   if (end.aborted) return;
   fill(
     page,
-    h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Asset types"), h("p", { class: "facts" }, items.length === 1 ? "1 type" : `${items.length} types`)), h("a", { class: "button push", href: "#/types/new" }, "New type")),
+    h("div", { class: "page-head" }, h("div", {}, h("h1", {}, "Asset types"), h("p", { class: "facts" }, items.length === 1 ? "1 type" : `${items.length} types`)), way("administer", { class: "button push", href: "#/types/new" }, "New type")),
     items.length
       ? h("div", { class: "types" }, items.map(card))
       : h("section", { class: "panel", "aria-label": "No type" }, h("div", { class: "panel-body" }, h("p", { class: "words" }, "No type yet. A type says what the signals of a kind of machine are. Make one of a CSV header with the button above, or by hand:"), command(`curl -X POST ${location.origin}/v1/asset-types -H 'content-type: application/json' -d '{"key":"tank","interval":"PT1S","signals":[
@@ -44,7 +45,7 @@ function card(type) {
   return h(
     "section",
     { class: "panel", "aria-label": type.key, "data-type": type.key },
-    h("div", { class: "panel-head" }, h("h2", {}, type.key), h("span", { class: "badge" }, `version ${type.version}`), h("span", { class: "small quiet", title: utc(type.created_at) }, `${time(type.created_at)}${type.interval ? `, a frame every ${span(seconds(type.interval))}` : ""}`), type.extends ? h("span", { class: "small quiet push" }, `extends ${type.extends.type}`) : h("a", { class: "button small push", href: `#/types/${encodeURIComponent(type.key)}` }, "Change")),
+    h("div", { class: "panel-head" }, h("h2", {}, type.key), h("span", { class: "badge" }, `version ${type.version}`), h("span", { class: "small quiet", title: utc(type.created_at) }, `${time(type.created_at)}${type.interval ? `, a frame every ${span(seconds(type.interval))}` : ""}`), type.extends ? h("span", { class: "small quiet push" }, `extends ${type.extends.type}`) : way("administer", { class: "button small push", href: `#/types/${encodeURIComponent(type.key)}` }, "Change")),
     h(
       "div",
       { class: "panel-body" },
@@ -87,6 +88,7 @@ function newType(page) {
         form({
           label: "New asset type",
           submit: "Create the type",
+          needs: "administer",
           send: async () => {
             await api.addAssetType({ key: builder.key(), ...builder.value() });
             location.hash = "#/types";
@@ -112,6 +114,7 @@ async function changeType(page, key, end) {
     h("section", { class: "panel", "aria-label": key }, h("div", { class: "panel-body" }, h("p", { class: "words" }, `What is saved here becomes version ${type.version + 1}. Assets stay with the version that they have.`), form({
       label: `Document of ${key}`,
       submit: "Save as a new version",
+      needs: "administer",
       send: async () => {
         await api.changeAssetType(key, builder.value());
         location.hash = "#/types";

@@ -16,10 +16,15 @@ use tch::{Device, Kind, Tensor};
 use super::artefact::{self, ArtefactError};
 use super::engine::EngineError;
 use super::trainee::CurvePoint;
-pub use learn::learn;
+pub use learn::learn_best;
 
 /// Units of the hidden layer.
 const HIDDEN: i64 = 64;
+/// Share of the hidden units that a step of learning switches off where many numbers, each with much noise,
+/// tell of the same thing.
+pub const DROPOUT_OF_MANY: f64 = 0.4;
+/// The same where few clear numbers tell all.
+pub const DROPOUT_OF_FEW: f64 = 0.1;
 
 /// How long it was until failure, in bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +42,15 @@ pub struct Moment {
     pub seen: Vec<f32>,
     /// What was so.
     pub left: Left,
+}
+
+/// Runs as they are seen in one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// Run by run its moments.
+    pub runs: Vec<Vec<Moment>>,
+    /// Share of the hidden units that a step of learning switches off.
+    pub dropout: f64,
 }
 
 /// Dimensions of a head.
@@ -70,6 +84,9 @@ pub struct Taught {
     pub curve: Vec<CurvePoint>,
     /// Steps that each of its networks learned for.
     pub best_steps: Vec<u32>,
+    /// Mean of minus the logarithm of the probability of what was so, each run told by the network that did
+    /// not learn from it.
+    pub loss: f64,
 }
 
 /// The layers.

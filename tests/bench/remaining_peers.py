@@ -116,7 +116,8 @@ def main():
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with open(os.path.join(out, "cmapss.json"), encoding="utf-8") as file:
             runs = json.load(file)["runs"]
-    for method, name in (("changes", "ours, signal by signal, changes alone"), ("signals", "ours, signal by signal"), ("ours", "ours")):
+    for method, name in (("changes", "ours, signal by signal, changes alone"), ("signals", "ours, signal by signal"),
+                         ("ours", "ours")):
         ours = [run for run in runs if run["method"] == method]
         for run in ours:
             assert (run["last"]["classes"]["cases"], run["all"]["classes"]["cases"]) == (len(last), len(truth))

@@ -21,7 +21,7 @@ use super::record::{Document, Record};
 use super::sets::Set;
 use super::solve::{Sums, dot};
 use super::{Config, EvaluateError, News, cpu};
-use crate::model::remaining::{DROPOUT_OF_FEW, DROPOUT_OF_MANY, Lesson, foretell, learn_best};
+use crate::model::remaining::{Lesson, Manner, foretell, learn_best};
 use crate::model::{Recipe, digest, hex};
 use crate::score::{ClassCard, RemainingCard, RemainingTime};
 use crate::training::remaining::BINS;
@@ -97,8 +97,8 @@ impl Way {
     }
 
     /// As a fine-tune job learns from what is seen so.
-    fn dropout(self) -> f64 {
-        if self == Self::Along { DROPOUT_OF_FEW } else { DROPOUT_OF_MANY }
+    fn manner(self) -> Manner {
+        if self == Self::Along { Manner::OF_FEW } else { Manner::OF_MANY }
     }
 }
 
@@ -210,7 +210,7 @@ fn one(method: Method, seed: u64, material: &Material) -> Result<RemainingRun, E
 fn learned(method: Method, seed: u64, train: &Part) -> Result<Teller, EvaluateError> {
     let recipe = Recipe { seed, ..Recipe::default() };
     let ways: Vec<Way> = method.ways().iter().copied().filter(|way| !way.sees(&train.rows[0]).is_empty()).collect();
-    let teach = |way: &Way| Lesson { runs: lesson(train, seed, |row| way.sees(row)), dropout: way.dropout() };
+    let teach = |way: &Way| Lesson { runs: lesson(train, seed, |row| way.sees(row)), manner: way.manner() };
     let lessons: Vec<Lesson> = ways.iter().map(teach).collect();
     let taught = learn_best(BINS, &lessons, &recipe, &mut || ControlFlow::Continue(()));
     let (chosen, taught) = taught.map_err(|error| EvaluateError::Broken(error.to_string()))?;

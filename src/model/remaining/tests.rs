@@ -21,7 +21,7 @@ fn runs(count: usize, censored: impl Fn(usize) -> Option<f64> + Copy) -> Lesson 
 }
 
 fn lesson(runs: Vec<Vec<Moment>>) -> Lesson {
-    Lesson { runs, dropout: DROPOUT_OF_MANY }
+    Lesson { runs, manner: Manner::OF_MANY }
 }
 
 /// Moments of runs: one number says how much is left, blurred; the other says nothing. Of runs that were
@@ -71,7 +71,7 @@ fn of_several_ways_to_see_the_one_that_tells_more_of_other_runs_is_kept() {
         let see = |moment: &Moment| Moment { seen: vec![moment.seen[1]], left: moment.left };
         runs.iter().map(|run| run.iter().map(see).collect()).collect()
     };
-    let blind = Lesson { runs: blind(&clear.runs), dropout: DROPOUT_OF_FEW };
+    let blind = Lesson { runs: blind(&clear.runs), manner: Manner::OF_FEW };
     let (recipe, best) = (Recipe::default(), learn(BINS, &clear, &Recipe::default(), &mut go_on).unwrap());
     assert!(best.loss < 2.1 && best.loss > 0.5, "less than how often bins come: {}", best.loss);
     for (ways, place) in [([blind.clone(), clear.clone()], 1), ([clear.clone(), blind], 0)] {

@@ -20,7 +20,7 @@ use crate::asset::{AssetType, EndOfLife};
 use crate::event::Label;
 use crate::features::{Grid, Looks, Memory, RemainingModel, Run};
 use crate::model::Recipe;
-use crate::model::remaining::{DROPOUT_OF_FEW, DROPOUT_OF_MANY, Left, Lesson, Moment, foretell, learn_best};
+use crate::model::remaining::{Left, Lesson, Manner, Moment, foretell, learn_best};
 use crate::model::trainee::TraineeError;
 use crate::score::{Paired, RemainingCard, RemainingTime, paired_block_bootstrap};
 use runs::{NEEDED, Parts, Stretch, stretches};
@@ -41,7 +41,7 @@ const RESAMPLES: usize = 1_000;
 /// Share of the naive model's score that a new model must save to be of use.
 const OF_USE: f64 = 0.05;
 /// Probability that the naive model gives to what never happened, and the deviation of what happened, in
-/// bins: as smooth as what it is compared with.
+/// bins: at least as smooth as what it is compared with.
 const UNSEEN: f64 = 0.01;
 const SMOOTH: f64 = 3.0;
 
@@ -128,9 +128,9 @@ impl Source<'_> {
         let looks = |stretch: &Stretch| Looks { first: stretch.first, steps: stretch.moments().collect() };
         let looks: Vec<Looks> = parts.teaching.iter().map(looks).collect();
         let along = by_signal.along(self.asset_type, self.grid, &looks);
-        let mut ways = vec![self.lesson(by_signal, DROPOUT_OF_MANY, parts, width_s, alive)?];
+        let mut ways = vec![self.lesson(by_signal, Manner::OF_MANY, parts, width_s, alive)?];
         if let Some(along) = along {
-            ways.push(self.lesson(along, DROPOUT_OF_FEW, parts, width_s, alive)?);
+            ways.push(self.lesson(along, Manner::OF_FEW, parts, width_s, alive)?);
         }
         let (mut memories, lessons): (Vec<Memory>, Vec<Lesson>) = ways.into_iter().unzip();
         let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
@@ -146,7 +146,7 @@ impl Source<'_> {
     fn lesson(
         self,
         mut memory: Memory,
-        dropout: f64,
+        manner: Manner,
         parts: &Parts,
         width_s: f64,
         alive: &mut dyn FnMut() -> Result<(), LearnError>,
@@ -163,7 +163,7 @@ impl Source<'_> {
             rows.iter().map(|row| moment(row, stretch.failed)).collect()
         };
         let runs = rows.iter().zip(&parts.teaching).map(run).collect();
-        Ok((memory, Lesson { runs, dropout }))
+        Ok((memory, Lesson { runs, manner }))
     }
 
     /// Run by run what is remembered at its moments.

@@ -1,12 +1,19 @@
 //! What is remembered of a run: wear is slow, and a look at the newest steps does not show it.
 //!
-//! Of every signal the means of a short and of a longer stretch and an exponential average, each against
-//! the run's own beginning, and its trend; and the age of the run. Training and serving remember here alike,
-//! and never from a later step. Lengths are in units that go with how long runs last.
+//! Of every signal, or of every direction in which signals wear together, the means of a short and of a longer
+//! stretch and an exponential average, each against the run's own beginning, and its trend; and the age of the
+//! run. Training and serving remember here alike, and never from a later step. Lengths are in units that go
+//! with how long runs last.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use super::Grid;
+use super::wear::directions;
 use crate::asset::AssetType;
 use crate::expert::Scale;
 
@@ -20,7 +27,7 @@ const CONSTANT: f64 = 30.0;
 const REACH: usize = 1_500;
 /// Steps that a trend needs.
 const FEWEST: usize = 3;
-/// Numbers of a signal beside its beginning.
+/// Numbers of a signal or a direction beside its beginning.
 const OF_SIGNAL: usize = 4;
 /// Numbers stay within this, in deviations.
 const LIMIT: f64 = 6.0;
@@ -36,8 +43,29 @@ pub struct Memory {
     unit: f64,
     /// Whether the beginnings themselves count: they tell assets apart, which few runs cannot teach.
     beginnings: bool,
+    /// Weights of the signals in each direction; empty where signals are remembered one by one.
+    directions: Vec<Vec<f64>>,
     /// Of each number, as it was in what taught.
     scales: Vec<Scale>,
+}
+
+/// A memory as it was stored before there were directions.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+pub(super) struct FormerMemory {
+    signals: Vec<(String, f64)>,
+    unit: f64,
+    beginnings: bool,
+    scales: Vec<Scale>,
+}
+
+/// Steps of a run that are looked at.
+#[derive(Clone, Debug)]
+pub struct Looks {
+    /// Where the run begins.
+    pub first: usize,
+    /// The steps.
+    pub steps: Vec<usize>,
 }
 
 /// Where a run lies among the steps that are at hand.
@@ -45,7 +73,8 @@ pub struct Memory {
 pub struct Run<'a> {
     /// First step at hand that belongs to it.
     pub first: usize,
-    /// Means over its beginning, signal by signal, where its first step is no longer at hand.
+    /// Means over its beginning, signal by signal or direction by direction, where its first step is no longer
+    /// at hand.
     pub beginning: Option<&'a [f64]>,
 }
 
@@ -53,8 +82,15 @@ pub struct Run<'a> {
 #[derive(Clone, Debug)]
 pub struct Recall<'a> {
     memory: &'a Memory,
-    /// Of the memory's signals.
-    rows: Vec<&'a [f64]>,
+    /// Of the memory's signals or directions.
+    rows: Vec<Cow<'a, [f64]>>,
+}
+
+impl From<FormerMemory> for Memory {
+    fn from(former: FormerMemory) -> Self {
+        let FormerMemory { signals, unit, beginnings, scales } = former;
+        Self { signals, unit, beginnings, directions: Vec::new(), scales }
+    }
 }
 
 impl Memory {
@@ -66,16 +102,32 @@ impl Memory {
         let seen = signals.filter(|(_, row)| row.last().is_some_and(|value| value.is_finite()));
         let greatest = |row: &[f64]| row.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         let signals = seen.map(|(signal, row)| (signal.name.clone(), greatest(&row[..taught]))).collect();
-        Self { signals, unit, beginnings, scales: Vec::new() }
+        Self { signals, unit, beginnings, directions: Vec::new(), scales: Vec::new() }
+    }
+
+    /// The same along directions instead of signal by signal: those in which signals change by more than noise
+    /// at these steps of a grid. `None` where there are none, or a single signal.
+    #[must_use]
+    pub fn along(&self, asset_type: &AssetType, grid: &Grid, runs: &[Looks]) -> Option<Self> {
+        if self.signals.len() < 2 {
+            return None;
+        }
+        let by_signal = Self { directions: Vec::new(), ..self.clone() };
+        let (jumps, changes) = by_signal.upon(asset_type, grid)?.moves(runs);
+        let least: Vec<f64> = self.signals.iter().map(|(_, greatest)| ROUNDING * greatest).collect();
+        let noise = 1.0 / self.steps(SHORT) as f64 + 1.0 / self.steps(BEGINNING) as f64;
+        let directions = directions(&jumps, &changes, &least, noise);
+        (!directions.is_empty()).then(|| Self { directions, scales: Vec::new(), ..by_signal })
     }
 
     /// Scales each number by its mean and deviation in what teaches.
     pub fn scale(&mut self, rows: &[Vec<f64>]) {
         let column = |place: usize| rows.iter().map(|row| row[place]).collect::<Vec<f64>>();
-        let of_signals = self.signals.len() * OF_SIGNAL;
+        let rows = self.greatest();
+        let of_rows = rows.len() * OF_SIGNAL;
         let greatest = |place: usize| {
-            let signal = if place < of_signals { place / OF_SIGNAL } else { place - of_signals };
-            self.signals.get(signal).map_or(1.0, |(_, greatest)| *greatest)
+            let row = if place < of_rows { place / OF_SIGNAL } else { place - of_rows };
+            rows.get(row).copied().unwrap_or(1.0)
         };
         let scale = |place: usize| {
             let scale = Scale::of(&column(place), None);
@@ -88,7 +140,20 @@ impl Memory {
     /// How many numbers it gives.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.signals.len() * (OF_SIGNAL + usize::from(self.beginnings)) + 1
+        let rows = if self.directions.is_empty() { self.signals.len() } else { self.directions.len() };
+        rows * (OF_SIGNAL + usize::from(self.beginnings)) + 1
+    }
+
+    /// What the values of each signal or direction do not exceed.
+    fn greatest(&self) -> Vec<f64> {
+        let signals = self.signals.iter().map(|(_, greatest)| *greatest);
+        if self.directions.is_empty() {
+            return signals.collect();
+        }
+        let sum = |weights: &Vec<f64>| {
+            weights.iter().zip(signals.clone()).map(|(weight, most)| weight.abs() * most).sum::<f64>()
+        };
+        self.directions.iter().map(sum).collect()
     }
 
     /// Steps of a run's beginning.
@@ -102,7 +167,13 @@ impl Memory {
     pub fn upon<'a>(&'a self, asset_type: &AssetType, grid: &'a Grid) -> Option<Recall<'a>> {
         let positions = asset_type.document.positions();
         let rows = self.signals.iter().map(|(name, _)| grid.values.get(*positions.get(name)?).map(Vec::as_slice));
-        Some(Recall { memory: self, rows: rows.collect::<Option<_>>()? })
+        let signals = rows.collect::<Option<Vec<&[f64]>>>()?;
+        let rows = if self.directions.is_empty() {
+            signals.into_iter().map(Cow::Borrowed).collect()
+        } else {
+            self.directions.iter().map(|weights| Cow::Owned(sums(weights, &signals))).collect()
+        };
+        Some(Recall { memory: self, rows })
     }
 
     /// Numbers in deviations.
@@ -113,17 +184,41 @@ impl Memory {
         row.iter().zip(&self.scales).map(scaled).collect()
     }
 
+    /// As it would have been stored before there were directions.
+    #[cfg(test)]
+    pub(super) fn former(self) -> FormerMemory {
+        FormerMemory { signals: self.signals, unit: self.unit, beginnings: self.beginnings, scales: self.scales }
+    }
+
     fn steps(&self, units: f64) -> usize {
         (units * self.unit).round().max(FEWEST as f64) as usize
     }
 }
 
 impl Recall<'_> {
-    /// Means over the beginning of a run as far as it was known at `step`, signal by signal.
+    /// Means over the beginning of a run as far as it was known at `step`, signal by signal or direction by
+    /// direction.
     #[must_use]
     pub fn beginning(&self, first: usize, step: usize) -> Vec<f64> {
         let last = step.min(first + self.memory.beginning_steps() - 1);
         self.rows.iter().map(|row| mean(&row[first..=last])).collect()
+    }
+
+    /// Differences of neighbouring steps, and changes of a short mean since the run began, signal by signal.
+    fn moves(&self, runs: &[Looks]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let (mut jumps, mut changes) = (Vec::new(), Vec::new());
+        let short = self.memory.steps(SHORT);
+        for run in runs {
+            for &step in run.steps.iter().filter(|step| self.rows.iter().all(|row| row[**step].is_finite())) {
+                if step > run.first {
+                    jumps.push(self.rows.iter().map(|row| row[step] - row[step - 1]).collect());
+                }
+                let from = run.first.max((step + 1).saturating_sub(short));
+                let begun = self.beginning(run.first, step);
+                changes.push(self.rows.iter().zip(begun).map(|(row, begun)| mean(&row[from..=step]) - begun).collect());
+            }
+        }
+        (jumps, changes)
     }
 
     /// What is remembered at a step of a run that is `age` steps old; `None` where a signal has no value.
@@ -153,6 +248,12 @@ impl Recall<'_> {
     }
 }
 
+/// Weighted sums of rows, step by step.
+fn sums(weights: &[f64], rows: &[&[f64]]) -> Vec<f64> {
+    let steps = rows.first().map_or(0, |row| row.len());
+    (0..steps).map(|step| weights.iter().zip(rows).map(|(weight, row)| weight * row[step]).sum()).collect()
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -170,93 +271,4 @@ fn trend(values: &[f64]) -> f64 {
         squares += lever * lever;
     }
     product / squares * values.len() as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-
-    use super::*;
-    use crate::asset::testing::asset_type;
-    use crate::reading::Frame;
-
-    fn grid(rows: impl Iterator<Item = [f64; 2]>) -> Grid {
-        let frame = |(step, row): (usize, [f64; 2])| Frame {
-            observed_at: DateTime::from_timestamp(1_000_000 + step as i64, 0).unwrap(),
-            values: row.to_vec(),
-            quality: None,
-        };
-        Grid::new(&kind(), &rows.enumerate().map(frame).collect::<Vec<_>>()).unwrap()
-    }
-
-    fn kind() -> AssetType {
-        asset_type(1.0, &["pump", "level"])
-    }
-
-    const WHOLE: Run<'_> = Run { first: 0, beginning: None };
-
-    #[test]
-    fn numbers_of_a_ramp_are_those_of_their_formulas() {
-        let grid = grid((0..200).map(|step| [5.0, f64::from(step)]));
-        let memory = Memory::of(&kind(), &grid, grid.len(), 1.0, true);
-        let numbers = memory.upon(&kind(), &grid).unwrap().at(150, WHOLE, 150.0).unwrap();
-        assert_eq!(numbers.len(), memory.width());
-        assert!(numbers[..4].iter().all(|number| number.abs() < 1e-9), "a still signal: {numbers:?}");
-        let begun = 14.5;
-        assert!((numbers[4] - (148.0 - begun)).abs() < 1e-9, "mean of 146 to 150");
-        assert!((numbers[5] - (135.5 - begun)).abs() < 1e-9, "mean of 121 to 150");
-        let behind = 150.0 - (numbers[6] + begun);
-        assert!((behind - 1.0 / ((1.0_f64 / 30.0).exp() - 1.0)).abs() < 1.0, "an average lags behind: {behind}");
-        assert!((numbers[7] - 30.0).abs() < 1e-9, "one a step, over 30 steps");
-        assert_eq!(numbers[8..], [5.0, begun, 150.0]);
-    }
-
-    #[test]
-    fn nothing_is_remembered_from_later_steps_or_from_before_the_run() {
-        let wave = |step: i32| (1.7 * f64::from(step)).sin() + 0.01 * f64::from(step);
-        let whole = grid((0..300).map(|step| [wave(3 * step), wave(step)]));
-        let changed = grid((0..300).map(|step| {
-            let foreign = if (80..=200).contains(&step) { 0.0 } else { 1e3 };
-            [wave(3 * step) + foreign, wave(step) - foreign]
-        }));
-        let memory = Memory::of(&kind(), &whole, whole.len(), 1.0, true);
-        let run = Run { first: 80, beginning: None };
-        for step in [80, 81, 95, 140, 200] {
-            let of = |grid: &Grid| memory.upon(&kind(), grid).unwrap().at(step, run, 7.0).unwrap();
-            assert_eq!(of(&whole), of(&changed), "step {step}");
-        }
-        let recall = memory.upon(&kind(), &changed).unwrap();
-        assert_ne!(recall.at(201, run, 7.0), memory.upon(&kind(), &whole).unwrap().at(201, run, 7.0));
-        assert_eq!(recall.at(79, run, 7.0), None);
-    }
-
-    #[test]
-    fn a_run_whose_first_steps_are_no_longer_at_hand_is_remembered_as_before() {
-        let wave = |step: i32| (1.7 * f64::from(step)).sin() + 0.001 * f64::from(step);
-        let whole = grid((0..2_600).map(|step| [5.0, wave(step)]));
-        let newest = grid((500..2_600).map(|step| [5.0, wave(step)]));
-        let memory = Memory::of(&kind(), &whole, whole.len(), 4.0, false);
-        let recall = memory.upon(&kind(), &whole).unwrap();
-        let begun = recall.beginning(0, 2_599);
-        let there = memory.upon(&kind(), &newest).unwrap();
-        let run = Run { first: 0, beginning: Some(&begun) };
-        assert_eq!(recall.at(2_599, WHOLE, 9.0), there.at(2_099, run, 9.0));
-        assert_ne!(recall.at(2_599, WHOLE, 9.0), there.at(2_099, WHOLE, 9.0), "its beginning matters");
-    }
-
-    #[test]
-    fn what_teaches_decides_the_scale() {
-        let grid = grid((0..100).map(|step| [518.67, f64::from(step)]));
-        let mut memory = Memory::of(&kind(), &grid, grid.len(), 1.0, false);
-        let recall = memory.upon(&kind(), &grid).unwrap();
-        let rows: Vec<Vec<f64>> = (0..100).map(|step| recall.at(step, WHOLE, step as f64).unwrap()).collect();
-        memory.scale(&rows);
-        let scaled: Vec<Vec<f32>> = rows.iter().map(|row| memory.scaled(row)).collect();
-        let age = scaled.iter().map(|row| f64::from(row[memory.width() - 1])).sum::<f64>();
-        assert!(scaled.iter().all(|row| row[..4].iter().all(|number| number.abs() < 1e-3)), "rounding is no news");
-        assert!(age.abs() < 1e-3 && scaled.iter().flatten().all(|number| number.is_finite()));
-        let far: Vec<f64> = rows[99].iter().map(|number| 1e6 * (number + 1.0)).collect();
-        assert!(memory.scaled(&far).iter().all(|number| f64::from(number.abs()) <= LIMIT));
-        assert!(memory.upon(&asset_type(1.0, &["pump"]), &grid).is_none(), "a signal is gone");
-    }
 }

@@ -17,12 +17,13 @@ mod seen;
 mod laws;
 mod setup;
 mod template;
+mod wear;
 
 pub use crate::expert::FRESH;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
 pub use fit::{FEWEST, Fit, Fits, Layout};
 pub use grid::Grid;
-pub use memory::{Memory, Recall, Run};
+pub use memory::{Looks, Memory, Recall, Run};
 pub use outlook::{LEADS, Outlook, Question, but};
 pub use portrait::{Eye, Gaze, HealthModel, LOOK, Sketch};
 pub use prognosis::RemainingModel;

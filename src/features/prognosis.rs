@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::Memory;
+use super::memory::{FormerMemory, Memory};
 use crate::asset::EndOfLife;
 use crate::model::remaining::Head;
 use crate::model::{ArtefactError, attach, attached};
@@ -11,7 +11,9 @@ use crate::score::RemainingTime;
 /// Name of it beside a head's variables.
 const NAME: &str = "remaining";
 /// First byte of a stored one: how the rest is to be read.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// That of models whose memory knew no directions.
+const FORMER: u8 = 1;
 
 /// A model of remaining time with all that is needed to ask it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,24 @@ pub struct RemainingModel {
     pub width_s: f64,
     /// Its layers.
     pub head: Head,
+}
+
+/// A model as [`FORMER`] wrote it.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct FormerModel {
+    memory: FormerMemory,
+    class: String,
+    restored_by: Option<String>,
+    width_s: f64,
+    head: Head,
+}
+
+impl From<FormerModel> for RemainingModel {
+    fn from(former: FormerModel) -> Self {
+        let FormerModel { memory, class, restored_by, width_s, head } = former;
+        Self { memory: memory.into(), class, restored_by, width_s, head }
+    }
 }
 
 impl RemainingModel {
@@ -57,7 +77,11 @@ impl RemainingModel {
     #[must_use]
     pub fn attached_to(artefact: &[u8]) -> Option<Self> {
         let (format, rest) = attached(artefact, NAME)?.split_first()?;
-        let model: Self = (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten()?;
+        let model: Self = match *format {
+            FORMAT => postcard::from_bytes(rest).ok()?,
+            FORMER => postcard::from_bytes::<FormerModel>(rest).ok()?.into(),
+            _ => return None,
+        };
         let whole = model.head.shape.features == model.memory.width()
             && model.head.shape.bins >= 2
             && model.width_s > 0.0
@@ -95,6 +119,10 @@ mod tests {
         assert_eq!(RemainingModel::attached_to(&base), None);
         let other = attach(&base, NAME, &[FORMAT + 1, 1, 2]).unwrap();
         assert_eq!(RemainingModel::attached_to(&other), None);
+        let RemainingModel { memory, class, restored_by, width_s, head } = model.clone();
+        let former = FormerModel { memory: memory.former(), class, restored_by, width_s, head };
+        let stored = attach(&base, NAME, &postcard::to_extend(&former, vec![FORMER]).unwrap()).unwrap();
+        assert_eq!(RemainingModel::attached_to(&stored), Some(model.clone()), "of a former build");
         let mut broken = model;
         broken.head.shape.features += 1;
         assert_eq!(RemainingModel::attached_to(&broken.attach_to(&base).unwrap()), None, "it does not fit");

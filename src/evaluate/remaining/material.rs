@@ -11,7 +11,7 @@ use super::{HORIZON, SETTINGS, SIGNALS, width};
 use crate::asset::{AssetType, Role};
 use crate::evaluate::EvaluateError;
 use crate::evaluate::task::{asset_type, signal};
-use crate::features::{Grid, Memory, Run};
+use crate::features::{Grid, Looks, Memory, Run};
 use crate::model::remaining::{Left, Moment};
 use crate::reading::Frame;
 use crate::training::remaining::UNITS;
@@ -27,7 +27,10 @@ pub(super) struct Part {
 }
 
 pub(super) struct Row {
+    /// Signal by signal.
     pub(super) seen: Vec<f32>,
+    /// Along the directions of wear; empty where there are none.
+    pub(super) along: Vec<f32>,
     pub(super) age: f64,
     pub(super) left: f64,
 }
@@ -54,25 +57,69 @@ impl Material {
     /// `left` are the cycles that remain after the last row of each test engine.
     pub(super) fn of(train: &[Vec<Vec<f64>>], test: &[Vec<Vec<f64>>], left: &[f64]) -> Result<Self, EvaluateError> {
         let kind = kind();
-        let grid = laid(&kind, train)?;
-        let mut memory = Memory::of(&kind, &grid, grid.len(), HORIZON / UNITS, true);
-        let known = remembered(&kind, &memory, &grid, train)?;
-        memory.scale(&known);
-        let asked = remembered(&kind, &memory, &laid(&kind, test)?, test)?;
-        let part = |engines: &[Vec<Vec<f64>>], numbers: Vec<Vec<f64>>, after: &dyn Fn(usize) -> f64| {
-            let (mut rows, mut ends) = (Vec::new(), Vec::new());
-            let mut numbers = numbers.into_iter();
-            for (place, engine) in engines.iter().enumerate() {
-                for (age, numbers) in numbers.by_ref().take(engine.len()).enumerate() {
-                    let left = (engine.len() - 1 - age) as f64 + after(place);
-                    rows.push(Row { seen: memory.scaled(&numbers), age: age as f64, left });
-                }
-                ends.push(rows.len());
-            }
-            Part { rows, ends }
+        let (grid, asked) = (laid(&kind, train)?, laid(&kind, test)?);
+        let by_signal = Memory::of(&kind, &grid, grid.len(), HORIZON / UNITS, true);
+        let along = by_signal.along(&kind, &grid, &looks(train));
+        let part = |memory: Memory| seen(&kind, memory, (&grid, train), (&asked, test));
+        let (known, told) = part(by_signal)?;
+        let (known_along, told_along) = match along {
+            Some(along) => part(along)?,
+            None => (vec![Vec::new(); known.len()], vec![Vec::new(); told.len()]),
         };
-        Ok(Self { train: part(train, known, &|_| 0.0), test: part(test, asked, &|place| left[place]) })
+        let left_after = |place: usize| left[place];
+        Ok(Self {
+            train: Part::of(train, (known, known_along), |_| 0.0),
+            test: Part::of(test, (told, told_along), left_after),
+        })
     }
+}
+
+impl Part {
+    /// `after` are the cycles that remain after an engine's last row.
+    fn of(
+        engines: &[Vec<Vec<f64>>],
+        (seen, along): (Vec<Vec<f32>>, Vec<Vec<f32>>),
+        after: impl Fn(usize) -> f64,
+    ) -> Self {
+        let (mut rows, mut ends) = (Vec::with_capacity(seen.len()), Vec::with_capacity(engines.len()));
+        let mut seen = seen.into_iter().zip(along);
+        for (place, engine) in engines.iter().enumerate() {
+            for (age, (seen, along)) in seen.by_ref().take(engine.len()).enumerate() {
+                let left = (engine.len() - 1 - age) as f64 + after(place);
+                rows.push(Row { seen, along, age: age as f64, left });
+            }
+            ends.push(rows.len());
+        }
+        Self { rows, ends }
+    }
+}
+
+/// All rows of engines that lie one after another.
+fn looks(engines: &[Vec<Vec<f64>>]) -> Vec<Looks> {
+    let mut first = 0;
+    let look = |engine: &Vec<Vec<f64>>| {
+        let steps = first..first + engine.len();
+        first = steps.end;
+        Looks { first: steps.start, steps: steps.collect() }
+    };
+    engines.iter().map(look).collect()
+}
+
+/// Engines on their grid.
+type Laid<'a> = (&'a Grid, &'a [Vec<Vec<f64>>]);
+
+/// What a memory, which gets its scales from the training engines, shows of their rows and of the test engines'.
+fn seen(
+    kind: &AssetType,
+    mut memory: Memory,
+    (grid, train): Laid<'_>,
+    (asked, test): Laid<'_>,
+) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), EvaluateError> {
+    let known = remembered(kind, &memory, grid, train)?;
+    memory.scale(&known);
+    let told = remembered(kind, &memory, asked, test)?;
+    let scaled = |rows: Vec<Vec<f64>>| rows.iter().map(|row| memory.scaled(row)).collect();
+    Ok((scaled(known), scaled(told)))
 }
 
 /// What is remembered at every row of the engines on their grid.

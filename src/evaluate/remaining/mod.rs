@@ -2,7 +2,8 @@
 //!
 //! A model of remaining time learns as a fine-tune job teaches it: what is remembered of each run, bins of
 //! five cycles, 125 the horizon. The seed draws which training engines stop the learning from which others.
-//! What it brings to know how each run began is shown by leaving that out. Judged are the last row of every test engine, as the literature does, and all their rows.
+//! What it brings to see engines along their directions of wear is shown by seeing them signal by signal, and
+//! what it brings there to know how each run began by leaving that out. Judged are the last row of every test engine, as the literature does, and all their rows.
 //! Classes are cut at 125 and 30 cycles; each row is named by where most of the probability lies, or, where a
 //! method gives one number, by cuts of it that are best on the training rows.
 
@@ -20,7 +21,7 @@ use super::record::{Document, Record};
 use super::sets::Set;
 use super::solve::{Sums, dot};
 use super::{Config, EvaluateError, News, cpu};
-use crate::model::remaining::{foretell, learn};
+use crate::model::remaining::{Lesson, Manner, foretell, learn_best};
 use crate::model::{Recipe, digest, hex};
 use crate::score::{ClassCard, RemainingCard, RemainingTime};
 use crate::training::remaining::BINS;
@@ -43,31 +44,61 @@ pub(super) enum Method {
     Age,
     Ridge,
     Changes,
+    Signals,
     Ours,
 }
 
 impl Method {
-    pub(super) fn all() -> [Self; 5] {
-        [Self::Mean, Self::Age, Self::Ridge, Self::Changes, Self::Ours]
+    pub(super) fn all() -> [Self; 6] {
+        [Self::Mean, Self::Age, Self::Ridge, Self::Changes, Self::Signals, Self::Ours]
     }
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Mean => "mean of the training rows",
             Self::Age => "mean life less the age",
-            Self::Ridge => "ridge, same features",
-            Self::Changes => "ours, changes alone",
+            Self::Ridge => "ridge, signal by signal",
+            Self::Changes => "ours, signal by signal, changes alone",
+            Self::Signals => "ours, signal by signal",
             Self::Ours => "ours",
         }
     }
 
     fn seeds(self, config: &Config) -> u64 {
-        if matches!(self, Self::Changes | Self::Ours) { config.seeds } else { 1 }
+        if self.ways().is_empty() { 1 } else { config.seeds }
     }
 
-    /// What it sees of a row.
+    /// Ways to see the rows, of which it learns the one that tells most of training engines held out.
+    fn ways(self) -> &'static [Way] {
+        match self {
+            Self::Mean | Self::Age | Self::Ridge => &[],
+            Self::Changes => &[Way::Changes],
+            Self::Signals => &[Way::Signals],
+            Self::Ours => &[Way::Signals, Way::Along],
+        }
+    }
+}
+
+/// A way to see a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Changes,
+    Signals,
+    Along,
+}
+
+impl Way {
     fn sees(self, row: &Row) -> Vec<f32> {
-        if self == Self::Changes { row.changes() } else { row.seen.clone() }
+        match self {
+            Self::Changes => row.changes(),
+            Self::Signals => row.seen.clone(),
+            Self::Along => row.along.clone(),
+        }
+    }
+
+    /// As a fine-tune job learns from what is seen so.
+    fn manner(self) -> Manner {
+        if self == Self::Along { Manner::OF_FEW } else { Manner::OF_MANY }
     }
 }
 
@@ -164,19 +195,7 @@ fn one(method: Method, seed: u64, material: &Material) -> Result<RemainingRun, E
             let of = move |row: &Row| Said::Number(dot(&row.wide(), &weights).clamp(0.0, HORIZON));
             Box::new(move |part| Ok(part.rows.iter().map(&of).collect()))
         }
-        Method::Changes | Method::Ours => {
-            let recipe = Recipe { seed, ..Recipe::default() };
-            let taught =
-                learn(BINS, &lesson(train, seed, |row| method.sees(row)), &recipe, &mut || ControlFlow::Continue(()));
-            let head = taught.map_err(|error| EvaluateError::Broken(error.to_string()))?.head;
-            Box::new(move |part| {
-                let rows: Vec<Vec<f32>> = part.rows.iter().map(|row| method.sees(row)).collect();
-                let said = foretell(&head, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
-                    .map_err(|error| EvaluateError::Broken(error.to_string()))?;
-                let times = said.into_iter().filter_map(|masses| RemainingTime::new(width(), masses));
-                Ok(times.map(Said::Time).collect())
-            })
-        }
+        Method::Changes | Method::Signals | Method::Ours => learned(method, seed, train)?,
     };
     let fit_cpu_s = cpu::seconds() - before;
     let cuts = cuts(&said(train)?, &train.rows);
@@ -185,6 +204,23 @@ fn one(method: Method, seed: u64, material: &Material) -> Result<RemainingRun, E
     let pick = |rows: &[usize]| rows.iter().map(|row| (&said[*row], every[*row])).collect::<Vec<_>>();
     let all: Vec<usize> = (0..every.len()).collect();
     Ok(RemainingRun { method, seed, fit_cpu_s, last: figures(&pick(&ends), cuts), all: figures(&pick(&all), cuts) })
+}
+
+/// Networks that have learned as a fine-tune job teaches them.
+fn learned(method: Method, seed: u64, train: &Part) -> Result<Teller, EvaluateError> {
+    let recipe = Recipe { seed, ..Recipe::default() };
+    let ways: Vec<Way> = method.ways().iter().copied().filter(|way| !way.sees(&train.rows[0]).is_empty()).collect();
+    let teach = |way: &Way| Lesson { runs: lesson(train, seed, |row| way.sees(row)), manner: way.manner() };
+    let lessons: Vec<Lesson> = ways.iter().map(teach).collect();
+    let taught = learn_best(BINS, &lessons, &recipe, &mut || ControlFlow::Continue(()));
+    let (chosen, taught) = taught.map_err(|error| EvaluateError::Broken(error.to_string()))?;
+    let (way, head) = (ways[chosen], taught.head);
+    Ok(Box::new(move |part| {
+        let rows: Vec<Vec<f32>> = part.rows.iter().map(|row| way.sees(row)).collect();
+        let said = foretell(&head, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let times = said.map_err(|error| EvaluateError::Broken(error.to_string()))?.into_iter();
+        Ok(times.filter_map(|masses| RemainingTime::new(width(), masses)).map(Said::Time).collect())
+    }))
 }
 
 /// Cycles of a bin.

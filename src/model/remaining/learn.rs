@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use statrs::function::erf::erf;
 use tch::{Kind, Tensor};
 
-use super::{HIDDEN, Head, Left, Moment, Network, Shape, Taught, rows, save};
+use super::{HIDDEN, Head, Left, Lesson, Manner, Moment, Network, Shape, Taught, rows, save};
 use crate::model::network::redraw;
 use crate::model::recipe::Recipe;
 use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, schedule, shrink};
@@ -20,15 +20,8 @@ const MEMBERS: usize = 5;
 const LEARNING_RATE: f64 = 5e-3;
 /// Moments in a step.
 const BATCH: usize = 256;
-/// Steps at most.
-const STEPS: u32 = 1_500;
 /// Steps between two evaluations.
 const EVALUATE_EVERY: u32 = 50;
-/// Share of the hidden units that a step switches off.
-const DROPOUT: f64 = 0.4;
-/// Deviation of what a moment teaches about its neighbours, in bins: wear is not so exact that the bin
-/// beside the true one is quite wrong.
-const SMOOTH: f64 = 3.0;
 /// Keeps logarithms of shares from minus infinity.
 const LEAST: f64 = 1e-6;
 /// What is tried as a temperature, in fifths of a doubling: only too sure answers are blurred, for smoothed
@@ -92,10 +85,10 @@ struct Material {
 }
 
 impl Material {
-    fn of(moments: &[&Moment], shape: Shape) -> Self {
+    fn of(moments: &[&Moment], shape: Shape, smooth: f64) -> Self {
         Self {
             seen: rows(shape.features, moments.iter().map(|moment| moment.seen.as_slice())),
-            targets: Targets::of(moments, shape.bins, SMOOTH),
+            targets: Targets::of(moments, shape.bins, smooth),
             count: moments.len(),
         }
     }
@@ -105,17 +98,35 @@ impl Material {
     }
 }
 
-/// Teaches a head of so many bins from runs, of which there must be two. Every run says when networks stop
-/// that did not learn from it.
+/// Teaches a head from each of several ways to see the same runs, and keeps the one that told best what
+/// remained of runs that it did not learn from: which way that is, and the head. Of equals the first.
 ///
 /// `alive` hears of every evaluation and may stop the learning.
-pub fn learn(
+pub fn learn_best(
     bins: usize,
-    runs: &[Vec<Moment>],
+    lessons: &[Lesson],
+    recipe: &Recipe,
+    alive: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<(usize, Taught), TraineeError> {
+    let mut best: Option<(usize, Taught)> = None;
+    for (way, lesson) in lessons.iter().enumerate() {
+        let taught = learn(bins, lesson, recipe, alive)?;
+        if best.as_ref().is_none_or(|(_, known)| taught.loss < known.loss) {
+            best = Some((way, taught));
+        }
+    }
+    best.ok_or(TraineeError::Empty)
+}
+
+/// Teaches a head of so many bins from runs, of which there must be two. Every run says when networks stop
+/// that did not learn from it.
+pub(super) fn learn(
+    bins: usize,
+    lesson: &Lesson,
     recipe: &Recipe,
     alive: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Taught, TraineeError> {
-    let runs: Vec<&[Moment]> = runs.iter().map(Vec::as_slice).filter(|run| !run.is_empty()).collect();
+    let runs: Vec<&[Moment]> = lesson.runs.iter().map(Vec::as_slice).filter(|run| !run.is_empty()).collect();
     let members = MEMBERS.min(runs.len());
     let features = runs.first().map_or(0, |run| run[0].seen.len());
     if members < 2 {
@@ -131,9 +142,10 @@ pub fn learn(
             chosen.flat_map(|(_, run)| run.iter()).collect()
         };
         let (train, stops) = (part(false), part(true));
-        let validation = Material::of(&stops, shape);
+        let materials = [&train, &stops].map(|moments| Material::of(moments, shape, lesson.manner.smooth));
+        let [_, validation] = &materials;
         let seed = recipe.seed.wrapping_add((member as u64) << 32);
-        let learned = attempt(shape, recipe, seed, &Material::of(&train, shape), &validation, alive)?;
+        let learned = attempt((shape, lesson.manner), recipe, seed, &materials, alive)?;
         let sharp = Targets::of(&stops, bins, LEAST);
         let scores = tch::no_grad(|| learned.network.scores(&validation.seen, None));
         for (fifths, cost) in &mut costs {
@@ -147,9 +159,10 @@ pub fn learn(
         networks.push(learned.network);
     }
     let likeliest = costs.iter().min_by(|(_, one), (_, other)| one.total_cmp(other));
-    let temperature = temperature(likeliest.map_or(0, |(fifths, _)| *fifths));
-    let head = Head { shape, temperature, weights: save(&networks) };
-    Ok(Taught { head, curve, best_steps })
+    let (fifths, cost) = likeliest.copied().unwrap_or((0, f64::INFINITY));
+    let head = Head { shape, temperature: temperature(fifths), weights: save(&networks) };
+    let moments: usize = runs.iter().map(|run| run.len()).sum();
+    Ok(Taught { head, curve, best_steps, loss: cost / moments as f64 })
 }
 
 fn temperature(fifths: i32) -> f64 {
@@ -164,11 +177,10 @@ struct Learned {
 
 /// One network, as it was when `validation` liked it best.
 fn attempt(
-    shape: Shape,
+    (shape, manner): (Shape, Manner),
     recipe: &Recipe,
     seed: u64,
-    train: &Material,
-    validation: &Material,
+    [train, validation]: &[Material; 2],
     alive: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Learned, TraineeError> {
     let network = Network::new(shape);
@@ -180,11 +192,11 @@ fn attempt(
     let mut best = (start, network.copy(shape)?, 0);
     let mut curve = vec![CurvePoint { step: 0, train_loss: start, validation_loss: start }];
     let (mut sum, mut counted, mut waited) = (0.0, 0, 0);
-    for step in 1..=STEPS {
-        let length = rate * schedule(step, STEPS);
+    for step in 1..=manner.steps {
+        let length = rate * schedule(step, manner.steps);
         optimizer.set_lr(length);
         let rows: Vec<i64> = (0..BATCH.min(train.count)).map(|_| draw.random_range(0..train.count) as i64).collect();
-        let mask = dropout_mask(&mut draw, DROPOUT, [rows.len() as i64, HIDDEN, 1, 1]);
+        let mask = dropout_mask(&mut draw, manner.dropout, [rows.len() as i64, HIDDEN, 1, 1]);
         let mask = mask.map(|mask| mask.view([rows.len() as i64, HIDDEN]));
         let index = Tensor::from_slice(&rows);
         let scores = network.scores(&train.seen.index_select(0, &index), mask.as_ref());

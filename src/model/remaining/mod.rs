@@ -16,10 +16,30 @@ use tch::{Device, Kind, Tensor};
 use super::artefact::{self, ArtefactError};
 use super::engine::EngineError;
 use super::trainee::CurvePoint;
-pub use learn::learn;
+pub use learn::learn_best;
 
 /// Units of the hidden layer.
 const HIDDEN: i64 = 64;
+
+/// How networks learn from what they see. Both ways were chosen by cross-validation over training engines of
+/// C-MAPSS.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Manner {
+    /// Share of the hidden units that a step switches off.
+    pub dropout: f64,
+    /// Deviation of what a moment teaches about its neighbours, in bins: wear is not so exact that the bin
+    /// beside the true one is quite wrong.
+    pub smooth: f64,
+    /// Steps at most.
+    pub steps: u32,
+}
+
+impl Manner {
+    /// From many numbers, each with much noise, that tell of the same thing.
+    pub const OF_MANY: Self = Self { dropout: 0.4, smooth: 3.0, steps: 1_500 };
+    /// From few clear ones.
+    pub const OF_FEW: Self = Self { dropout: 0.1, smooth: 2.0, steps: 4_000 };
+}
 
 /// How long it was until failure, in bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +57,15 @@ pub struct Moment {
     pub seen: Vec<f32>,
     /// What was so.
     pub left: Left,
+}
+
+/// Runs as they are seen in one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    /// Run by run its moments.
+    pub runs: Vec<Vec<Moment>>,
+    /// How networks learn from that.
+    pub manner: Manner,
 }
 
 /// Dimensions of a head.
@@ -70,6 +99,9 @@ pub struct Taught {
     pub curve: Vec<CurvePoint>,
     /// Steps that each of its networks learned for.
     pub best_steps: Vec<u32>,
+    /// Mean of minus the logarithm of the probability of what was so, each run told by the network that did
+    /// not learn from it.
+    pub loss: f64,
 }
 
 /// The layers.

@@ -4,7 +4,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::learn::Targets;
+use super::learn::{Targets, learn};
 use super::*;
 use crate::model::Recipe;
 use crate::model::trainee::TraineeError;
@@ -16,8 +16,12 @@ fn go_on() -> ControlFlow<()> {
 }
 
 /// So many runs.
-fn runs(count: usize, censored: impl Fn(usize) -> Option<f64> + Copy) -> Vec<Vec<Moment>> {
-    (0..count).map(|run| moments(80, run as u64, censored)).collect()
+fn runs(count: usize, censored: impl Fn(usize) -> Option<f64> + Copy) -> Lesson {
+    lesson((0..count).map(|run| moments(80, run as u64, censored)).collect())
+}
+
+fn lesson(runs: Vec<Vec<Moment>>) -> Lesson {
+    Lesson { runs, manner: Manner::OF_MANY }
 }
 
 /// Moments of runs: one number says how much is left, blurred; the other says nothing. Of runs that were
@@ -60,6 +64,27 @@ fn what_is_left_is_learned_and_the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn of_several_ways_to_see_the_one_that_tells_more_of_other_runs_is_kept() {
+    let clear = runs(6, |_| None);
+    let blind = |runs: &[Vec<Moment>]| -> Vec<Vec<Moment>> {
+        // Only the number that says nothing.
+        let see = |moment: &Moment| Moment { seen: vec![moment.seen[1]], left: moment.left };
+        runs.iter().map(|run| run.iter().map(see).collect()).collect()
+    };
+    let blind = Lesson { runs: blind(&clear.runs), manner: Manner::OF_FEW };
+    let (recipe, best) = (Recipe::default(), learn(BINS, &clear, &Recipe::default(), &mut go_on).unwrap());
+    assert!(best.loss < 2.1 && best.loss > 0.5, "less than how often bins come: {}", best.loss);
+    for (ways, place) in [([blind.clone(), clear.clone()], 1), ([clear.clone(), blind], 0)] {
+        let (way, taught) = learn_best(BINS, &ways, &recipe, &mut go_on).unwrap();
+        assert_eq!((way, taught.head.shape.features), (place, 2));
+        assert_eq!(taught.head, best.head, "the same as if it had learned alone");
+    }
+    let (way, _) = learn_best(BINS, &[clear.clone(), clear], &recipe, &mut go_on).unwrap();
+    assert_eq!(way, 0, "of equals the first");
+    assert!(matches!(learn_best(BINS, &[], &recipe, &mut go_on), Err(TraineeError::Empty)));
+}
+
+#[test]
 fn runs_that_were_broken_off_teach_that_they_lasted_at_least_so_long() {
     // Of every other moment nothing is known but a part of what was left.
     let share = |k: usize| k.is_multiple_of(2).then_some(0.7);
@@ -70,8 +95,8 @@ fn runs_that_were_broken_off_teach_that_they_lasted_at_least_so_long() {
         let end = |left: Left| if let Left::AtLeast(at) = left { Left::Exactly(at) } else { left };
         moments.iter().map(|moment| Moment { left: end(moment.left), ..moment.clone() }).collect()
     };
-    let lesson: Vec<Vec<Moment>> = lesson.iter().map(|run| ended(run)).collect();
-    let naive = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap();
+    let told = self::lesson(lesson.runs.iter().map(|run| ended(run)).collect());
+    let naive = learn(BINS, &told, &Recipe::default(), &mut go_on).unwrap();
     let (honest, misled) = (error(&censored.head), error(&naive.head));
     assert!(honest < 0.9 && honest < 0.8 * misled, "{honest} {misled}");
 }
@@ -107,7 +132,7 @@ fn learning_can_be_stopped_and_what_is_no_number_is_refused() {
     let lesson = runs(2, |_| None);
     let stopped = learn(BINS, &lesson, &Recipe::default(), &mut || ControlFlow::Break(()));
     assert!(matches!(stopped, Err(TraineeError::Cancelled)));
-    assert!(matches!(learn(BINS, &lesson[..1], &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
+    assert!(matches!(learn(BINS, &runs(1, |_| None), &Recipe::default(), &mut go_on), Err(TraineeError::Empty)));
     let mut head = learn(BINS, &lesson, &Recipe::default(), &mut go_on).unwrap().head;
     let said = foretell(&head, &[&[0.3, 0.1]]).unwrap();
     assert!((said[0].iter().sum::<f64>() - 1.0).abs() < 1e-9 && said[0].len() == BINS);

@@ -3,7 +3,8 @@
 //! Runs lie between labels: from the moment that the asset was restored to the label of failure. Those
 //! that were broken off by maintenance teach that it lasted at least so long. The newest runs to failure
 //! judge, and never teach, against the remaining time that a run's age alone tells. Readings are taken as
-//! they came, not cleaned.
+//! they came, not cleaned. Runs are seen signal by signal and, where signals wear together, along the directions
+//! in which they do: what tells more of teaching runs that were held out is learned.
 
 mod runs;
 #[cfg(test)]
@@ -17,9 +18,9 @@ use statrs::function::erf::erf;
 use super::learner::LearnError;
 use crate::asset::{AssetType, EndOfLife};
 use crate::event::Label;
-use crate::features::{Grid, Memory, RemainingModel, Run};
+use crate::features::{Grid, Looks, Memory, RemainingModel, Run};
 use crate::model::Recipe;
-use crate::model::remaining::{Left, Moment, foretell, learn};
+use crate::model::remaining::{Left, Lesson, Manner, Moment, foretell, learn_best};
 use crate::model::trainee::TraineeError;
 use crate::score::{Paired, RemainingCard, RemainingTime, paired_block_bootstrap};
 use runs::{NEEDED, Parts, Stretch, stretches};
@@ -40,7 +41,7 @@ const RESAMPLES: usize = 1_000;
 /// Share of the naive model's score that a new model must save to be of use.
 const OF_USE: f64 = 0.05;
 /// Probability that the naive model gives to what never happened, and the deviation of what happened, in
-/// bins: as smooth as what it is compared with.
+/// bins: at least as smooth as what it is compared with.
 const UNSEEN: f64 = 0.01;
 const SMOOTH: f64 = 3.0;
 
@@ -123,7 +124,33 @@ impl Source<'_> {
         let width_s = horizon_s / (BINS - 1) as f64;
         let many = parts.teaching.iter().filter(|stretch| stretch.failed).count() >= MANY;
         let (taught, unit) = (parts.judging[0].first, horizon_s / UNITS / self.grid.step_s);
-        let mut memory = Memory::of(self.asset_type, self.grid, taught, unit, many);
+        let by_signal = Memory::of(self.asset_type, self.grid, taught, unit, many);
+        let looks = |stretch: &Stretch| Looks { first: stretch.first, steps: stretch.moments().collect() };
+        let looks: Vec<Looks> = parts.teaching.iter().map(looks).collect();
+        let along = by_signal.along(self.asset_type, self.grid, &looks);
+        let mut ways = vec![self.lesson(by_signal, Manner::OF_MANY, parts, width_s, alive)?];
+        if let Some(along) = along {
+            ways.push(self.lesson(along, Manner::OF_FEW, parts, width_s, alive)?);
+        }
+        let (mut memories, lessons): (Vec<Memory>, Vec<Lesson>) = ways.into_iter().unzip();
+        let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let (way, taught) = learn_best(BINS, &lessons, self.recipe, &mut go_on).map_err(|error| match error {
+            TraineeError::Cancelled => LearnError::Cancelled,
+            error => LearnError::NonFinite(error.to_string()),
+        })?;
+        let EndOfLife { class, restored_by } = end;
+        Ok(RemainingModel { memory: memories.swap_remove(way), class, restored_by, width_s, head: taught.head })
+    }
+
+    /// What the teaching runs teach as a memory sees them, which gets its scales from them.
+    fn lesson(
+        self,
+        mut memory: Memory,
+        manner: Manner,
+        parts: &Parts,
+        width_s: f64,
+        alive: &mut dyn FnMut() -> Result<(), LearnError>,
+    ) -> Result<(Memory, Lesson), LearnError> {
         // Scales are of what teaches: what judges must not move how it is seen.
         let rows = self.remembered(&memory, &parts.teaching, alive)?;
         memory.scale(&rows.iter().flatten().map(|(row, _)| row.clone()).collect::<Vec<_>>());
@@ -135,14 +162,8 @@ impl Source<'_> {
         let run = |(rows, stretch): (&Vec<Remembered>, &Stretch)| -> Vec<Moment> {
             rows.iter().map(|row| moment(row, stretch.failed)).collect()
         };
-        let runs: Vec<Vec<Moment>> = rows.iter().zip(&parts.teaching).map(run).collect();
-        let mut go_on = || if alive().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let taught = learn(BINS, &runs, self.recipe, &mut go_on).map_err(|error| match error {
-            TraineeError::Cancelled => LearnError::Cancelled,
-            error => LearnError::NonFinite(error.to_string()),
-        })?;
-        let EndOfLife { class, restored_by } = end;
-        Ok(RemainingModel { memory, class, restored_by, width_s, head: taught.head })
+        let runs = rows.iter().zip(&parts.teaching).map(run).collect();
+        Ok((memory, Lesson { runs, manner }))
     }
 
     /// Run by run what is remembered at its moments.

@@ -116,7 +116,7 @@ async fn run(settings: &Settings) -> bool {
     let judged = report::promotions(&day.rooms, &sites, &injected, (start, steps), settings.windows).await;
     let kept = [
         report::raised(&judged),
-        report::drifts(&judged, &sites, start),
+        report::drifts(&day.rooms, &judged, &sites, (start, steps), settings.windows).await,
         report::bad_versions(&day.rooms.db, &injected).await,
         report::skill(&skills, &sites),
     ];

@@ -1,6 +1,7 @@
 //! What came of the day: every promise of the issue beside its figure.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use counterpart::forecast::Duel;
@@ -15,6 +16,8 @@ use crate::trouble::{STEP_S, Site, instant};
 const MAY_RAISE: f64 = 0.01;
 /// Minutes in which a bad version must be gone.
 const GONE_WITHIN: i64 = 30;
+/// Minutes of a drifted plant that a version must have seen to answer the drift.
+const LEARNED_OF_DRIFT: i64 = 30;
 /// Steps of a forecast.
 const HORIZON: usize = 60;
 const RESAMPLES: usize = 1_000;
@@ -43,8 +46,11 @@ pub(crate) struct Sums {
 /// A promotion by the server, asked about once more.
 pub(crate) struct Judged {
     asset: String,
+    of: AssetId,
+    id: ModelId,
     version: i32,
     former: i32,
+    made_at: DateTime<Utc>,
     at: DateTime<Utc>,
     cause: String,
     state: String,
@@ -60,6 +66,7 @@ struct Promoted {
     version: i32,
     former_id: Option<uuid::Uuid>,
     former: i32,
+    made_at: DateTime<Utc>,
     began_at: DateTime<Utc>,
     state: String,
     cause: String,
@@ -147,7 +154,7 @@ pub(crate) async fn promotions(
     windows: usize,
 ) -> Vec<Judged> {
     let rows: Vec<Promoted> = sqlx::query_as(
-        "select p.asset_id, a.key, p.model_id, m.version, p.former_id, coalesce(f.version, 0) as former, p.began_at,
+        "select p.asset_id, a.key, p.model_id, m.version, p.former_id, coalesce(f.version, 0) as former, m.created_at as made_at, p.began_at,
              p.state, j.cause
          from probation p join asset a on a.id = p.asset_id join model_version m on m.id = p.model_id
          join fine_tune_job j on j.id = m.job_id left join model_version f on f.id = p.former_id
@@ -167,24 +174,22 @@ pub(crate) async fn promotions(
         let from = ((row.began_at - start).num_seconds() / STEP_S) as usize;
         // Until the plant changes for good, which no version could know.
         let until = site.drift.map(|(at, _)| at).filter(|at| *at > from).unwrap_or(steps);
-        let every = (until.saturating_sub(from) / windows).max(HORIZON);
-        let (mut own, mut former) = (Vec::new(), Vec::new());
-        for step in (from..until.saturating_sub(HORIZON)).step_by(every) {
-            if !site.is_clean(step, step + HORIZON) {
-                continue;
-            }
-            let rivals = [Some(ModelId(row.model_id)), row.former_id.map(ModelId)];
-            let duel = rooms.forecasts.duel(AssetId(row.asset_id), instant(start, step), rivals).await.unwrap();
-            if let Duel::Fought(bout) = duel
-                && let [Some(new), Some(old)] = bout.rivals
-            {
-                own.push(new.crps);
-                former.push(old.crps);
-            }
-        }
-        let paired = paired_block_bootstrap(&own, &former, 2, RESAMPLES, 1);
-        let Promoted { key, version, former, began_at, state, cause, .. } = row;
-        judged.push(Judged { asset: key, version, former, at: began_at, cause, state, paired });
+        let rivals = [Some(ModelId(row.model_id)), row.former_id.map(ModelId)];
+        let paired = compare(rooms, (AssetId(row.asset_id), site), rivals, start, from..until.max(from), windows).await;
+        let Promoted { asset_id, key, model_id, version, former, made_at, began_at, state, cause, .. } = row;
+        let id = ModelId(model_id);
+        judged.push(Judged {
+            asset: key,
+            of: AssetId(asset_id),
+            id,
+            version,
+            former,
+            made_at,
+            at: began_at,
+            cause,
+            state,
+            paired,
+        });
     }
     judged
 }
@@ -224,26 +229,84 @@ pub(crate) fn raised(judged: &[Judged]) -> bool {
     worse.is_empty()
 }
 
-/// Whether every drift was answered by a promotion.
-pub(crate) fn drifts(judged: &[Judged], sites: &[Site], start: DateTime<Utc>) -> bool {
-    let mut all = true;
-    let mut told = Vec::new();
+/// Whether every drift was answered: by a promotion of a version that learned from half an hour of the drifted plant at
+/// least, and that forecasts the drifted plant better than what served when it drifted.
+pub(crate) async fn drifts(
+    rooms: &Rooms,
+    judged: &[Judged],
+    sites: &[Site],
+    (start, steps): (DateTime<Utc>, usize),
+    windows: usize,
+) -> bool {
+    let mut lines = Vec::new();
+    let (mut answered, mut late) = (0, 0);
     for site in sites {
-        let Some((step, drift)) = site.drift else { continue };
-        let at = instant(start, step);
-        let answer = judged.iter().find(|one| one.asset == site.key && one.at > at);
-        all &= answer.is_some();
-        let said = answer.map_or("not answered".to_owned(), |one| {
-            format!("version {} after {:.1} h, because of {}", one.version, hours(one.at - at), one.cause)
+        let Some((step, drift)) = &site.drift else { continue };
+        let at = instant(start, *step);
+        let of_site = || judged.iter().filter(|one| one.asset == site.key);
+        let answer = of_site().find(|one| one.made_at >= at + TimeDelta::minutes(LEARNED_OF_DRIFT));
+        let Some(answer) = answer else {
+            // What learned too little of the drift by the end of the day had no chance.
+            let chance = instant(start, steps) - at >= TimeDelta::minutes(2 * LEARNED_OF_DRIFT);
+            late += usize::from(!chance);
+            lines.push(format!(
+                "  {} {drift:?}: {}",
+                site.key,
+                if chance { "not answered" } else { "too late in the day" }
+            ));
+            continue;
+        };
+        let before = of_site().filter(|one| one.at <= at).last().map(|one| one.id);
+        let from = ((answer.at - start).num_seconds() / STEP_S) as usize;
+        let better = compare(rooms, (answer.of, site), [Some(answer.id), before], start, from..steps, windows).await;
+        answered += usize::from(better.as_ref().is_some_and(|paired| paired.improvement > 0.0));
+        let gain = better.map_or("not judged for want of windows".to_owned(), |paired| {
+            let [low, mean, high] = [paired.low, paired.improvement, paired.high].map(|share| 100.0 * share);
+            format!(
+                "CRPS on what came after {mean:.1} % better than what served at the drift ({low:.1} to {high:.1} %)"
+            )
         });
-        told.push((answer.is_some(), format!("  {} {drift:?}: {said}", site.key)));
+        lines.push(format!(
+            "  {} {drift:?}: version {} after {:.1} h, because of {}; {gain}",
+            site.key,
+            answer.version,
+            hours(answer.at - at),
+            answer.cause
+        ));
     }
-    let answered = told.iter().filter(|(answered, _)| *answered).count();
-    println!("drifts that were answered by a promotion: {answered} of {}", told.len());
-    for (_, line) in told {
-        println!("{line}");
+    let all = lines.len() - late;
+    println!(
+        "drifts answered by a version that learned from {LEARNED_OF_DRIFT} minutes of it or more and forecasts better \
+         than what served before: {answered} of {all}; {late} came too late in the day"
+    );
+    println!("{}", lines.join("\n"));
+    answered == all
+}
+
+/// Two versions asked about the same clean stretches of `span`; `None` without enough of them.
+async fn compare(
+    rooms: &Rooms,
+    (asset, site): (AssetId, &Site),
+    rivals: [Option<ModelId>; 2],
+    start: DateTime<Utc>,
+    span: Range<usize>,
+    windows: usize,
+) -> Option<Paired> {
+    let every = (span.len() / windows).max(HORIZON);
+    let (mut own, mut former) = (Vec::new(), Vec::new());
+    for step in span.clone().step_by(every).take_while(|step| step + HORIZON < span.end) {
+        if !site.is_clean(step, step + HORIZON) {
+            continue;
+        }
+        let duel = rooms.forecasts.duel(asset, instant(start, step), rivals).await.unwrap();
+        if let Duel::Fought(bout) = duel
+            && let [Some(new), Some(old)] = bout.rivals
+        {
+            own.push(new.crps);
+            former.push(old.crps);
+        }
     }
-    all
+    paired_block_bootstrap(&own, &former, 2, RESAMPLES, 1)
 }
 
 /// Whether every bad version was gone in time.

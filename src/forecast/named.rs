@@ -29,15 +29,18 @@ impl Forecasts {
                 Some(found.ok_or(ForecastError::NoVersion(number))?)
             }
         };
-        let (version, base_skill) = match model {
-            Some(model) => (Some(self.version(model).await?), None),
-            None => {
-                let base = without_version(asset.asset_type.document.base_model.as_deref());
-                (None, self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?)
-            }
+        let version = match model {
+            Some(model) => Some(self.version(model).await?),
+            None => None,
+        };
+        let own = || without_version(asset.asset_type.document.base_model.as_deref());
+        let base = version.as_ref().map_or_else(own, |version| &*version.base);
+        let base_skill = match &version {
+            Some(_) => None,
+            None => self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?,
         };
         let followed = self.bands.of(&self.db, &self.clock, asset.id).await?;
-        let online = followed.filter(|(followed, _)| *followed == model).map(|(_, online)| online);
+        let online = followed.and_then(|followed| followed.of(model, base));
         self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
     }
 }

@@ -136,7 +136,7 @@ impl Scenarios {
         let horizon = past.horizon(ask.horizon, ask.to, self.forecasts.default_horizon())?;
         let (at, steps) = (Some(ask.as_of), Some(horizon));
         let situation = match ask.version {
-            Some(version) => self.forecasts.situation_by(asset, at, steps, version).await?,
+            Some(version) => Box::pin(self.forecasts.situation_by(asset, at, steps, version)).await?,
             None => self.forecasts.situation(asset, at, steps).await?,
         };
         let (have, targets) = (situation.grid.len(), situation.layout.targets.len());

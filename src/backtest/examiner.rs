@@ -12,6 +12,7 @@ use super::ask::Plan;
 use super::board::{Board, Said};
 use super::classes::Case;
 use super::field::{Field, Shortage};
+use super::known::LookBack;
 use super::origin::{Stand, stands};
 use super::report::{Learned, Origin, Report};
 use crate::asset::Asset;
@@ -122,6 +123,7 @@ impl Examiner for Bench {
         let learned = version.as_ref().map_or(0..0, |version| steps_of(&field.grid, version.learned));
         let seen = |origin: usize| origin < learned.end && learned.start < origin + plan.horizon;
 
+        let mut look_back = LookBack::on(asset_type, frames);
         let mut board = Board::new(asset_type, &field, plan);
         let (mut fallbacks, mut newest) = (0, Vec::new());
         for (chunk, origins) in field.origins.chunks(CHUNK).enumerate() {
@@ -129,7 +131,8 @@ impl Examiner for Bench {
             for (place, origin) in origins.iter().enumerate() {
                 let done = (chunk * CHUNK + place) as f64 / field.origins.len() as f64;
                 tell(FORECASTS * done)?;
-                views.push(stands(asset_type, &field, *origin, plan, &candidate.setups));
+                let known = look_back.known(&field, *origin);
+                views.push(stands(asset_type, &field, &known, *origin, plan, &candidate.setups));
             }
             let windows: Vec<&Window> = views.iter().flatten().filter_map(|stand| stand.window.as_ref()).collect();
             let mut answers = candidate.answers(&windows)?.into_iter();

@@ -1,7 +1,8 @@
 //! Backtests: how good a model version, the naive forecasts and a linear ARX would have been on the last
 //! windows of an asset's own history (rolling origin; Tashman 2000).
 //!
-//! Always: a forecast knows the readings up to its window's start and no later one, its bank is fitted there,
+//! Always: a forecast knows the readings up to its window's start and no later one, without those that a live
+//! answer would leave out there, its bank is fitted there,
 //! and all forecasters are scored on the same windows; the answer says which windows the version had learned
 //! from. A backtest is a job with a lease of database time, so a crash costs an attempt and nothing else. The
 //! same history, version and windows give the same numbers.
@@ -14,6 +15,7 @@ mod classes;
 pub mod examiner;
 mod field;
 mod job;
+mod known;
 pub mod lease;
 mod origin;
 mod report;

@@ -1,7 +1,7 @@
 //! What each forecaster would have said at one window's start, from what was known there.
 
 use super::ask::{Inputs, Plan};
-use super::field::{Field, REACH};
+use super::field::Field;
 use crate::asset::AssetType;
 use crate::expert::{History, Scale, period};
 use crate::features::{Fit, Grid, Layout, Setups};
@@ -28,12 +28,18 @@ pub(super) struct Stand {
     pub(super) pace: Option<f64>,
 }
 
-/// Everything known at a window's start: of outputs that had been measured by then.
-pub(super) fn stands(asset_type: &AssetType, field: &Field, origin: usize, plan: &Plan, setups: &Setups) -> Vec<Stand> {
-    let known = field.grid.known_before(origin, REACH);
-    let layout = Layout::new(asset_type, &known);
+/// What is said of everything `known` at a window's start: of outputs that had been measured by then.
+pub(super) fn stands(
+    asset_type: &AssetType,
+    field: &Field,
+    known: &Grid,
+    origin: usize,
+    plan: &Plan,
+    setups: &Setups,
+) -> Vec<Stand> {
+    let layout = Layout::new(asset_type, known);
     let steps = future_steps(plan.horizon);
-    let ahead = ahead(&field.grid, &known, &layout, origin, steps, plan);
+    let ahead = ahead(&field.grid, known, &layout, origin, steps, plan);
     let targets = layout.targets.iter().filter_map(|target| {
         let place = field.outputs.iter().position(|output| output == target)?;
         Some((place, *target))
@@ -42,14 +48,14 @@ pub(super) fn stands(asset_type: &AssetType, field: &Field, origin: usize, plan:
         .map(|(place, target)| {
             let signal = &asset_type.document.signals[target];
             let setup = setups.of(&signal.name);
-            let fit = Fit::new(asset_type, &known, &layout, target, known.len(), steps, &setup);
-            let window = fit.windows(&known, known.len(), std::slice::from_ref(&ahead), steps).pop();
+            let fit = Fit::new(asset_type, known, &layout, target, known.len(), steps, &setup);
+            let window = fit.windows(known, known.len(), std::slice::from_ref(&ahead), steps).pop();
             let history = &known.values[target];
             let wide = assumed(signal, history[history.len() - 1]);
             let naive = persistence(history, plan.horizon, wide);
             let segment = &history[known.starts.last().copied().unwrap_or(0)..];
             let period = season(segment);
-            let arx = fit.linear(&known, known.len(), &ahead, plan.horizon).map(|said| {
+            let arx = fit.linear(known, known.len(), &ahead, plan.horizon).map(|said| {
                 let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
                 let row = |(mean, spread): (f64, f64)| NORMAL.map(|z| (mean + z * spread).clamp(low, high));
                 said.into_iter().map(row).collect()
@@ -96,6 +102,7 @@ fn season(segment: &[f64]) -> Option<usize> {
 mod tests {
     use chrono::DateTime;
 
+    use super::super::field::REACH;
     use super::*;
     use crate::asset::testing::asset_type;
     use crate::model::MEDIAN;
@@ -118,12 +125,15 @@ mod tests {
         (kind, field, plan)
     }
 
+    fn at(kind: &AssetType, field: &Field, origin: usize, plan: &Plan) -> Vec<Stand> {
+        stands(kind, field, &field.grid.known_before(origin, REACH), origin, plan, &Setups::default())
+    }
+
     #[test]
     fn nothing_that_is_said_depends_on_what_came_later() {
         let said = |other: f64| {
             let (kind, field, plan) = field(other, 400, Inputs::Held);
-            let mut stands = stands(&kind, &field, 400, &plan, &Setups::default());
-            let stand = stands.pop().unwrap();
+            let stand = at(&kind, &field, 400, &plan).pop().unwrap();
             (stand.window.unwrap(), stand.naive, stand.seasonal, stand.arx, stand.pace)
         };
         assert_eq!(said(90.0), said(-1_000.0));
@@ -133,7 +143,7 @@ mod tests {
     fn inputs_are_held_or_were_measured() {
         let arx = |inputs| {
             let (kind, field, plan) = field(90.0, 400, inputs);
-            let stand = stands(&kind, &field, 400, &plan, &Setups::default()).pop().unwrap();
+            let stand = at(&kind, &field, 400, &plan).pop().unwrap();
             let truth = field.grid.values[1][419];
             (stand.arx[19][MEDIAN] - truth).abs()
         };
@@ -145,7 +155,7 @@ mod tests {
     fn an_output_that_had_not_been_measured_is_not_told() {
         let (kind, mut field, plan) = field(50.0, 400, Inputs::Held);
         field.grid.measured[1][..450].fill(false);
-        assert_eq!(stands(&kind, &field, 450, &plan, &Setups::default()).len(), 0);
-        assert_eq!(stands(&kind, &field, 451, &plan, &Setups::default()).len(), 1);
+        assert_eq!(at(&kind, &field, 450, &plan).len(), 0);
+        assert_eq!(at(&kind, &field, 451, &plan).len(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Frames on a regular grid: what the bank and the network compute on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::asset::AssetType;
 use crate::event::Label;
@@ -98,6 +98,44 @@ impl Grid {
         }
     }
 
+    /// The same steps with the values of these frames: those that they were laid on, without some of their
+    /// values. Signals of which nothing is missing stay as they are.
+    #[must_use]
+    pub fn refilled(&self, frames: &[Frame]) -> Self {
+        let half = TimeDelta::microseconds((self.step_s * 1e6).round().max(1.0) as i64 / 2);
+        let mut refilled = self.clone();
+        // Which step each frame belongs to; none where it is of a time before the first one or after the last.
+        let begins = self.instants.first().map(|first| *first - half);
+        let place = |frame: &Frame| {
+            let place = self.instants.partition_point(|at| *at + half < frame.observed_at);
+            Some(place).filter(|place| *place < self.len() && begins.is_some_and(|begins| frame.observed_at > begins))
+        };
+        let places: Vec<(usize, &Frame)> = frames.iter().filter_map(|frame| Some((place(frame)?, frame))).collect();
+        let rows = refilled.values.iter_mut().zip(&mut refilled.measured).enumerate();
+        for (signal, (kept, kept_measured)) in rows {
+            let (mut row, mut measured) = (vec![f64::NAN; self.len()], vec![false; self.len()]);
+            for (place, frame) in &places {
+                let value = frame.values[signal];
+                if value.is_finite() && is_trusted(frame, signal) {
+                    row[*place] = value;
+                    measured[*place] = true;
+                }
+            }
+            let as_before = measured == *kept_measured
+                && row.iter().zip(&*kept).zip(&measured).all(|((new, old), measured)| !measured || new == old);
+            if as_before {
+                continue;
+            }
+            // What was carried over from steps before the first one still is.
+            if let (Some(first), [false, ..], [false, ..]) = (row.first_mut(), &measured[..], &kept_measured[..]) {
+                *first = kept[0];
+            }
+            carry(&mut row);
+            (*kept, *kept_measured) = (row, measured);
+        }
+        refilled
+    }
+
     /// Whether a new segment begins between two steps of `from..to`.
     #[must_use]
     pub fn breaks_within(&self, from: usize, to: usize) -> bool {
@@ -160,6 +198,38 @@ mod tests {
 
     fn two_signals() -> AssetType {
         asset_type(1.0, &["pump", "level"])
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in_and_the_rest_stays() {
+        // Two frames in a step, a step without any, and clocks that are a little off.
+        let mut frames: Vec<Frame> = [0, 1000, 2050, 2400, 4980, 6000]
+            .iter()
+            .zip(1..)
+            .map(|(at_ms, level)| {
+                let observed_at = DateTime::from_timestamp_millis(1_000_000_000 + at_ms).unwrap();
+                Frame { observed_at, values: vec![1.0, f64::from(level)], quality: None }
+            })
+            .collect();
+        let grid = Grid::new(&two_signals(), &frames).unwrap();
+        assert_eq!(grid.values[1], [1.0, 2.0, 4.0, 4.0, 4.0, 5.0, 6.0]);
+        let same = grid.refilled(&frames);
+        assert_eq!((&same.values, &same.measured, &same.starts), (&grid.values, &grid.measured, &grid.starts));
+        let whole = frames.clone();
+        // The newest value of the third step, and all of the sixth.
+        frames[3].values[1] = f64::NAN;
+        frames[4].values[1] = f64::NAN;
+        let left = grid.refilled(&frames);
+        assert_eq!((&left.values[0], &left.values[1]), (&grid.values[0], &vec![1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 6.0]));
+        assert_eq!(left.measured[1], [true, true, true, false, false, false, true]);
+        // Of a part that begins with a value carried over from before.
+        let part = grid.known_before(7, 4);
+        assert_eq!((&part.values[1], part.measured[1][0]), (&vec![4.0, 4.0, 5.0, 6.0], false));
+        assert_eq!(part.refilled(&frames).values[1], [4.0, 4.0, 4.0, 6.0]);
+        assert_eq!(part.refilled(&whole).values, part.values);
+        let silent: Vec<Frame> =
+            frames.iter().map(|frame| Frame { values: vec![1.0, f64::NAN], ..frame.clone() }).collect();
+        assert!(grid.refilled(&silent).values[1].iter().all(|value| value.is_nan()));
     }
 
     #[test]

@@ -62,12 +62,13 @@ impl Forecasts {
             None => self.versions.base_skill(&self.db, &self.clock, asset.id, &base).await?,
         };
         let followed = self.bands.of(&self.db, &self.clock, asset.id).await?;
+        let online = followed.and_then(|followed| followed.of(champion, &base)).map(|online| (*online).clone());
         Ok(Frozen {
             as_of: newest.ok_or(ForecastError::NoReadings)?,
             model: champion,
             base: Some(base),
             desired: if as_of.is_none() { twin.desired } else { BTreeMap::new() },
-            online: followed.filter(|(model, _)| *model == champion).map(|(_, online)| (*online).clone()),
+            online,
             base_skill,
         })
     }

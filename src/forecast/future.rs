@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::answer::{InputFuture, InputSource, tidy, timestamps};
-use super::{ForecastError, Situation};
+use super::{ForecastError, Forecasts, Situation};
 use crate::model::Quantiles;
 use crate::model::window::future_steps;
 
@@ -17,10 +17,39 @@ pub struct Future {
 }
 
 impl Future {
+    /// What makes it equal to another one.
+    fn bits(&self) -> Vec<u64> {
+        self.rows.iter().flatten().map(|value| value.to_bits()).collect()
+    }
+
     /// Steps until the first at which an input differs.
     fn alike(&self, other: &Self) -> usize {
         let equal = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).take_while(|(a, b)| a == b).count();
         self.rows.iter().zip(&other.rows).map(equal).min().unwrap_or(usize::MAX)
+    }
+}
+
+impl Forecasts {
+    /// Answers groups of futures in one forward pass: for each future of each group, for each target. Within a
+    /// group equal futures get equal bits, and what begins as the group's first one does is answered as it is
+    /// until they differ. Neither the order within a group nor that of the groups matters.
+    pub async fn answer_groups(
+        &self,
+        situation: &Situation,
+        groups: &[Vec<Future>],
+    ) -> Result<Vec<Vec<Vec<Quantiles>>>, ForecastError> {
+        let keys: Vec<Vec<Vec<u64>>> = groups.iter().map(|group| group.iter().map(Future::bits).collect()).collect();
+        let pairs = groups.iter().flatten().zip(keys.iter().flatten());
+        let distinct: BTreeMap<&[u64], &Future> = pairs.map(|(future, key)| (key.as_slice(), future)).collect();
+        let sorted: Vec<Future> = distinct.values().map(|future| (*future).clone()).collect();
+        let said = self.answer(situation, &sorted).await?;
+        let answers: BTreeMap<&[u64], Vec<Quantiles>> = distinct.into_keys().zip(said.answers).collect();
+        let of_group = |(group, keys): (&Vec<Future>, &Vec<Vec<u64>>)| {
+            let mut own: Vec<Vec<Quantiles>> = keys.iter().map(|key| answers[key.as_slice()].clone()).collect();
+            share_beginnings(group, &mut own);
+            own
+        };
+        Ok(groups.iter().zip(&keys).map(of_group).collect())
     }
 }
 

@@ -5,11 +5,14 @@
 //! apart: nearer ones would say the same again. A band is not blamed for a future that nobody asked
 //! about: once a control input has left what was assumed of it, the rest is not compared.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calibration::BLOCK;
 use super::ledger::applied::{Applied, Plan, TOLERANCE, tolerance};
 use super::online::{Held, Online};
+use super::serving::KnownBands;
 use super::situation::FRAMES;
 use super::truth::{step, truths};
 use super::{Bands, ForecastError, Forecasts, Prediction, Source, store};
@@ -31,8 +34,10 @@ pub(super) struct Due {
     /// The version that serves and that made it; `None` for the base model.
     pub(super) model: Option<ModelId>,
     pub(super) prediction: Prediction,
-    /// What is known of this version so far.
+    /// What is known so far of this version, or without one of a base model.
     pub(super) online: Option<Online>,
+    /// Which base model that was; `None` where it is not known.
+    pub(super) base: Option<String>,
 }
 
 /// What a comparison found, to be kept.
@@ -40,6 +45,8 @@ pub(super) struct Due {
 pub(super) struct Found {
     pub(super) asset: AssetId,
     pub(super) model: Option<ModelId>,
+    /// The base model that answered.
+    pub(super) base: String,
     /// Forecasts made before this are done with.
     pub(super) due_at: DateTime<Utc>,
     pub(super) online: Online,
@@ -67,15 +74,18 @@ impl Forecasts {
         store::keep_bands(&self.db, &found, now).await?;
         let count = found.len();
         for found in found {
-            self.bands.note(found.asset, now, found.model, found.online);
+            let Found { asset, model, base, online, .. } = found;
+            self.bands.note(asset, now, KnownBands { model, base: Some(base), online: Arc::new(online) });
         }
         Ok(count)
     }
 }
 
 fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
-    let Due { asset, model, prediction, online, .. } = due;
-    let mut online = online.unwrap_or_default();
+    let Due { asset, model, prediction, online, base, .. } = due;
+    // Another base model begins anew.
+    let same = base.is_none_or(|base| base == prediction.model.base);
+    let mut online = online.filter(|_| same).unwrap_or_default();
     let step = step(&prediction.timestamps, prediction.state.observed_at);
     let next = prediction.created_at + TimeDelta::microseconds(step.num_microseconds().unwrap_or(0) * BLOCK as i64);
     let first = frames.first().map_or(prediction.created_at, |frame| frame.observed_at);
@@ -90,7 +100,7 @@ fn compare(due: Due, asset_type: &AssetType, frames: &[Frame]) -> Found {
             }
         }
     }
-    Found { asset, model, due_at, online }
+    Found { asset, model, base: prediction.model.base, due_at, online }
 }
 
 /// Steps until a control input leaves what was assumed of it.
@@ -163,7 +173,7 @@ mod tests {
             health: None,
             risk: None,
         };
-        Due { asset: AssetId(1), seq: 1, model: None, prediction, online: None }
+        Due { asset: AssetId(1), seq: 1, model: None, prediction, online: None, base: None }
     }
 
     /// Frames from second -10 to 40.
@@ -205,6 +215,19 @@ mod tests {
         assert_eq!(compare(due(), &asset_type, &frames).due_at, at(16));
         let found = compare(due(), &asset_type, &frames[30..]);
         assert_eq!((found.due_at, found.online.coverage()), (at(20), None), "goes on where the frames begin");
+    }
+
+    #[test]
+    fn another_base_model_begins_anew() {
+        let (asset_type, frames) = (asset_type(1.0, &["pump", "level"]), frames(|_| 5.0, |_| 2.0));
+        let first = compare(due(), &asset_type, &frames);
+        assert_eq!((first.base.as_str(), first.online.coverage()), ("small", Some((1.0, 32))));
+        let after = |base: Option<&str>| {
+            let due = Due { online: Some(first.online.clone()), base: base.map(str::to_owned), ..due() };
+            compare(due, &asset_type, &frames).online.coverage()
+        };
+        assert_eq!((after(Some("small")), after(None)), (Some((1.0, 64)), Some((1.0, 64))));
+        assert_eq!(after(Some("other")), Some((1.0, 32)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod health;
 mod hindsight;
 pub mod ledger;
 pub mod naive;
+mod named;
 mod online;
 mod paths;
 mod probe;
@@ -113,6 +114,9 @@ pub enum ForecastError {
         /// Steps that are needed.
         need: usize,
     },
+    /// The asset has no such version.
+    #[error("the asset has no model version {0}")]
+    NoVersion(i32),
     /// The version that was asked for cannot answer.
     #[error("the version's weights are damaged, or belong to another base model")]
     Unusable,

@@ -75,8 +75,12 @@ impl Luck {
     /// The paths that this luck makes of an answer's first steps: a row per path, in the answer's
     /// unit.
     pub(super) fn paths(&self, answer: &Quantiles) -> Vec<Vec<f64>> {
-        let path = |row: &Vec<Place>| row.iter().zip(answer).map(|(place, row)| place.value(row)).collect();
-        self.0.iter().map(path).collect()
+        (0..self.0.len()).map(|sample| self.path(sample, answer)).collect()
+    }
+
+    /// One of these paths.
+    pub(super) fn path(&self, sample: usize, answer: &Quantiles) -> Vec<f64> {
+        self.0[sample].iter().zip(answer).map(|(place, row)| place.value(row)).collect()
     }
 }
 

@@ -53,7 +53,8 @@ impl Forecasts {
         Ok(Responses::read(&asset.asset_type, &asked.grid, &asked.layout, &asked.points, &answers))
     }
 
-    async fn version(&self, model: ModelId) -> Result<Arc<Version>, ForecastError> {
+    /// A version that is asked for by name, loaded.
+    pub(super) async fn version(&self, model: ModelId) -> Result<Arc<Version>, ForecastError> {
         let loaded = self.versions.load(&self.db, model).await;
         let loaded = loaded.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a version could not be loaded");

@@ -42,6 +42,7 @@ impl From<ForecastError> for Problem {
             ForecastError::NoReadings | ForecastError::NoOutputs | ForecastError::TooShort { .. } => {
                 Self::new(problem::INSUFFICIENT_DATA, error.to_string())
             }
+            ForecastError::NoVersion(_) => Self::new(problem::NOT_FOUND, error.to_string()),
             ForecastError::Unusable | ForecastError::Gone(_) => Self::new(problem::CONFLICT, error.to_string()),
             ForecastError::Invalid(wrong) => wrong.into_iter().fold(
                 Self::new(problem::INVALID, "the request was understood but cannot be carried out"),

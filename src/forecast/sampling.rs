@@ -52,6 +52,13 @@ impl Sampling {
         Self { samples, seed: 0 }
     }
 
+    /// Paths of another asset that the same question is about: as many, of a luck that does not depend on that
+    /// of the first. `place` is its place in the chain, 0 for the first.
+    #[must_use]
+    pub fn apart(self, place: usize) -> Self {
+        Self { seed: self.seed | ((place as u64) << MAX_SEED.count_ones()), ..self }
+    }
+
     /// How many paths.
     #[must_use]
     pub fn samples(self) -> usize {
@@ -115,14 +122,43 @@ impl Lots {
     /// The paths of the target at a place of the layout, with all their digits: a row per sample.
     #[must_use]
     pub fn of_target(&self, situation: &Situation, place: usize, answer: &Quantiles) -> Vec<Vec<f64>> {
-        let signal = situation.signal(situation.layout.targets[place]);
-        let (low, high) = (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY));
+        let (low, high) = bounds(situation, place);
         let mut paths = self.0[place].paths(answer);
         paths.iter_mut().flatten().for_each(|value| *value = value.clamp(low, high));
         paths
     }
+
+    /// One of the paths of the target at a place of the layout: that row of [`Self::of_target`].
+    #[must_use]
+    pub fn of_sample(&self, situation: &Situation, place: usize, sample: usize, answer: &Quantiles) -> Vec<f64> {
+        let (low, high) = bounds(situation, place);
+        self.0[place].path(sample, answer).into_iter().map(|value| value.clamp(low, high)).collect()
+    }
+}
+
+/// What the sensor of the target at a place of the layout can measure.
+fn bounds(situation: &Situation, place: usize) -> (f64, f64) {
+    let signal = situation.signal(situation.layout.targets[place]);
+    (signal.min.unwrap_or(f64::NEG_INFINITY), signal.max.unwrap_or(f64::INFINITY))
 }
 
 fn refused(pointer: &str, detail: String) -> ForecastError {
     ForecastError::Invalid(vec![(pointer.to_owned(), detail)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assets_of_one_question_have_a_luck_each() {
+        let first = Sampling { samples: 3, seed: MAX_SEED };
+        let seeds: Vec<u64> = (0..16).map(|place| first.apart(place).seed).collect();
+        assert_eq!((seeds[0], first.apart(5).samples), (MAX_SEED, 3));
+        let mut distinct = seeds.clone();
+        distinct.dedup();
+        assert_eq!(distinct.len(), seeds.len());
+        // However the first was seeded: the seeds of one place never meet those of another.
+        assert!(seeds[1] & MAX_SEED == MAX_SEED && seeds[1] >> 53 == 1);
+    }
 }

@@ -181,30 +181,42 @@ pub(super) struct ServedBands(Arc<Mutex<HashMap<AssetId, Followed>>>);
 #[derive(Clone, Debug)]
 struct Followed {
     at: DateTime<Utc>,
-    known: Option<(Option<ModelId>, Arc<Online>)>,
+    known: Option<KnownBands>,
+}
+
+/// Whose bands were followed, and what was found of them.
+#[derive(Clone, Debug)]
+pub(super) struct KnownBands {
+    /// The version; `None` for a base model.
+    pub(super) model: Option<ModelId>,
+    /// The base model that answered; `None` where that was not kept.
+    pub(super) base: Option<String>,
+    pub(super) online: Arc<Online>,
+}
+
+impl KnownBands {
+    /// What it says of who answers with this version, or without one by this base model: nothing of others.
+    pub(super) fn of(self, model: Option<ModelId>, base: &str) -> Option<Arc<Online>> {
+        let same = self.model == model && self.base.is_none_or(|own| own == base);
+        same.then_some(self.online)
+    }
 }
 
 impl ServedBands {
-    /// What is known of the bands of an asset, and of which version; `None` before the first
-    /// comparison.
-    pub(super) async fn of(
-        &self,
-        db: &PgPool,
-        clock: &Clock,
-        asset: AssetId,
-    ) -> sqlx::Result<Option<(Option<ModelId>, Arc<Online>)>> {
+    /// What is known of the bands of an asset, and whose they were; `None` before the first comparison.
+    pub(super) async fn of(&self, db: &PgPool, clock: &Clock, asset: AssetId) -> sqlx::Result<Option<KnownBands>> {
         let now = clock.now();
         if let Some(kept) = self.lock().get(&asset).filter(|kept| now - kept.at < ASKED_AGAIN) {
             return Ok(kept.known.clone());
         }
-        let known = bands_of(db, asset).await?.map(|(model, online)| (model, Arc::new(online)));
+        let known = bands_of(db, asset).await?;
         self.keep(asset, Followed { at: now, known: known.clone() });
         Ok(known)
     }
 
     /// Takes note of what was just found and kept.
-    pub(super) fn note(&self, asset: AssetId, now: DateTime<Utc>, model: Option<ModelId>, online: Online) {
-        self.keep(asset, Followed { at: now, known: Some((model, Arc::new(online))) });
+    pub(super) fn note(&self, asset: AssetId, now: DateTime<Utc>, known: KnownBands) {
+        self.keep(asset, Followed { at: now, known: Some(known) });
     }
 
     fn keep(&self, asset: AssetId, followed: Followed) {

@@ -197,13 +197,12 @@ impl Forecasts {
             None
         });
         let serving = version.as_ref().map(|version| version.head.id);
-        let online = followed?.filter(|(model, _)| *model == serving).map(|(_, online)| online);
+        let own = || without_version(asset.asset_type.document.base_model.as_deref());
+        let base = version.as_ref().map_or_else(own, |version| &*version.base);
+        let online = followed?.and_then(|followed| followed.of(serving, base));
         let base_skill = match &version {
             Some(_) => None,
-            None => {
-                let base = without_version(asset.asset_type.document.base_model.as_deref());
-                self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?
-            }
+            None => self.versions.base_skill(&self.db, &self.clock, asset.id, base).await?,
         };
         self.prepared(asset, Standing { twin, version, base_skill, online }, as_of, horizon).await
     }

@@ -1,11 +1,14 @@
 //! SQL of the vintages, and of how honest they turned out to be.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, Row as _};
 
 use super::hindsight::{Due, Found};
 use super::online::Online;
+use super::serving::KnownBands;
 use super::{Cause, Prediction};
 use crate::ids::{AssetId, ModelId, PredictionId};
 use crate::twin::{self, Twin};
@@ -148,10 +151,10 @@ pub async fn forget_before(db: impl PgExecutor<'_>, at: DateTime<Utc>) -> sqlx::
 /// Of each twin the oldest of its own forecasts that is due for a comparison, if its last step has
 /// been measured: made by what serves now, after what is done with, and after `since`.
 pub(super) async fn come_true(db: impl PgExecutor<'_>, since: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Due>> {
-    type Row = (AssetId, i64, Option<ModelId>, Json<Prediction>, Option<Json<Online>>);
+    type Row = (AssetId, i64, Option<ModelId>, Json<Prediction>, Option<Json<Online>>, Option<String>);
     // An id sorts by creation, so the primary key finds the first one made since an instant.
     let rows: Vec<Row> = sqlx::query_as(
-        "select t.asset_id, t.seq, c.model_id, v.answer, b.tracks
+        "select t.asset_id, t.seq, c.model_id, v.answer, b.tracks, b.base
          from twin t
          left join champion c on c.asset_id = t.asset_id
          left join served_band b on b.asset_id = t.asset_id and b.model_id is not distinct from c.model_id
@@ -169,12 +172,13 @@ pub(super) async fn come_true(db: impl PgExecutor<'_>, since: DateTime<Utc>, lim
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let due = |(asset, seq, model, Json(prediction), online): Row| Due {
+    let due = |(asset, seq, model, Json(prediction), online, base): Row| Due {
         asset,
         seq,
         model,
         prediction,
         online: online.map(|online| online.0),
+        base,
     };
     Ok(rows.into_iter().map(due).collect())
 }
@@ -183,36 +187,36 @@ pub(super) async fn come_true(db: impl PgExecutor<'_>, since: DateTime<Utc>, lim
 pub(super) async fn keep_bands(db: impl PgExecutor<'_>, found: &[Found], now: DateTime<Utc>) -> sqlx::Result<()> {
     let assets: Vec<i64> = found.iter().map(|found| found.asset.0).collect();
     let models: Vec<Option<ModelId>> = found.iter().map(|found| found.model).collect();
+    let bases: Vec<&str> = found.iter().map(|found| found.base.as_str()).collect();
     let due_at: Vec<DateTime<Utc>> = found.iter().map(|found| found.due_at).collect();
     let tracks: Vec<Json<&Online>> = found.iter().map(|found| Json(&found.online)).collect();
     // The asset may have been deleted since.
     sqlx::query(
-        "insert into served_band (asset_id, model_id, due_at, tracks, changed_at)
-         select f.asset_id, f.model_id, f.due_at, f.tracks, $5
-         from unnest($1::int8[], $2::uuid[], $3::timestamptz[], $4::jsonb[]) f (asset_id, model_id, due_at, tracks)
+        "insert into served_band (asset_id, model_id, due_at, tracks, changed_at, base)
+         select f.asset_id, f.model_id, f.due_at, f.tracks, $5, f.base
+         from unnest($1::int8[], $2::uuid[], $3::timestamptz[], $4::jsonb[], $6::text[])
+             f (asset_id, model_id, due_at, tracks, base)
          where exists (select from asset a where a.id = f.asset_id)
          on conflict (asset_id) do update set model_id = excluded.model_id, due_at = excluded.due_at,
-             tracks = excluded.tracks, changed_at = excluded.changed_at",
+             tracks = excluded.tracks, changed_at = excluded.changed_at, base = excluded.base",
     )
     .bind(assets)
     .bind(models)
     .bind(due_at)
     .bind(tracks)
     .bind(now)
+    .bind(bases)
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// The version whose bands were followed, and what was found of them.
-pub(super) async fn bands_of(
-    db: impl PgExecutor<'_>,
-    asset: AssetId,
-) -> sqlx::Result<Option<(Option<ModelId>, Online)>> {
-    let row: Option<(Option<ModelId>, Json<Online>)> =
-        sqlx::query_as("select model_id, tracks from served_band where asset_id = $1")
+/// Whose bands were followed, and what was found of them.
+pub(super) async fn bands_of(db: impl PgExecutor<'_>, asset: AssetId) -> sqlx::Result<Option<KnownBands>> {
+    let row: Option<(Option<ModelId>, Option<String>, Json<Online>)> =
+        sqlx::query_as("select model_id, base, tracks from served_band where asset_id = $1")
             .bind(asset)
             .fetch_optional(db)
             .await?;
-    Ok(row.map(|(model, tracks)| (model, tracks.0)))
+    Ok(row.map(|(model, base, tracks)| KnownBands { model, base, online: Arc::new(tracks.0) }))
 }

@@ -42,7 +42,9 @@ pub struct WhatIf {
     pub inputs: BTreeMap<String, Vec<f64>>,
     /// Joint sample paths of each output in the baseline and in each scenario, 1 to 1,000; none when
     /// left out. At most 1,000,000 values in all. Constraints and KPIs are computed on these paths;
-    /// when left out, on 400 that are not shown (fewer where there are very many scenarios).
+    /// when left out, on 400 that are not shown (fewer where there are very many scenarios). Downstream
+    /// those of an asset whose constraints or KPIs are asked for, and of all that lead to it, are driven by
+    /// the paths of what feeds it, sample for sample; when left out, on 200 or fewer.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1000)]
     pub samples: Option<usize>,
@@ -53,15 +55,16 @@ pub struct WhatIf {
     #[serde(deserialize_with = "bounded::<_, _, MAX_SCENARIOS>")]
     pub scenarios: Vec<Scenario>,
     /// Limits on inputs and outputs: the answer says how likely they are broken by each step, in the
-    /// baseline and in each scenario. At most 32.
+    /// baseline and in each scenario. Those of an asset downstream name it, and are answered there. At most 32.
     #[serde(default, deserialize_with = "bounded::<_, _, MAX_CONSTRAINTS>")]
     pub constraints: Vec<Constraint>,
-    /// Numbers that sum up each future, with their differences to the baseline. At most 32.
+    /// Numbers that sum up each future, with their differences to the baseline. Those of an asset downstream
+    /// name it, and are answered there. At most 32.
     #[serde(default, deserialize_with = "bounded::<_, _, MAX_KPIS>")]
     pub kpis: Vec<Kpi>,
-    /// Which KPI ranks the scenarios. Those that keep all constraints come first, then those that lack
-    /// least probability of keeping them; among equals the mean of the KPI decides, and whoever is
-    /// equal in that too shares a rank.
+    /// Which KPI ranks the scenarios. Those that keep all constraints, downstream too, come first, then
+    /// those that lack least probability of keeping them; among equals the mean of the KPI decides, and
+    /// whoever is equal in that too shares a rank.
     #[serde(default)]
     pub rank_by: Option<RankBy>,
     /// What to do with values that the asset cannot take.
@@ -71,8 +74,8 @@ pub struct WhatIf {
     #[serde(default)]
     pub out_of_support: OutOfSupport,
     /// Whether to go on in the assets that this one feeds (relationships of type `feeds`), and in
-    /// those that they feed: they take its median. Overrides, constraints and KPIs are about this
-    /// asset.
+    /// those that they feed: they take its median, and where constraints or KPIs are asked for its sample
+    /// paths as well. Overrides are about this asset.
     #[serde(default)]
     pub downstream: bool,
 }
@@ -130,6 +133,25 @@ impl WhatIf {
         }
         let wrong = self.wrong();
         if wrong.is_empty() { Ok(Checked { levels, shown }) } else { Err(ForecastError::Invalid(wrong)) }
+    }
+
+    /// Refuses constraints and KPIs on assets that are not answered: `asked` is, and those `below` it.
+    pub(super) fn names_only(&self, asked: &str, below: &[String]) -> Result<(), ForecastError> {
+        let constraints = self.constraints.iter().map(|constraint| constraint.asset.as_deref()).enumerate();
+        let kpis = self.kpis.iter().map(|kpi| kpi.asset.as_deref()).enumerate();
+        let named = constraints.map(|one| ("constraints", one)).chain(kpis.map(|one| ("kpis", one)));
+        let wrong: Vec<Wrong> = named
+            .filter_map(|(list, (index, asset))| {
+                let other = asset.filter(|asset| *asset != asked && below.iter().all(|known| known != asset))?;
+                let detail = if self.downstream {
+                    format!("{asked} does not feed {other}, near or far")
+                } else {
+                    format!("{other} is not {asked}; with \"downstream\": true those that {asked} feeds can be named")
+                };
+                Some((format!("/{list}/{index}/asset"), detail))
+            })
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(ForecastError::Invalid(wrong)) }
     }
 
     /// What is wrong with its names and limits, whatever the asset.

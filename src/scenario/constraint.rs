@@ -2,7 +2,7 @@
 //!
 //! Judged on joint sample paths, a whole path at a time: a limit that was broken once stays broken,
 //! so the probability of a breach *by* each step never falls. Independent quantiles per step could
-//! not say this. An input's future is known, so its probability is 0 or 1.
+//! not say this. An input's future is known, so its probability is 0 or 1, unless paths of another asset feed it.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,10 @@ const USUAL: f64 = 0.95;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constraint {
+    /// Key of the asset whose signal it is: the one that is asked when left out, or one downstream of it in a
+    /// what-if that goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
     /// An input or output.
     pub signal: String,
     /// It should not be below this.
@@ -117,7 +121,13 @@ mod tests {
     use super::*;
 
     fn at_most(max: f64, probability: f64) -> Constraint {
-        Constraint { signal: "level".to_owned(), min: None, max: Some(max), probability: Some(probability) }
+        Constraint {
+            asset: None,
+            signal: "level".to_owned(),
+            min: None,
+            max: Some(max),
+            probability: Some(probability),
+        }
     }
 
     fn judged(constraint: &Constraint, paths: &[Vec<f64>]) -> ConstraintOutcome {
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let of = |min, max, probability| Constraint { signal: "level".to_owned(), min, max, probability };
+        let of = |min, max, probability| Constraint { asset: None, signal: "level".to_owned(), min, max, probability };
         for (wrong, field) in [
             (of(None, None, None), ""),
             (of(Some(f64::NAN), None, None), "/min"),

@@ -18,6 +18,10 @@ pub const MAX_KPIS: usize = 32;
 pub struct Kpi {
     /// Its name in the answer.
     pub name: String,
+    /// Key of the asset whose signals it is computed from: the one that is asked when left out, or one
+    /// downstream of it in a what-if that goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
     /// An input or output; or else an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
@@ -119,6 +123,7 @@ mod tests {
     fn kpi(signal: Option<&str>, expression: Option<&str>, agg: Aggregate) -> Kpi {
         Kpi {
             name: "kpi".to_owned(),
+            asset: None,
             signal: signal.map(str::to_owned),
             expression: expression.map(str::to_owned),
             agg,

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod command;
 pub mod constraint;
 mod downstream;
+mod driven;
 mod formula;
 pub mod golden;
 pub mod kpi;
@@ -21,6 +22,7 @@ mod routes;
 pub mod saved;
 pub mod seek;
 mod settle;
+mod standing;
 pub mod support;
 mod when;
 
@@ -39,8 +41,10 @@ use self::risk::Risk;
 pub use self::risk::{Goal, KpiOutcome, KpiSummary, RankBy};
 pub use self::routes::router;
 use self::settle::Settled;
+use self::standing::Standing;
 pub use self::when::{InForce, When};
 use crate::forecast::{ForecastError, Forecasts, Situation};
+use crate::model::Quantiles;
 
 /// A what-if that was answered, and what it was answered from.
 #[derive(Debug)]
@@ -48,6 +52,10 @@ struct Answered {
     outcome: Outcome,
     situation: Situation,
     medians: Medians,
+    /// For each future, for each target.
+    answers: Vec<Vec<Quantiles>>,
+    /// How the scenarios stand, where there is something to rank them by.
+    standings: Vec<Standing>,
 }
 
 /// Handle on what-ifs; clones share everything.
@@ -69,11 +77,11 @@ impl Scenarios {
     pub async fn what_if(&self, asset: &str, ask: &WhatIf) -> Result<Outcome, ForecastError> {
         let checked = ask.check(self.forecasts.checked_horizon(ask.horizon)?)?;
         let situation = self.forecasts.situation(asset, ask.as_of, ask.horizon).await?;
-        let mut answered = self.of_situation(situation, ask, &checked).await?;
         if ask.downstream {
-            answered.outcome.downstream = self.go_on(ask, &checked, &answered).await?;
+            return Box::pin(self.of_chain(situation, ask, &checked)).await;
         }
-        Ok(answered.outcome)
+        ask.names_only(&situation.asset.key, &[])?;
+        Ok(self.of_situation(situation, ask, &checked).await?.outcome)
     }
 
     /// Answers a what-if of a situation.
@@ -88,7 +96,7 @@ impl Scenarios {
         if let Some(shown) = checked.shown {
             shown.fits(situation.horizon, targets, ask.scenarios.len() + 1)?;
         }
-        let risk = Risk::prepare(&situation, ask).map_err(ForecastError::Invalid)?;
+        let risk = Risk::prepare(&situation, ask, &situation.asset.key).map_err(ForecastError::Invalid)?;
         let baseline = situation.baseline(&ask.inputs)?;
         let (situation, judge) = support::judge_of(situation).await?;
         let settled = settle::settle(&self.forecasts, &situation, &baseline, ask, judge.as_ref()).await?;
@@ -108,9 +116,10 @@ impl Scenarios {
     ) -> Result<Answered, ForecastError> {
         let (ask, checked, clock) = (ask.clone(), checked.clone(), self.forecasts.clock().clone());
         let composed = tokio::task::spawn_blocking(move || {
-            let outcome = outcome::compose(&situation, &ask, &checked, &known, &settled, &clock)?;
-            let medians = Medians::of(&situation, &settled.said.answers);
-            Ok(Answered { outcome, situation, medians })
+            let (outcome, standings) = outcome::compose(&situation, &ask, &checked, &known, &settled, &clock)?;
+            let answers = settled.said.answers;
+            let medians = Medians::of(&situation, &answers);
+            Ok(Answered { outcome, situation, medians, answers, standings })
         });
         composed.await.map_err(|_| ForecastError::Ending)?
     }

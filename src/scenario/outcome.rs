@@ -13,6 +13,7 @@ use super::downstream::FedBy;
 use super::plan::Clamped;
 use super::risk::{Found, KpiOutcome, Risk};
 use super::settle::Settled;
+use super::standing::{Standing, ranks};
 use super::support::policy::check;
 use super::support::{Judge, Support};
 use super::when::InForce;
@@ -63,7 +64,8 @@ pub struct Baseline {
     pub inputs: BTreeMap<String, InputFuture>,
     /// Quantiles of each output, in its unit.
     pub signals: BTreeMap<String, Bands>,
-    /// Joint sample paths of each output, if samples were asked for: a row per sample.
+    /// Joint sample paths of each output, if samples were asked for: a row per sample. Downstream, where
+    /// constraints or KPIs are asked for, each is driven by that row of what feeds the asset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<BTreeMap<String, Vec<Vec<f64>>>>,
     /// How each constraint fares if nothing is changed, in the order of the request.
@@ -123,7 +125,7 @@ pub(super) struct Known {
     pub(super) ignored: Arc<Vec<Unresponsive>>,
 }
 
-/// Puts together what is answered. Costs milliseconds of CPU where there are sample paths.
+/// Puts together what is answered, and how the scenarios stand by what they are ranked by. Costs milliseconds of CPU where there are sample paths.
 pub(super) fn compose(
     situation: &Situation,
     ask: &WhatIf,
@@ -131,7 +133,7 @@ pub(super) fn compose(
     known: &Known,
     settled: &Settled,
     clock: &Clock,
-) -> Result<Outcome, ForecastError> {
+) -> Result<(Outcome, Vec<Standing>), ForecastError> {
     let Settled { futures, said, planned } = settled;
     let risk = known.risk.as_ref();
     let supports: Vec<Option<Support>> = futures
@@ -157,7 +159,8 @@ pub(super) fn compose(
     };
     let constraints = |place: usize| judged.get(place).map(|found| found.constraints.clone()).unwrap_or_default();
     let ranked = !ask.constraints.is_empty() || ask.rank_by.is_some();
-    let ranks = risk.filter(|_| ranked).map(|risk| risk.ranks(&judged[1..], ask.rank_by.as_ref()));
+    let standings = risk.map(|risk| risk.standings(&judged[1..], ask.rank_by.as_ref())).unwrap_or_default();
+    let ranks = risk.filter(|_| ranked).map(|_| ranks(&standings));
     let paths = |answers: &[Quantiles]| shown.as_ref().map(|lots| lots.paths(situation, answers));
     let signals =
         |answers: &[Quantiles]| by_signal(situation, answers, |answer| bands(answer, levels, situation.horizon));
@@ -179,7 +182,7 @@ pub(super) fn compose(
             rank: ranks.as_ref().map(|ranks| ranks[index]),
         })
         .collect();
-    Ok(Outcome {
+    let outcome = Outcome {
         asset: situation.asset.key.clone(),
         state: situation.state(clock),
         frequency: frequency(situation.grid.step_s),
@@ -199,7 +202,8 @@ pub(super) fn compose(
         risk_samples,
         fed_by: Vec::new(),
         downstream: Vec::new(),
-    })
+    };
+    Ok((outcome, standings))
 }
 
 /// Something of each output, by its name.

@@ -37,6 +37,9 @@ pub struct RetroWhatIf {
     /// The end, instead of a horizon: the last step is not later.
     #[serde(default)]
     pub to: Option<DateTime<Utc>>,
+    /// Number of the model version that is to answer, 0 for the base model; the one that serves when left out.
+    #[serde(default)]
+    pub version: Option<i32>,
     /// Quantile levels of the difference between 0.01 and 0.99; 0.1, 0.5 and 0.9 when left out.
     #[serde(default)]
     pub quantiles: Option<Vec<f64>>,
@@ -60,7 +63,8 @@ pub type Measured = Vec<Option<f64>>;
 pub struct Retrospect {
     /// The asset's key.
     pub asset: String,
-    /// Who answered: the version that serves now, which may have learned from these very readings.
+    /// Who answered: the version that was asked for or that serves now, which may have learned from these very
+    /// readings.
     pub model: Answerer,
     /// What it starts from.
     pub state: StateOf,
@@ -74,7 +78,7 @@ pub struct Retrospect {
     pub scenarios: Vec<Counterfactual>,
     /// UCUM units of inputs and outputs.
     pub units: BTreeMap<String, String>,
-    /// How the serving version did when it was judged.
+    /// How the version that answered did when it was judged.
     pub skill: Option<Skill>,
 }
 
@@ -130,7 +134,11 @@ impl Scenarios {
         let levels = checked_levels(ask.quantiles.as_deref())?;
         let past = self.forecasts.past(asset, ask.as_of).await?;
         let horizon = past.horizon(ask.horizon, ask.to, self.forecasts.default_horizon())?;
-        let situation = self.forecasts.situation(asset, Some(ask.as_of), Some(horizon)).await?;
+        let (at, steps) = (Some(ask.as_of), Some(horizon));
+        let situation = match ask.version {
+            Some(version) => Box::pin(self.forecasts.situation_by(asset, at, steps, version)).await?,
+            None => self.forecasts.situation(asset, at, steps).await?,
+        };
         let (have, targets) = (situation.grid.len(), situation.layout.targets.len());
         if have < FEWEST {
             let detail = format!("{have} steps of history before this instant; the model needs {FEWEST}");

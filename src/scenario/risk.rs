@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::WhatIf;
 use super::constraint::{Constraint, ConstraintOutcome};
-use super::kpi::CompiledKpi;
+use super::kpi::{CompiledKpi, Kpi};
 use super::plan::Wrong;
+use super::standing::Standing;
 use crate::forecast::{Future, Lots, Situation, level_key, tidy};
 use crate::model::Quantiles;
 
@@ -67,18 +68,16 @@ pub struct KpiOutcome {
 /// The constraints and KPIs of a what-if, ready for its futures.
 #[derive(Debug)]
 pub(super) struct Risk {
-    constraints: Vec<(Constraint, Row)>,
+    /// With the place of the signal: targets stand before inputs.
+    constraints: Vec<(Constraint, usize)>,
     kpis: Vec<(String, CompiledKpi)>,
     /// Places of the targets whose paths are needed.
     sampled: Vec<usize>,
 }
 
-/// Where a signal's values come from.
-#[derive(Clone, Copy, Debug)]
-enum Row {
-    Target(usize),
-    Input(usize),
-}
+/// Values of a signal: a row for each sample, a single one that holds in all of them, or none where nobody
+/// looks.
+pub(super) type Rows<'a> = Vec<&'a [f64]>;
 
 /// What was found of one future.
 #[derive(Debug)]
@@ -89,23 +88,25 @@ pub(super) struct Found {
 }
 
 impl Risk {
-    /// Gets constraints and KPIs ready; `None` when there are none of either.
-    pub(super) fn prepare(situation: &Situation, ask: &WhatIf) -> Result<Option<Self>, Vec<Wrong>> {
-        if ask.constraints.is_empty() && ask.kpis.is_empty() {
+    /// Gets the constraints and KPIs on an asset ready; `None` when there are none of either. `asked` is the
+    /// asset that those which name none are about.
+    pub(super) fn prepare(situation: &Situation, ask: &WhatIf, asked: &str) -> Result<Option<Self>, Vec<Wrong>> {
+        let own = |asset: Option<&str>| asset.unwrap_or(asked) == situation.asset.key;
+        let of_asset = (0..).zip(&ask.constraints).filter(|(_, constraint)| own(constraint.asset.as_deref()));
+        let own_constraints: Vec<(usize, &Constraint)> = of_asset.collect();
+        let own_kpis: Vec<(usize, &Kpi)> = (0..).zip(&ask.kpis).filter(|(_, kpi)| own(kpi.asset.as_deref())).collect();
+        if own_constraints.is_empty() && own_kpis.is_empty() {
             return Ok(None);
         }
         let (targets, inputs) = (&situation.layout.targets, &situation.layout.inputs);
         let names: Vec<String> =
             targets.iter().chain(inputs).map(|signal| situation.signal(*signal).name.clone()).collect();
-        let row = |place: usize| {
-            if place < targets.len() { Row::Target(place) } else { Row::Input(place - targets.len()) }
-        };
         let (mut constraints, mut kpis, mut needed, mut wrong) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (index, constraint) in ask.constraints.iter().enumerate() {
+        for (index, constraint) in own_constraints {
             match names.iter().position(|name| *name == constraint.signal) {
                 Some(place) => {
                     needed.push(place);
-                    constraints.push((constraint.clone(), row(place)));
+                    constraints.push((constraint.clone(), place));
                 }
                 None => {
                     let detail = not_known(situation, &constraint.signal);
@@ -113,7 +114,7 @@ impl Risk {
                 }
             }
         }
-        for (index, kpi) in ask.kpis.iter().enumerate() {
+        for (index, kpi) in own_kpis {
             match kpi.compile(&names) {
                 Ok(compiled) => {
                     needed.extend(compiled.signals());
@@ -150,30 +151,35 @@ impl Risk {
         future: &Future,
         answers: &[Quantiles],
     ) -> Found {
-        let (steps, step_s) = (situation.horizon, situation.grid.step_s);
-        let targets = situation.layout.targets.len();
-        let mut paths: Vec<Vec<Vec<f64>>> = vec![Vec::new(); targets];
+        let steps = situation.horizon;
+        let mut paths: Vec<Vec<Vec<f64>>> = vec![Vec::new(); situation.layout.targets.len()];
         for place in &self.sampled {
             paths[*place] = lots.of_target(situation, *place, &answers[*place]);
         }
+        let outputs = paths.iter().map(|paths| paths.iter().map(|path| &path[..steps]).collect());
+        let inputs = future.rows.iter().map(|row| vec![&row[..steps]]);
+        let signals: Vec<Rows<'_>> = outputs.chain(inputs).collect();
+        self.judge_rows(&signals, samples, steps, situation.grid.step_s)
+    }
+
+    /// Judges one future by the values of its signals: targets, then inputs. All rows have `steps` values.
+    pub(super) fn judge_rows(&self, signals: &[Rows<'_>], samples: usize, steps: usize, step_s: f64) -> Found {
         let constraints = self
             .constraints
             .iter()
-            .map(|(constraint, row)| match row {
-                Row::Target(place) => constraint.judge(paths[*place].iter().map(Vec::as_slice), steps, step_s),
-                Row::Input(place) => constraint.judge(std::iter::once(&future.rows[*place][..steps]), steps, step_s),
-            })
+            .map(|(constraint, place)| constraint.judge(signals[*place].iter().copied(), steps, step_s))
             .collect();
         // Stands for targets that no KPI looks at.
         let unused = vec![0.0; steps];
-        let rows = |sample: usize| -> Vec<&[f64]> {
-            let outputs = paths.iter().map(|paths| paths.get(sample).map_or(&unused[..], |path| &path[..steps]));
-            outputs.chain(future.rows.iter().map(|row| &row[..steps])).collect()
-        };
         let mut kpis = vec![Vec::with_capacity(samples); self.kpis.len()];
         if !self.kpis.is_empty() {
             for sample in 0..samples {
-                let rows = rows(sample);
+                let of_sample = signals.iter().map(|rows| match rows.as_slice() {
+                    [] => &unused[..],
+                    [row] => *row,
+                    rows => rows[sample],
+                });
+                let rows: Vec<&[f64]> = of_sample.collect();
                 for ((_, kpi), values) in self.kpis.iter().zip(&mut kpis) {
                     values.push(kpi.of(&rows, step_s));
                 }
@@ -201,11 +207,10 @@ impl Risk {
             .collect()
     }
 
-    /// The ranks of scenarios, 1 for the best; equal ones share a rank. First come those that keep all
-    /// constraints, or lack least probability of keeping them; among equals the KPI decides.
-    pub(super) fn ranks(&self, found: &[Found], by: Option<&RankBy>) -> Vec<usize> {
+    /// How scenarios stand in this asset. A KPI of another asset costs nothing here.
+    pub(super) fn standings(&self, found: &[Found], by: Option<&RankBy>) -> Vec<Standing> {
         let kpi = by.and_then(|by| Some((self.kpis.iter().position(|(name, _)| *name == by.kpi)?, by.goal)));
-        let keys: Vec<(f64, f64)> = found
+        found
             .iter()
             .map(|found| {
                 let lacks = found.constraints.iter().map(ConstraintOutcome::shortfall).sum::<f64>();
@@ -214,11 +219,9 @@ impl Risk {
                     // What is not known comes last, whatever its sign.
                     if mean.is_finite() { if goal == Goal::Minimise { mean } else { -mean } } else { f64::INFINITY }
                 });
-                (lacks, cost)
+                Standing { lacks, cost }
             })
-            .collect();
-        let before = |a: &(f64, f64), b: &(f64, f64)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).is_lt();
-        keys.iter().map(|key| 1 + keys.iter().filter(|other| before(other, key)).count()).collect()
+            .collect()
     }
 }
 
@@ -263,12 +266,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::kpi::{Aggregate, Kpi};
+    use crate::scenario::kpi::Aggregate;
+    use crate::scenario::standing::ranks;
 
     fn risk(kpis: &[&str]) -> Risk {
         let compiled = |name: &&str| {
             let kpi = Kpi {
                 name: (*name).to_owned(),
+                asset: None,
                 signal: Some("level".to_owned()),
                 expression: None,
                 agg: Aggregate::Mean,
@@ -279,7 +284,8 @@ mod tests {
     }
 
     fn found(kept: f64, kpi: &[f64]) -> Found {
-        let constraint = Constraint { signal: "level".to_owned(), min: None, max: Some(0.5), probability: Some(0.9) };
+        let constraint =
+            Constraint { asset: None, signal: "level".to_owned(), min: None, max: Some(0.5), probability: Some(0.9) };
         let paths: Vec<Vec<f64>> =
             (0..10).map(|path| vec![f64::from(u8::from(f64::from(path) >= kept * 10.0))]).collect();
         let constraints = vec![constraint.judge(paths.iter().map(Vec::as_slice), 1, 1.0)];
@@ -291,9 +297,33 @@ mod tests {
         let all =
             [found(0.5, &[1.0]), found(0.9, &[7.0]), found(1.0, &[5.0]), found(0.7, &[0.0]), found(1.0, &[f64::NAN])];
         let by = |goal| RankBy { kpi: "cost".to_owned(), goal };
-        assert_eq!(risk(&["cost"]).ranks(&all, Some(&by(Goal::Minimise))), [5, 2, 1, 4, 3]);
-        assert_eq!(risk(&["cost"]).ranks(&all, Some(&by(Goal::Maximise))), [5, 1, 2, 4, 3]);
-        assert_eq!(risk(&["cost"]).ranks(&all, None), [5, 1, 1, 4, 1]);
+        let ranked = |by: Option<&RankBy>| ranks(&risk(&["cost"]).standings(&all, by));
+        assert_eq!(ranked(Some(&by(Goal::Minimise))), [5, 2, 1, 4, 3]);
+        assert_eq!(ranked(Some(&by(Goal::Maximise))), [5, 1, 2, 4, 3]);
+        assert_eq!(ranked(None), [5, 1, 1, 4, 1]);
+    }
+
+    #[test]
+    fn a_signal_has_a_row_for_each_sample_or_one_for_all() {
+        let names = ["level", "pump"].map(str::to_owned);
+        let kpi = Kpi {
+            name: "sum".to_owned(),
+            asset: None,
+            signal: None,
+            expression: Some("level + pump".to_owned()),
+            agg: Aggregate::Mean,
+        };
+        let limit = Constraint { asset: None, signal: "pump".to_owned(), min: None, max: Some(2.5), probability: None };
+        let risk = Risk {
+            constraints: vec![(limit, 1)],
+            kpis: vec![("sum".to_owned(), kpi.compile(&names).unwrap())],
+            sampled: vec![0],
+        };
+        let levels: [&[f64]; 2] = [&[1.0, 1.0], &[2.0, 2.0]];
+        let held = risk.judge_rows(&[levels.to_vec(), vec![&[3.0, 3.0]]], 2, 2, 1.0);
+        assert_eq!((&held.kpis[0], held.constraints[0].breach_probability[1]), (&vec![4.0, 5.0], 1.0));
+        let fed = risk.judge_rows(&[levels.to_vec(), vec![&[3.0, 3.0], &[2.0, 2.0]]], 2, 2, 1.0);
+        assert_eq!((&fed.kpis[0], fed.constraints[0].breach_probability[1]), (&vec![4.0, 4.0], 0.5));
     }
 
     #[test]
@@ -332,11 +362,11 @@ mod tests {
             let mut all: Vec<Found> =
                 costs.iter().map(|(cost, kept)| found(f64::from(*kept) / 10.0, &[f64::from(*cost)])).collect();
             let by = RankBy { kpi: "cost".to_owned(), goal: Goal::Minimise };
-            let mut ranks = risk(&["cost"]).ranks(&all, Some(&by));
+            let mut before = ranks(&risk(&["cost"]).standings(&all, Some(&by)));
             let turn = turn % all.len();
             all.rotate_left(turn);
-            ranks.rotate_left(turn);
-            prop_assert_eq!(risk(&["cost"]).ranks(&all, Some(&by)), ranks);
+            before.rotate_left(turn);
+            prop_assert_eq!(ranks(&risk(&["cost"]).standings(&all, Some(&by))), before);
         }
 
         #[test]

@@ -29,8 +29,8 @@ pub fn router(scenarios: Scenarios) -> OpenApiRouter {
 /// Every scenario is answered beside the baseline, with the difference between the two. Constraints
 /// are judged on joint sample paths: the probability that a limit has been broken by each step, and
 /// when it is. KPIs sum up each future. Overrides may depend on what the scenario itself simulates, and
-/// the answer may go on in the assets that this one feeds. Nothing is changed at the asset, and nothing
-/// is stored.
+/// the answer may go on in the assets that this one feeds, whose limits and KPIs are judged there. Nothing is
+/// changed at the asset, and nothing is stored.
 #[utoipa::path(
     post, path = "/v1/assets/{asset}/what-if", tag = "what-if",
     params(("asset" = String, Path, description = "Key of the asset")),
@@ -61,7 +61,7 @@ async fn what_if(
     request_body = RetroWhatIf,
     responses(
         (status = 200, description = "What happened, what would have, and the differences", body = Retrospect),
-        (status = 404, description = "No such asset", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "No such asset or model version", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "It cannot be asked so, or nothing was measured then", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "Busy", body = Document, content_type = "application/problem+json"),
     )

@@ -11,3 +11,4 @@ pub mod json;
 pub mod page;
 pub mod problem;
 pub mod sse;
+pub mod tls;

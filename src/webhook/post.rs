@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +13,14 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::Host;
 
 use super::guard::{Guard, Refused, Target};
+use crate::web::tls::{Connection, TrustError, connector};
 
 /// Bytes of an answer that are kept.
 pub(super) const MAX_ANSWER: usize = 1024;
@@ -78,8 +75,8 @@ pub(super) enum PostError {
     Connect(io::Error),
     #[error("the encryption failed: {0}")]
     Tls(io::Error),
-    #[error("the certificates of {} cannot be read: {reason}", path.display())]
-    Trust { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("does not speak HTTP as it should: {0}")]
     Http(#[from] hyper::Error),
 }
@@ -139,14 +136,11 @@ impl Postman {
             Host::Ipv4(address) => ServerName::from(std::net::IpAddr::V4(*address)),
             Host::Ipv6(address) => ServerName::from(std::net::IpAddr::V6(*address)),
         };
-        let Tls(tls) = self.tls.get_or_try_init(|| trust(self.trusted.clone())).await?;
+        let own = async || connector(self.trusted.clone()).await.map(Tls);
+        let Tls(tls) = self.tls.get_or_try_init(own).await?;
         Ok(Box::new(tls.connect(name, stream).await.map_err(PostError::Tls)?))
     }
 }
-
-/// A connection, encrypted or not.
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
 /// The first address that takes a connection.
 async fn first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
@@ -158,37 +152,6 @@ async fn first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-/// Whom certificates are believed from: the system, where it says nothing those of browsers, and those of a
-/// file. Read once, away from the threads that serve.
-async fn trust(file: Option<PathBuf>) -> Result<Tls, PostError> {
-    let read = tokio::task::spawn_blocking(move || {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        if let Some(path) = file {
-            let own = own(&path).map_err(|reason| PostError::Trust { path, reason })?;
-            roots.add_parsable_certificates(own);
-        }
-        Ok::<_, PostError>(roots)
-    });
-    let crashed = |_| PostError::Tls(io::Error::other("the certificates could not be read"));
-    let roots = read.await.map_err(crashed)??;
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| PostError::Tls(io::Error::other(error)))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Tls(TlsConnector::from(Arc::new(config))))
-}
-
-fn own(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
-    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    if found.is_empty() { Err("there is none".to_owned()) } else { Ok(found) }
 }
 
 fn request(target: &Target, message: Message) -> Request<Full<Bytes>> {

@@ -149,6 +149,31 @@ async fn the_model_scores_what_a_prediction_as_of_then_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_lies_is_started_from_no_more_than_by_a_live_answer() {
+    let server = with_history(600).await;
+    let ask = json!({"windows": 1, "horizon": 20});
+    let sound = backtest(&server, ask.clone()).await;
+    let as_of = start() - TimeDelta::seconds(20);
+    // Two steps before the window's start the sensor says nonsense for a moment.
+    let spike = json!({"ts": as_of - TimeDelta::seconds(2), "values": {"level": 9.9}});
+    server.post("/v1/assets/tank-1/telemetry", spike).await.success();
+    server.clock.advance(TimeDelta::milliseconds(1));
+    let lied = backtest(&server, ask).await;
+    let body = json!({"horizon": 20, "as_of": as_of, "quantiles": [0.5]});
+    let said = server.post("/v1/assets/tank-1/predict", body).await.success();
+    let median = said["signals"]["level"]["0.5"].as_array().unwrap();
+    let truth = &levels(&server, 600).await[580..];
+    let errors = truth.iter().zip(median).map(|(truth, said)| (truth - said.as_f64().unwrap()).abs());
+    let mae = errors.sum::<f64>() / 20.0;
+    assert!((level(&lied, "model", "mae") - mae).abs() < 1e-5, "{} and {mae}", level(&lied, "model", "mae"));
+    for who in ["model", "arx"] {
+        let (before, after) = (level(&sound, who, "mae"), level(&lied, who, "mae"));
+        assert!((after - before).abs() < 0.05, "{who}: {before} became {after}");
+    }
+    assert_eq!(level(&lied, "naive", "mae"), level(&sound, "naive", "mae"), "the newest reading is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn readings_after_the_cutoff_change_nothing() {
     let server = with_history(700).await;
     let cutoff = start() - TimeDelta::seconds(100);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use counterpart::db::fixture;
 use counterpart::model::registry::command::pack;
 use counterpart::model::{BaseCard, digest, hex};
@@ -12,8 +13,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 use crate::backtests::backtest;
-use crate::lives::{fill, with_history};
-use crate::tester::{Answer, Server, tank};
+use crate::lives::{fill, pump, with_history};
+use crate::tester::{Answer, START, Server, tank};
 
 const PATH: &str = "/v1/base-models";
 
@@ -284,4 +285,29 @@ async fn a_base_model_whose_bytes_were_damaged_is_answered_for_by_the_fallback()
     assert_eq!((&answer["model"]["source"], &answer["model"]["base"]), (&json!("fallback"), &json!("mine")));
     let reason = answer["model"]["reason"].as_str().unwrap();
     assert!(reason.contains("could not be loaded") && reason.contains("SHA-256"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bands_that_followed_one_base_model_begin_anew_with_another() {
+    let server = with_history(800).await;
+    server.post(PATH, copy("copy")).await.success();
+    let answer =
+        async || server.post("/v1/assets/tank-1/predict", json!({"horizon": 16, "as_of": START})).await.success();
+    let original = answer().await;
+    assert_eq!(server.forecast_once().await, 1);
+    // Nothing of what was forecast comes true.
+    let begin = START.parse::<DateTime<Utc>>().unwrap();
+    let frame =
+        |second: i64| json!({"ts": begin + TimeDelta::seconds(second), "values": {"pump": pump(799), "level": 9.9}});
+    server.clock.advance(TimeDelta::seconds(61));
+    let after: Vec<Value> = (1..=60).map(frame).collect();
+    assert_eq!(server.post("/v1/assets/tank-1/telemetry", json!(after)).await.success()["rejected"], 0);
+    assert_eq!(server.rooms.forecasts.look_back().await.unwrap(), 1);
+    let wider = answer().await;
+    let moved = gap(&original, &wider);
+    assert!(moved > 2e-5, "{original} {wider}");
+    stand_on(&server, "copy").await;
+    assert!(gap(&original, &answer().await) < moved / 10.0, "the bands of another one were never followed");
+    stand_on(&server, "small-2").await;
+    assert!(gap(&wider, &answer().await) < moved / 10.0, "what was found of the first one holds for it");
 }

@@ -178,3 +178,129 @@ async fn all_relationships_are_listed_filtered_and_paged() {
         server.get(&format!("/v1/relationships{wrong}")).await.problem(422, "invalid");
     }
 }
+
+/// The third tank of a what-if that was answered.
+fn third(answer: &Value) -> &Value {
+    &answer["downstream"][1]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_the_third_tank_breaks_by_what_is_done_at_the_first() {
+    let server = chain(900).await;
+    for (source, target) in [("t1", "t2"), ("t2", "t3")] {
+        server.put(&format!("/v1/assets/{source}/relationships/feeds/{target}"), feed()).await.success();
+    }
+    let change = json!({"signal": "valve", "op": "set", "value": 100.0, "from": 5});
+    let scenarios = json!([{"name": "nothing"}, {"name": "open", "overrides": [change]}]);
+    let plain = json!({"horizon": 60, "downstream": true, "scenarios": scenarios});
+    let plain = server.post("/v1/assets/t1/what-if", plain).await.success();
+    // Between where the third one ends by itself and where the open valve brings it.
+    let last = |future: &Value| *numbers(&future["signals"]["level"]["0.5"]).last().unwrap();
+    let (own, open) = (last(&third(&plain)["baseline"]), last(&third(&plain)["scenarios"][1]));
+    assert!(open - own > 1.0, "{own} and {open}");
+    let limit = f64::midpoint(own, open);
+    let body = json!({"horizon": 60, "downstream": true, "scenarios": scenarios, "seed": 3,
+        "constraints": [{"asset": "t3", "signal": "level", "max": limit, "probability": 0.6},
+            {"signal": "level", "max": 20.0}, {"asset": "t3", "signal": "inflow", "max": limit}],
+        "kpis": [{"name": "mean of t3", "asset": "t3", "signal": "level", "agg": "mean"},
+            {"name": "end of t1", "asset": "t1", "signal": "level", "agg": "last"}],
+        "rank_by": {"kpi": "mean of t3", "goal": "maximise"}});
+    let answer = server.post("/v1/assets/t1/what-if", body.clone()).await.success();
+    assert_eq!(answer, server.post("/v1/assets/t1/what-if", body).await.success());
+
+    // Each asset answers for its own.
+    let counts = |asset: &Value| asset["baseline"]["constraints"].as_array().map_or(0, Vec::len);
+    assert_eq!((counts(&answer), counts(&answer["downstream"][0]), counts(third(&answer))), (1, 0, 2));
+    assert!(answer["baseline"]["kpis"]["end of t1"]["mean"].is_number());
+    assert_eq!(answer["baseline"]["kpis"].get("mean of t3"), None);
+    assert_eq!((answer["downstream"][0].get("risk_samples"), &third(&answer)["risk_samples"]), (None, &json!(200)));
+
+    let third = third(&answer);
+    let (nothing, open) = (&third["scenarios"][0], &third["scenarios"][1]);
+    let breach = |future: &Value, place: usize| numbers(&future["constraints"][place]["breach_probability"]);
+    for place in 0..2 {
+        assert!(*breach(&third["baseline"], place).last().unwrap() < 0.3, "{third}");
+        assert!(*breach(open, place).last().unwrap() > 0.7, "{third}");
+    }
+    assert_eq!(
+        (&third["baseline"]["constraints"][0]["met"], &open["constraints"][0]["met"]),
+        (&json!(true), &json!(false))
+    );
+    assert!(open["constraints"][0]["time_to_limit"]["0.5"].as_f64().unwrap() > 5.0, "{open}");
+    // The third one follows its inflow, so it breaks the limit later.
+    assert!(breach(open, 0).iter().zip(breach(open, 1)).filter(|(level, inflow)| **level < *inflow).count() > 2);
+    assert!(open["kpis"]["mean of t3"]["delta"]["mean"].as_f64().unwrap() > 0.2);
+
+    // What changes nothing is the baseline, bit for bit.
+    assert_eq!(nothing["constraints"], third["baseline"]["constraints"]);
+    let (own, kpi) = (&third["baseline"]["kpis"]["mean of t3"], &nothing["kpis"]["mean of t3"]);
+    assert_eq!((&kpi["mean"], &kpi["quantiles"]), (&own["mean"], &own["quantiles"]));
+    let mut gaps = vec![kpi["delta"]["mean"].as_f64().unwrap()];
+    gaps.extend(kpi["delta"]["quantiles"].as_object().unwrap().values().map(|gap| gap.as_f64().unwrap()));
+    assert!(gaps.iter().all(|gap| gap.to_bits() == 0), "{kpi}");
+    // More is better, but what breaks a limit two assets below comes last all the same.
+    assert_eq!((&answer["scenarios"][0]["rank"], &answer["scenarios"][1]["rank"]), (&json!(1), &json!(2)));
+    assert_eq!(nothing.get("rank"), None, "scenarios are ranked where they were asked");
+    // Medians and bands are what they are without limits.
+    assert_eq!(nothing["signals"], self::third(&plain)["scenarios"][0]["signals"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_uncertain_above_is_uncertain_below_sample_for_sample() {
+    let server = chain(900).await;
+    for (source, target) in [("t1", "t2"), ("t2", "t3")] {
+        server.put(&format!("/v1/assets/{source}/relationships/feeds/{target}"), feed()).await.success();
+    }
+    let ask = |constraints: Value| json!({"horizon": 40, "downstream": true, "samples": 60, "seed": 8, "scenarios": [{}], "constraints": constraints});
+    let plain = server.post("/v1/assets/t1/what-if", ask(json!([]))).await.success();
+    let usual = *numbers(&plain["baseline"]["signals"]["level"]["0.5"]).last().unwrap();
+    let limits = json!([{"signal": "level", "max": usual}, {"asset": "t2", "signal": "inflow", "max": usual}]);
+    let answer = server.post("/v1/assets/t1/what-if", ask(limits)).await.success();
+    let breach = |asset: &Value| numbers(&asset["baseline"]["constraints"][0]["breach_probability"]);
+    let (above, below) = (breach(&answer), breach(&answer["downstream"][0]));
+    assert_eq!(above, below, "the paths that the first tank makes are those that the second one takes");
+    assert!(
+        above.iter().any(|share| *share > 0.0 && *share < 1.0),
+        "of a median it would be all or nothing: {above:?}"
+    );
+    // What is shown is what was judged; the third tank leads nowhere that is.
+    let paths = |asset: &Value| asset["baseline"]["paths"]["level"].clone();
+    assert_eq!(paths(&answer), paths(&plain));
+    assert_ne!(paths(&answer["downstream"][0]), paths(&plain["downstream"][0]));
+    assert_eq!(paths(third(&answer)), paths(third(&plain)));
+    assert_eq!(paths(&answer["downstream"][0]).as_array().unwrap().len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_an_asset_that_is_not_answered_is_refused() {
+    let server = chain(200).await;
+    server.put("/v1/assets/t1/relationships/feeds/t2", feed()).await.success();
+    let limit = |asset: &str| json!({"asset": asset, "signal": "level", "max": 9.0});
+    let kpi = |asset: &str| json!({"name": "k", "asset": asset, "signal": "level", "agg": "mean"});
+    let ask = |constraints: Value, kpis: Value, downstream: bool| json!({"horizon": 10, "downstream": downstream, "scenarios": [{}], "constraints": constraints, "kpis": kpis});
+    for (body, pointer) in [
+        (ask(json!([limit("t1"), limit("t3")]), json!([]), true), "/constraints/1/asset"),
+        (ask(json!([limit("none")]), json!([]), true), "/constraints/0/asset"),
+        (ask(json!([limit("t2")]), json!([]), false), "/constraints/0/asset"),
+        (ask(json!([]), json!([kpi("t3")]), true), "/kpis/0/asset"),
+        (ask(json!([{"asset": "t2", "signal": "none", "max": 9.0}]), json!([]), true), "/constraints/0/signal"),
+        (
+            ask(json!([]), json!([{"name": "k", "asset": "t2", "signal": "none", "agg": "mean"}]), true),
+            "/kpis/0/signal",
+        ),
+    ] {
+        let answer = server.post("/v1/assets/t1/what-if", body.clone()).await;
+        assert_eq!(answer.problem(422, "invalid"), [pointer], "{body}");
+    }
+    let itself = ask(json!([limit("t1")]), json!([kpi("t1")]), false);
+    server.post("/v1/assets/t1/what-if", itself).await.success();
+    let many = json!({"horizon": 10, "downstream": true, "samples": 1000, "scenarios": vec![json!({}); 9],
+        "constraints": [limit("t2")]});
+    let many = server.post("/v1/assets/t1/what-if", many).await;
+    assert_eq!(many.json()["errors"][0]["pointer"], "/samples", "{many:?}");
+    let saved = json!({"name": "kept", "constraints": [limit("t2")]});
+    assert_eq!(server.post("/v1/assets/t1/scenarios", saved).await.problem(422, "invalid"), ["/constraints/0/asset"]);
+    let seek = json!({"objective": {"goal": "minimise", "kpi": {"name": "k", "signal": "level", "agg": "mean"}},
+        "constraints": [limit("t2")]});
+    assert_eq!(server.post("/v1/assets/t1/goal-seek", seek).await.problem(422, "invalid"), ["/constraints/0/asset"]);
+}

@@ -2,12 +2,22 @@
 
 use std::process::Output;
 
+use tokio::net::{TcpListener, TcpStream};
+
 use crate::lives::with_history;
+use crate::receiver::certified;
 use crate::tester::Server;
 
 async fn program(arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_counterpart"));
-    command.arg("what-if").args(arguments).env_remove("COUNTERPART_SCENARIO_URL").output().await.unwrap()
+    command
+        .arg("what-if")
+        .args(arguments)
+        .env_remove("COUNTERPART_SCENARIO_URL")
+        .env_remove("COUNTERPART_SCENARIO_CA_FILE")
+        .output()
+        .await
+        .unwrap()
 }
 
 async fn asked(server: &Server, arguments: &[&str]) -> (i32, String, String) {
@@ -65,8 +75,10 @@ async fn its_exit_codes_say_what_came_of_it() {
     let port = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
     let unreachable = program(&["tank-1", "--url", &format!("http://127.0.0.1:{port}")]).await;
     assert_eq!(unreachable.status.code(), Some(5), "{unreachable:?}");
-    let secure = program(&["tank-1", "--url", "https://localhost"]).await;
-    assert_eq!(secure.status.code(), Some(2), "{secure:?}");
+    let secure = program(&["tank-1", "--url", &format!("https://127.0.0.1:{port}")]).await;
+    assert_eq!(secure.status.code(), Some(5), "{secure:?}");
+    let neither = program(&["tank-1", "--url", "ftp://localhost"]).await;
+    assert_eq!(neither.status.code(), Some(2), "{neither:?}");
 
     let help = String::from_utf8(program(&["--help"]).await.stdout).unwrap();
     for line in [
@@ -76,4 +88,46 @@ async fn its_exit_codes_say_what_came_of_it() {
     ] {
         assert!(help.contains(line), "{help}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https_only_a_certificate_that_is_believed_is_told_anything() {
+    let server = with_history(700).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (acceptor, ca) = certified(folder.path());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // What stands before a server that speaks plain HTTP.
+    let plain = server.url("").trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (acceptor, plain) = (acceptor.clone(), plain.clone());
+            tokio::spawn(async move {
+                // A client that believes nobody here leaves.
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let mut behind = TcpStream::connect(plain).await.unwrap();
+                    drop(tokio::io::copy_bidirectional(&mut stream, &mut behind).await);
+                }
+            });
+        }
+    });
+    let url = format!("https://localhost:{port}");
+    let ca = ca.to_str().unwrap();
+    let asked = ["tank-1", "--set", "pump=55@3..", "--horizon", "8", "--url", url.as_str()];
+    let answered = program(&[&asked[..], &["--ca", ca]].concat()).await;
+    assert_eq!(answered.status.code(), Some(0), "{answered:?}");
+    assert!(String::from_utf8_lossy(&answered.stdout).contains("tank-1: base (version 0)"), "{answered:?}");
+
+    let stranger = program(&asked).await;
+    assert_eq!(stranger.status.code(), Some(5), "{stranger:?}");
+    assert!(String::from_utf8_lossy(&stranger.stderr).contains("cannot be believed"), "{stranger:?}");
+    // The certificate is for a name, and the address is not that name.
+    let other = format!("https://127.0.0.1:{port}");
+    let other = program(&["tank-1", "--url", &other, "--ca", ca]).await;
+    assert_eq!(other.status.code(), Some(5), "{other:?}");
+    let nothing = folder.path().join("none.pem");
+    let unread = program(&[&asked[..], &["--ca", nothing.to_str().unwrap()]].concat()).await;
+    assert_eq!(unread.status.code(), Some(2), "{unread:?}");
+    assert!(String::from_utf8_lossy(&unread.stderr).contains("none.pem"), "{unread:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -14,6 +15,7 @@ use hmac::{Hmac, Mac as _};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::{TlsAcceptor, rustls};
 
 /// What it was sent.
 #[derive(Clone, Debug)]
@@ -147,4 +149,19 @@ where
     let connection = hyper::server::conn::http1::Builder::new();
     // A client that leaves is no fault.
     drop(connection.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await);
+}
+
+/// What speaks TLS as `localhost` with a certificate of its own, which is written to a file.
+pub(crate) fn certified(folder: &Path) -> (TlsAcceptor, PathBuf) {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = folder.join("ca.pem");
+    std::fs::write(&file, own.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
 }

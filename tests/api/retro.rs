@@ -2,6 +2,7 @@
 //! the plant would have done; and what cannot be asked is refused with a reason.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use counterpart::training::Step;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -198,4 +199,42 @@ async fn what_cannot_be_asked_of_the_past_is_refused_with_a_reason() {
     let nothing_after = server.post(PATH, json!({"as_of": at(FRAMES - 1), "horizon": 60})).await;
     assert_eq!(nothing_after.problem(422, "invalid"), ["/as_of"]);
     assert!(nothing_after.text.contains("no output was measured"), "{nothing_after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_named_answers_and_still_nothing_changed_is_what_happened() {
+    let server = with_history(FRAMES).await;
+    let job = json!({"asset": "tank-1", "recipe": {"max_steps": 20, "evaluate_every": 10}, "promote": "manual"});
+    server.post("/v1/fine-tune-jobs", job).await.success();
+    assert!(matches!(server.learn_once().await, Step::Worked(..)));
+    let (from, steps) = (700, 40);
+    let ask = |version: Value| {
+        json!({"as_of": at(from), "horizon": steps, "version": version, "limits": "clamp", "scenarios": [
+            {}, {"overrides": [{"signal": "pump", "op": "add", "value": 8.0, "from": 5}]}]})
+    };
+    let level = kept(&server, from, steps).await;
+    let answered = async |version: Value| {
+        let answer = server.post(PATH, ask(version)).await.success();
+        assert_eq!(bits(&numbers(&answer["scenarios"][0]["path"]["level"])), bits(&level));
+        let gaps = numbers(&answer["scenarios"][0]["delta"]["level"]["0.5"]);
+        assert!(gaps.iter().all(|gap| gap.unwrap().to_bits() == 0), "{gaps:?}");
+        answer
+    };
+    let (base, tuned) = (answered(json!(0)).await, answered(json!(1)).await);
+    assert_eq!((&base["model"]["version"], &base["model"]["source"]), (&json!(0), &json!("base")));
+    assert_eq!((&tuned["model"]["version"], &tuned["model"]["source"]), (&json!(1), &json!("model")));
+    // Who serves is asked when nobody is named, and naming it changes nothing.
+    let serving = answered(Value::Null).await;
+    assert_eq!(serving, base);
+    server.post("/v1/assets/tank-1/models/1/promote", json!({})).await.success();
+    let serving = answered(Value::Null).await;
+    assert_eq!(serving, tuned);
+    assert_eq!(answered(json!(0)).await["model"]["source"], "base");
+
+    for none in [2, -1] {
+        let refused = server.post(PATH, ask(json!(none))).await;
+        refused.problem(404, "not-found");
+        assert!(refused.text.contains(&format!("no model version {none}")), "{refused:?}");
+    }
+    assert_eq!(server.post(PATH, ask(json!("base"))).await.problem(422, "invalid"), ["/version"]);
 }

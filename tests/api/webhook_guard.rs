@@ -1,7 +1,5 @@
 //! Where webhooks may not go: at registration, at delivery, by redirect, under another name; and encryption.
 
-use std::sync::Arc;
-
 use axum::Router;
 use chrono::TimeDelta;
 use counterpart::db::fixture;
@@ -9,9 +7,8 @@ use counterpart::server::{Config, RoomsConfig};
 use counterpart::webhook::guard::Names;
 use counterpart::webhook::{EventType, WebhookForm};
 use serde_json::{Value, json};
-use tokio_rustls::rustls;
 
-use crate::receiver::{Receiver, Reply, one_connection};
+use crate::receiver::{Receiver, Reply, certified, one_connection};
 use crate::tester::Server;
 use crate::webhooks::{HOOKS, deliveries, hook, level, path, rule, server, told};
 
@@ -147,17 +144,7 @@ async fn a_redirect_is_not_followed() {
 
 /// A receiver that speaks TLS with a certificate of its own, which is written to a file.
 async fn encrypted(folder: &std::path::Path) -> (u16, std::path::PathBuf) {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let file = folder.join("ca.pem");
-    std::fs::write(&file, own.cert.pem()).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (acceptor, file) = certified(folder);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

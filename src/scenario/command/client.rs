@@ -1,5 +1,7 @@
-//! One request to a server, over plain HTTP/1.1.
+//! One request to a server over HTTP/1.1, plain or encrypted. Whoever shows a certificate that is not believed
+//! is told nothing, the key least of all.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +11,10 @@ use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::access::Secret;
+use crate::web::tls::{Connection, TrustError, connector};
 
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -31,6 +35,10 @@ pub(super) struct Answer {
 pub(super) enum ClientError {
     #[error("cannot be reached: {0}")]
     Connect(std::io::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("cannot be believed: {0}")]
+    Tls(std::io::Error),
     #[error("did not answer in time")]
     Late,
     #[error("does not speak HTTP as it should: {0}")]
@@ -43,26 +51,28 @@ pub(super) enum ClientError {
 pub(super) fn server(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) => Ok(uri),
-        (Some("https"), _) => {
-            Err("https is not spoken here; name the server itself, or a proxy that takes plain HTTP".to_owned())
-        }
-        _ => Err("must begin with http:// and name a host".to_owned()),
+        (Some("http" | "https"), Some(_)) => Ok(uri),
+        _ => Err("must begin with http:// or https:// and name a host".to_owned()),
     }
 }
 
-/// Posts a document below the address of a server.
+/// Whether an address asks for encryption.
+fn is_encrypted(server: &Uri) -> bool {
+    server.scheme_str() == Some("https")
+}
+
+/// Posts a document below the address of a server. Certificates may be signed with those of the file `ca`, too.
 pub(super) async fn post(
     server: &Uri,
+    ca: Option<&Path>,
     path: &str,
     key: Option<&Secret>,
     document: &Value,
 ) -> Result<Answer, ClientError> {
     let host = server.host().unwrap_or_default();
-    let port = server.port_u16().unwrap_or(80);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = tokio::time::timeout(CONNECTING, TcpStream::connect((bare, port))).await;
-    let stream = stream.map_err(|_| ClientError::Late)?.map_err(ClientError::Connect)?;
+    let port = server.port_u16().unwrap_or(if is_encrypted(server) { 443 } else { 80 });
+    let stream = tokio::time::timeout(CONNECTING, connect(server, (host, port), ca)).await;
+    let stream = stream.map_err(|_| ClientError::Late)??;
     let prefix = server.path().trim_end_matches('/');
     let mut request = Request::post(format!("{prefix}{path}"))
         .header(HOST, format!("{host}:{port}"))
@@ -75,7 +85,21 @@ pub(super) async fn post(
     tokio::time::timeout(ANSWERING, exchange(stream, request)).await.map_err(|_| ClientError::Late)?
 }
 
-async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+async fn connect(
+    server: &Uri,
+    (host, port): (&str, u16),
+    ca: Option<&Path>,
+) -> Result<Box<dyn Connection>, ClientError> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    // What cannot be believed need not be reached.
+    let tls = if is_encrypted(server) { Some(connector(ca.map(Path::to_owned)).await?) } else { None };
+    let stream = TcpStream::connect((bare, port)).await.map_err(ClientError::Connect)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(bare.to_owned()).map_err(|error| ClientError::Tls(std::io::Error::other(error)))?;
+    Ok(Box::new(tls.connect(name, stream).await.map_err(ClientError::Tls)?))
+}
+
+async fn exchange(stream: Box<dyn Connection>, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the connection, at the latest when the sender is dropped.
     let connection = tokio::spawn(connection);
@@ -91,11 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_servers_are_plain_http() {
+    fn addresses_of_servers_are_http_or_https() {
         for right in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:80/twin/"] {
-            server(right).unwrap();
+            assert!(!is_encrypted(&server(right).unwrap()));
         }
-        for wrong in ["https://localhost", "localhost:8080", "/v1", "", "ftp://localhost"] {
+        for right in ["https://localhost", "https://[::1]/twin/", "HTTPS://twin.example:8443"] {
+            assert!(is_encrypted(&server(right).unwrap()), "{right}");
+        }
+        for wrong in ["https://", "localhost:8080", "/v1", "", "ftp://localhost"] {
             assert!(server(wrong).is_err(), "{wrong:?} was taken");
         }
     }

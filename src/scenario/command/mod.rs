@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use self::client::Answer;
+use self::client::{Answer, ClientError};
 use self::words::{Change, Limit};
 use crate::access::Secret;
 
@@ -40,7 +40,8 @@ const EXIT_CODES: &str = "Exit codes:
 Examples:
   counterpart what-if tank-1 --set pump=0.5
   counterpart what-if tank-1 --ramp valve=0.9@10 --hold pump --horizon 60 --constraint 'level<9.5'
-  counterpart what-if tank-1 --set pump=0.8@5..20 --svg what-if.svg";
+  counterpart what-if tank-1 --set pump=0.8@5..20 --svg what-if.svg
+  counterpart what-if tank-1 --set pump=0.5 --url https://twin.example --ca plant-ca.pem";
 
 /// Ask a running server what would be if inputs were set otherwise.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,9 +102,13 @@ pub struct Command {
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.95)]
     pub probability: f64,
 
-    /// Where the server is.
+    /// Where the server is; over https its certificate is checked.
     #[arg(long, env = "COUNTERPART_SCENARIO_URL", default_value = "http://127.0.0.1:8080", value_parser = client::server)]
     pub url: hyper::Uri,
+
+    /// A file of certificates (PEM) that the server's own may be signed with, beside those that the system trusts.
+    #[arg(long, env = "COUNTERPART_SCENARIO_CA_FILE", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 
     /// A key for a server that asks for one. The environment hides it from other users of this machine.
     #[arg(long, env = "COUNTERPART_KEY", hide_env_values = true, value_name = "KEY", value_parser = words::key)]
@@ -159,11 +164,19 @@ impl Command {
 pub async fn run(command: &Command) -> Said {
     let complain = |code: u8, complaint: String| Said { output: String::new(), complaint, code };
     let path = format!("/v1/assets/{}/what-if", words::escaped(&command.asset));
-    let Answer { status, body } =
-        match client::post(&command.url, &path, command.key.as_ref(), &command.request()).await {
-            Ok(answer) => answer,
-            Err(error) => return complain(UNREACHABLE, format!("{}: {error}", command.url)),
-        };
+    let Answer { status, body } = match client::post(
+        &command.url,
+        command.ca.as_deref(),
+        &path,
+        command.key.as_ref(),
+        &command.request(),
+    )
+    .await
+    {
+        Ok(answer) => answer,
+        Err(ClientError::Trust(error)) => return complain(USAGE, error.to_string()),
+        Err(error) => return complain(UNREACHABLE, format!("{}: {error}", command.url)),
+    };
     if status != 200 {
         return match words::refusal(status, &body) {
             Some(refusal) => complain(REFUSED, refusal),

@@ -187,6 +187,13 @@ impl ScenarioForm {
                 refuse(format!("/constraints/{index}{field}"), detail);
             }
         }
+        let constraints = self.constraints.iter().flatten().map(|constraint| &constraint.asset).enumerate();
+        let kpis = self.kpis.iter().flatten().map(|kpi| &kpi.asset).enumerate();
+        let named = constraints.map(|one| ("constraints", one)).chain(kpis.map(|one| ("kpis", one)));
+        for (list, (index, _)) in named.filter(|(_, (_, asset))| asset.is_some()) {
+            let detail = "a saved scenario is about its own asset: leave this out".to_owned();
+            refuse(format!("/{list}/{index}/asset"), detail);
+        }
         if wrong.is_empty() { Ok(()) } else { Err(invalid(wrong)) }
     }
 }

@@ -161,6 +161,10 @@ impl GoalSeek {
             if let Err((field, detail)) = constraint.check() {
                 wrong.push((format!("/constraints/{index}{field}"), detail));
             }
+            if constraint.asset.is_some() {
+                let detail = "a goal seek is about one asset: leave this out".to_owned();
+                wrong.push((format!("/constraints/{index}/asset"), detail));
+            }
         }
         let budget = Budget { evaluations, deadline_s, samples, seed, alternatives, move_penalty };
         if wrong.is_empty() { Ok(budget) } else { Err(ForecastError::Invalid(wrong)) }

@@ -86,6 +86,9 @@ impl Objective {
                 return Ok(Aim::Track { row, setpoint, terminal });
             }
         };
+        if kpi.asset.is_some() {
+            return refuse("/objective/kpi/asset", "a goal seek is about one asset: leave this out".into());
+        }
         match kpi.compile(names) {
             Ok(kpi) => Ok(Aim::Kpi { kpi, sign }),
             Err(detail) => refuse("/objective/kpi", detail),

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_worst_step_counts() {
-        let limits = Constraint { signal: "level".into(), min: Some(1.0), max: Some(3.0), probability: None };
+        let limits =
+            Constraint { asset: None, signal: "level".into(), min: Some(1.0), max: Some(3.0), probability: None };
         assert_eq!(excess(&limits, &[2.0, 2.5, 1.5]), -0.5);
         assert_eq!(excess(&limits, &[2.0, 3.5, 0.0]), 1.0);
     }

@@ -95,7 +95,7 @@ fn ahead(grid: &Grid, known: &Grid, layout: &Layout, origin: usize, steps: usize
 fn season(segment: &[f64]) -> Option<usize> {
     let scale = Scale::of(segment, None);
     let target: Vec<f64> = segment.iter().map(|value| scale.target(*value)).collect();
-    period(&History { target: &target, inputs: &[], others: &[], starts: &[0] })
+    period(&History { target: &target, inputs: &[], others: &[], starts: &[0], silent: &[] })
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ mod tests {
             })
             .collect();
         let inputs = [input];
-        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0] };
+        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0], silent: &[] };
         let future = [vec![0.4; 40]];
         let said = linear(&history, &future, 40).unwrap();
         let settled = 0.5 * 0.4 / 0.2;
@@ -220,7 +220,7 @@ mod tests {
         // 0.1 at once, 0.1 / sqrt(1 - 0.64) in the end.
         assert!((said[0].1 - 0.1).abs() < 0.01 && (said[39].1 - 0.1 / 0.6).abs() < 0.03, "{said:?}");
         assert!(said.windows(2).all(|pair| pair[0].1 <= pair[1].1));
-        let short = History { target: &target[..6], inputs: &[], others: &[], starts: &[0] };
+        let short = History { target: &target[..6], inputs: &[], others: &[], starts: &[0], silent: &[] };
         assert_eq!(linear(&short, &[], 4), None);
     }
 }

@@ -1,8 +1,10 @@
 //! What an expert learns from: a target and its inputs on one regular grid, cut into contiguous
 //! segments, all in normalised units.
 //!
-//! Always true of a [`Context`]: every segment has at least one sample, the first starts at 0,
-//! the last ends with the target, and inputs and others stop where the target stops.
+//! Always true of a [`Context`]: every segment has at least one sample, they come in order and hold everything but
+//! silent stretches, and inputs and others stop where the target stops.
+
+use std::ops::Range;
 
 /// A target and its inputs on a regular grid, in normalised units ([`super::Scale`]); every value
 /// is finite.
@@ -18,6 +20,9 @@ pub struct History<'a> {
     pub others: &'a [Vec<f64>],
     /// Indices where a new contiguous segment begins (a restart, a gap); the first is 0.
     pub starts: &'a [usize],
+    /// Stretches, in order, in which what stands for a signal was filled in because nothing was measured for long: nothing
+    /// is learned from them, and a new segment begins behind each. One that lasts to the end is no such stretch.
+    pub silent: &'a [Range<usize>],
 }
 
 /// The part of a history that is looked at, with its segments as `start..end`.
@@ -43,15 +48,14 @@ impl<'a> Context<'a> {
         starts.sort_unstable();
         starts.dedup();
         let ends = starts.iter().skip(1).copied().chain([end]);
+        let segments = starts.iter().copied().zip(ends);
         Self {
             target: &history.target[from..end],
             inputs: history.inputs.iter().map(|row| &row[from..end]).collect(),
             others: history.others.iter().map(|row| &row[from..end]).collect(),
-            segments: starts
-                .iter()
-                .zip(ends)
-                .filter(|(start, end)| start < &end)
-                .map(|(&start, end)| (start - from, end - from))
+            segments: segments
+                .flat_map(|(start, to)| spoken(start..to, history.silent, end))
+                .map(|part| (part.start - from, part.end - from))
                 .collect(),
         }
     }
@@ -93,15 +97,38 @@ impl<'a> Context<'a> {
     }
 }
 
+/// The parts of a segment outside the silent stretches that ended before `end`.
+fn spoken(segment: Range<usize>, silent: &[Range<usize>], end: usize) -> Vec<Range<usize>> {
+    let (mut from, mut parts) = (segment.start, Vec::new());
+    for stretch in silent.iter().filter(|stretch| stretch.end > segment.start && stretch.end < end) {
+        parts.push(from..stretch.start.clamp(from, segment.end));
+        from = stretch.end.clamp(from, segment.end);
+    }
+    parts.push(from..segment.end);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn silent_stretches_belong_to_no_segment_unless_they_last() {
+        let target = [0.0; 12];
+        let silent = [2..4, 5..7, 10..12];
+        let history = History { target: &target, inputs: &[], others: &[], starts: &[0, 6], silent: &silent };
+        assert_eq!(Context::newest(&history, 12).segments, [(0, 2), (4, 5), (7, 12)]);
+        assert_eq!(Context::newest(&history, 9).segments, [(1, 2), (4, 9)]);
+        let earlier = History { target: &target[..7], ..history };
+        assert_eq!(Context::newest(&earlier, 7).segments, [(0, 2), (4, 6), (6, 7)], "it still goes on");
+    }
+
+    #[test]
     fn the_newest_samples_keep_their_segment_borders() {
         let target = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         let inputs = [vec![0.0; 9]];
-        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0, 2, 4] };
+        let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0, 2, 4], silent: &[] };
         let context = Context::newest(&history, 3);
         assert_eq!(context.segments, [(0, 1), (1, 3)]);
         assert_eq!(context.inputs[0].len(), 3);
@@ -111,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_empty_history_has_no_segments() {
-        let history = History { target: &[], inputs: &[], others: &[], starts: &[0] };
+        let history = History { target: &[], inputs: &[], others: &[], starts: &[0], silent: &[] };
         let context = Context::newest(&history, 10);
         assert!(context.segments.is_empty());
         assert_eq!((context.len(), context.last_start()), (0, 0));

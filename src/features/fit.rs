@@ -1,10 +1,12 @@
 //! A bank fitted to one target signal, and the windows made with it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::grid::silences;
 use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
 use crate::expert::study::{Study, Trial};
@@ -271,6 +273,7 @@ struct Stretch {
     inputs: Vec<Vec<f64>>,
     others: Vec<Vec<f64>>,
     starts: Vec<usize>,
+    silent: Vec<Range<usize>>,
 }
 
 impl Stretch {
@@ -288,11 +291,18 @@ impl Stretch {
             starts: std::iter::once(0)
                 .chain(grid.starts.iter().filter(|first| (start + 1..until).contains(first)).map(|first| first - start))
                 .collect(),
+            silent: silences(&grid.measured[target][start..until]),
         }
     }
 
     fn history(&self) -> History<'_> {
-        History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts }
+        History {
+            target: &self.target,
+            inputs: &self.inputs,
+            others: &self.others,
+            starts: &self.starts,
+            silent: &self.silent,
+        }
     }
 }
 

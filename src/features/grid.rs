@@ -1,5 +1,7 @@
 //! Frames on a regular grid: what the bank and the network compute on.
 
+use std::ops::Range;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::asset::AssetType;
@@ -10,6 +12,8 @@ use crate::reading::Frame;
 /// A value is carried forward over at most this many missing steps; a longer silence starts a new
 /// segment.
 const CARRIED: i64 = 10;
+/// Times by which a pause is longer than usual when it is a silence.
+const UNUSUAL: usize = 2;
 
 /// Equally spaced instants of one asset, ending at its newest frame.
 #[derive(Clone, Debug)]
@@ -174,6 +178,27 @@ fn is_trusted(frame: &Frame, signal: usize) -> bool {
     frame.quality.as_ref().and_then(|quality| quality.get(signal)).is_none_or(|quality| *quality != 2)
 }
 
+/// Stretches in which a signal was not measured for far longer than it usually is not: more than [`CARRIED`] steps, and
+/// more than [`UNUSUAL`] times what 19 of 20 of its pauses last. What fills them is no reading, and to learn from it is to
+/// learn that the signal stands still. A signal that is measured seldom, or told when it changes, has no such stretches.
+pub(super) fn silences(measured: &[bool]) -> Vec<Range<usize>> {
+    let mut pauses: Vec<Range<usize>> = Vec::new();
+    let mut next = 0;
+    for (step, _) in measured.iter().enumerate().filter(|(_, measured)| **measured) {
+        pauses.push(next..step);
+        next = step + 1;
+    }
+    if pauses.is_empty() {
+        return Vec::new();
+    }
+    pauses.push(next..measured.len());
+    let mut lengths: Vec<usize> = pauses.iter().map(Range::len).collect();
+    lengths.sort_unstable();
+    let usual = lengths[(lengths.len() - 1) * 19 / 20];
+    pauses.retain(|pause| pause.len() > (UNUSUAL * usual).max(CARRIED as usize));
+    pauses
+}
+
 /// A value stands until the next one, and the first known one for the steps before it.
 fn carry(row: &mut [f64]) {
     let mut last = row.iter().copied().find(|value| value.is_finite()).unwrap_or(f64::NAN);
@@ -194,6 +219,18 @@ mod tests {
     fn frame(at_s: i64, values: &[f64]) -> Frame {
         let observed_at = DateTime::from_timestamp(1_000_000 + at_s, 0).unwrap();
         Frame { observed_at, values: values.to_vec(), quality: None }
+    }
+
+    #[test]
+    fn a_pause_is_a_silence_where_it_is_longer_than_usual() {
+        let row = |text: &str| text.chars().map(|c| c == 'x').collect::<Vec<_>>();
+        let often = "x".repeat(40);
+        assert_eq!(silences(&row(&format!("{often}{}{often}", ".".repeat(11)))), [40..51]);
+        assert!(silences(&row(&format!("{often}{}{often}", ".".repeat(10)))).is_empty(), "carried");
+        assert_eq!(silences(&row(&format!("{}{often}{}", ".".repeat(12), ".".repeat(20)))), [0..12, 52..72]);
+        let seldom = format!("x{}", ".".repeat(29)).repeat(30);
+        assert!(silences(&row(&seldom)).is_empty(), "it is measured seldom");
+        assert!(silences(&row(&".".repeat(99))).is_empty(), "it never was measured");
     }
 
     fn two_signals() -> AssetType {

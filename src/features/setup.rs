@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::grid::silences;
 use super::{Grid, Layout};
 use crate::expert::study::{Aim, Studies, Study};
 use crate::expert::template::Template;
@@ -204,15 +205,18 @@ pub fn study(grid: &Grid, layout: &Layout, lessons: &Lessons) -> Vec<Option<Stud
     let inputs: Vec<Vec<f64>> = layout.inputs.iter().map(|input| row(*input)).collect();
     let others: Vec<Vec<Vec<f64>>> =
         layout.targets.iter().map(|target| layout.others(*target).into_iter().map(row).collect()).collect();
+    let silent: Vec<Vec<Range<usize>>> =
+        layout.targets.iter().map(|target| silences(&grid.measured[*target])).collect();
     let histories: Vec<History<'_>> = layout
         .targets
         .iter()
-        .zip(&others)
-        .map(|(target, others)| History {
+        .zip(others.iter().zip(&silent))
+        .map(|(target, (others, silent))| History {
             target: &grid.values[*target],
             inputs: &inputs,
             others,
             starts: &grid.starts,
+            silent,
         })
         .collect();
     Studies::learn(&histories, &Aim { horizon, reach, validation, judging, aside: lessons.aside.clone(), template })

@@ -28,7 +28,7 @@ fn window(seed: usize, length: usize) -> (Window, Vec<f32>) {
         .collect();
     let past = vec![input[..length].to_vec()];
     let future = vec![input[length..].to_vec()];
-    let history = History { target: &target[..length], inputs: &past, others: &[], starts: &[0] };
+    let history = History { target: &target[..length], inputs: &past, others: &[], starts: &[0], silent: &[] };
     let bank = Bank::fit(&history, STEPS);
     let window = Window::new(&bank, &bank.forecast(&history, &future), &history, 0, &future, CONTEXT);
     (window, target[length..].iter().map(|value| *value as f32).collect())

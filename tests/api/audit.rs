@@ -78,7 +78,7 @@ async fn changes_and_what_was_refused_are_told_with_the_key() {
         ("?actor=me", "actor"),
         ("?action=GET", "action"),
         ("?path=assets", "path"),
-        ("?path=/%00", "path"),
+        ("?path=/%00", "query"),
         ("?key=x", "key"),
         ("?limit=0", "limit"),
         ("?cursor=x", "cursor"),

@@ -28,6 +28,7 @@ struct TrailQuery {
     /// Only what was done by these: with a key, by anybody while the server was open, or by the server itself.
     actor: Option<Actor>,
     /// Only requests of this method, or what the server did by itself.
+    #[param(inline)]
     action: Option<Action>,
     /// Only what was done to addresses that begin so, such as `/v1/assets/tank-1`.
     #[param(max_length = 500)]

@@ -1,5 +1,7 @@
 //! A history in the units of a study: every signal with mean 0 and deviation 1 over all that is learned from.
 
+use std::ops::Range;
+
 use super::super::history::Context;
 use super::super::{History, Scale};
 
@@ -11,6 +13,7 @@ pub(super) struct Scaled {
     inputs: Vec<Vec<f64>>,
     others: Vec<Vec<f64>>,
     starts: Vec<usize>,
+    silent: Vec<Range<usize>>,
 }
 
 impl Scaled {
@@ -29,14 +32,20 @@ impl Scaled {
             inputs: apply(history.inputs, &scales.1),
             others: apply(history.others, &scales.2),
             starts: history.starts.to_vec(),
+            silent: history.silent.to_vec(),
             scales,
         }
     }
 
     /// All of it.
     pub(super) fn context(&self) -> Context<'_> {
-        let history =
-            History { target: &self.target, inputs: &self.inputs, others: &self.others, starts: &self.starts };
+        let history = History {
+            target: &self.target,
+            inputs: &self.inputs,
+            others: &self.others,
+            starts: &self.starts,
+            silent: &self.silent,
+        };
         Context::newest(&history, self.target.len())
     }
 }

@@ -29,7 +29,13 @@ fn plant(steps: usize) -> Plant {
 
 fn learned(plant: &Plant, until: usize) -> Studies {
     let others = [plant.outputs[1][..until].to_vec()];
-    let history = History { target: &plant.outputs[0][..until], inputs: &plant.input, others: &others, starts: &[0] };
+    let history = History {
+        target: &plant.outputs[0][..until],
+        inputs: &plant.input,
+        others: &others,
+        starts: &[0],
+        silent: &[],
+    };
     let aim = Aim { horizon: 32, validation: until * 3 / 4, judging: until, ..Aim::default() };
     Studies::learn(&[history], &aim).remove(0).expect("there is enough to learn from")
 }
@@ -63,7 +69,7 @@ fn answer_of(
     let target: Vec<f64> = plant.outputs[0][from..origin].iter().map(|v| scales.0.target(*v)).collect();
     let (inputs, others) =
         ([row(&plant.input[0], &scales.1[0], from, origin)], [row(&plant.outputs[1], &scales.2[0], from, origin)]);
-    let history = History { target: &target, inputs: &inputs, others: &others, starts: &[0] };
+    let history = History { target: &target, inputs: &inputs, others: &others, starts: &[0], silent: &[] };
     let seen = study.and_then(|(study, unseen)| study.seen(scales.0, &scales.1, &scales.2, unseen));
     assert_eq!(seen.is_some(), study.is_some());
     let bank = Bank::fit_with(&history, steps, 600, seen.as_ref());
@@ -183,7 +189,8 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
             .collect()
     };
     let rows = [wave(0.0), wave(1.0)];
-    let histories = rows.each_ref().map(|row| History { target: row, inputs: &[], others: &[], starts: &[0] });
+    let histories =
+        rows.each_ref().map(|row| History { target: row, inputs: &[], others: &[], starts: &[0], silent: &[] });
     let studies: Vec<Studies> =
         Studies::learn(&histories, &Aim { horizon: 24, validation: 1_000, judging: 1_400, ..Aim::default() })
             .into_iter()
@@ -206,20 +213,20 @@ fn a_map_from_lags_keeps_constants_and_continues_cycles() {
 #[test]
 fn too_little_teaches_nothing_and_hostile_values_do_no_harm() {
     let short = plant(60);
-    let history = History { target: &short.outputs[0], inputs: &short.input, others: &[], starts: &[0] };
+    let history = History { target: &short.outputs[0], inputs: &short.input, others: &[], starts: &[0], silent: &[] };
     assert!(
         Studies::learn(&[history], &Aim { horizon: 32, validation: 40, judging: 60, ..Aim::default() })[0].is_none()
     );
     let still = vec![5.0; 1_600];
     let inputs = [vec![1.0; 1_600]];
-    let history = History { target: &still, inputs: &inputs, others: &[], starts: &[0, 800] };
+    let history = History { target: &still, inputs: &inputs, others: &[], starts: &[0, 800], silent: &[] };
     if let Some(studies) =
         &Studies::learn(&[history], &Aim { horizon: 32, validation: 1_200, judging: 1_600, ..Aim::default() })[0]
     {
         let scale = studies.whole().target;
         let seen = studies.whole().seen(scale, &studies.whole().inputs, &[], 0).expect("the same signals");
         let rows = [vec![0.0; 300]];
-        let history = History { target: &[0.0; 300], inputs: &rows, others: &[], starts: &[0] };
+        let history = History { target: &[0.0; 300], inputs: &rows, others: &[], starts: &[0], silent: &[] };
         let bank = Bank::fit_with(&history, 32, 300, Some(&seen));
         assert!(bank.forecast(&history, &[vec![9.0; 32]]).mean.iter().all(|v| v.is_finite()));
     }

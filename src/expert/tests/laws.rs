@@ -95,7 +95,7 @@ proptest! {
 
 #[test]
 fn two_samples_make_persistence_with_a_wide_scale() {
-    let history = History { target: &[0.3, 0.4], inputs: &[vec![0.0; 6]], others: &[], starts: &[0] };
+    let history = History { target: &[0.3, 0.4], inputs: &[vec![0.0; 6]], others: &[], starts: &[0], silent: &[] };
     let bank = Bank::fit(&history, 4);
     assert_eq!(bank.weights(), [(Expert::Persistence, 1.0)]);
     assert!((bank.scale() - 1.0).abs() < 1e-12);
@@ -121,7 +121,7 @@ fn samples_beyond_the_context_change_nothing() {
     let end = CONTEXT + 118;
     let whole = owned.until(end);
     let inputs: Vec<Vec<f64>> = owned.inputs.iter().map(|r| r[118..].to_vec()).collect();
-    let newest = History { target: &owned.target[118..end], inputs: &inputs, others: &[], starts: &[0] };
+    let newest = History { target: &owned.target[118..end], inputs: &inputs, others: &[], starts: &[0], silent: &[] };
     let future = owned.future(end, 32);
     let (a, b) = (Bank::fit(&whole, 32), Bank::fit(&newest, 32));
     assert_eq!(a.forecast(&whole, &future), b.forecast(&newest, &future));

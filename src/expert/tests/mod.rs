@@ -13,7 +13,13 @@ pub(super) struct Owned {
 
 impl Owned {
     pub(super) fn until(&self, end: usize) -> super::History<'_> {
-        super::History { target: &self.target[..end], inputs: &self.inputs, others: &[], starts: &self.starts }
+        super::History {
+            target: &self.target[..end],
+            inputs: &self.inputs,
+            others: &[],
+            starts: &self.starts,
+            silent: &[],
+        }
     }
 
     pub(super) fn future(&self, from: usize, steps: usize) -> Vec<Vec<f64>> {

@@ -130,9 +130,10 @@ fn window(record: &Record, plan: Plan) -> Option<Item> {
         .chain(record.restart.filter(|restart| (start + 1..origin).contains(restart)).map(|restart| restart - start))
         .collect();
     let fitted_starts: Vec<usize> = starts.iter().copied().filter(|first| *first < fitted - start).collect();
-    let known = History { target: &target[..fitted - start], inputs: &past, others: &[], starts: &fitted_starts };
+    let known =
+        History { target: &target[..fitted - start], inputs: &past, others: &[], starts: &fitted_starts, silent: &[] };
     let bank = Bank::fit(&known, future);
-    let whole = History { target: &target, inputs: &past, others: &[], starts: &starts };
+    let whole = History { target: &target, inputs: &past, others: &[], starts: &starts, silent: &[] };
     let window = Window::new(&bank, &bank.forecast(&whole, &ahead), &whole, since_fit, &ahead, context);
     // What a faulty sensor shows is no truth to learn from; in the past the network must live with it.
     let faulty = |step: usize| record.fault.as_ref().is_some_and(|labels| labels[step] != 0);

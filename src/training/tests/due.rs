@@ -113,10 +113,11 @@ async fn drift_of_an_input_makes_a_job_that_says_so() {
     let why = job.why.unwrap();
     assert!(why.starts_with("input speed: PSI ") || why.starts_with("output flow: PSI "), "{why}");
     assert!(why.ends_with(" against what version 1 learned from"), "{why}");
-    let told = store::acts(&yard.db).await.pop().unwrap();
+    // The promotion of the first version may be of the same instant.
+    let told: Vec<_> = store::acts(&yard.db).await.into_iter().filter(|(act, ..)| act == "fine_tune").collect();
     assert_eq!(
         told,
-        ("fine_tune".to_owned(), format!("/v1/fine-tune-jobs/{}", made[0]), format!("pump: drift, {why}"))
+        [("fine_tune".to_owned(), format!("/v1/fine-tune-jobs/{}", made[0]), format!("pump: drift, {why}"))]
     );
     assert_eq!(plant.comes(4 * LOOK, 70.0).await, [], "it is not finished");
 }

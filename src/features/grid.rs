@@ -225,7 +225,7 @@ mod tests {
     fn a_pause_is_a_silence_where_it_is_longer_than_usual() {
         let row = |text: &str| text.chars().map(|c| c == 'x').collect::<Vec<_>>();
         let often = "x".repeat(40);
-        assert_eq!(silences(&row(&format!("{often}{}{often}", ".".repeat(11)))), [40..51]);
+        assert_eq!(silences(&row(&format!("{often}{}{often}", ".".repeat(11)))), vec![40..51; 1]);
         assert!(silences(&row(&format!("{often}{}{often}", ".".repeat(10)))).is_empty(), "carried");
         assert_eq!(silences(&row(&format!("{}{often}{}", ".".repeat(12), ".".repeat(20)))), [0..12, 52..72]);
         let seldom = format!("x{}", ".".repeat(29)).repeat(30);

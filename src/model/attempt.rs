@@ -315,7 +315,7 @@ fn clip(head: &nn::VarStore, thawed: &Thawed, most: f64) -> Result<(), tch::TchE
         .filter(Tensor::defined)
         .collect();
     tch::no_grad(|| {
-        let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
+        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
         let share = most / (f64::try_from(Tensor::stack(&norms, 0).norm())? + 1e-6);
         if share < 1.0 {
             for gradient in &gradients {

@@ -61,10 +61,10 @@ impl Material {
         let by_signal = Memory::of(&kind, &grid, grid.len(), HORIZON / UNITS, true);
         let along = by_signal.along(&kind, &grid, &looks(train));
         let part = |memory: Memory| seen(&kind, memory, (&grid, train), (&asked, test));
-        let (known, told) = part(by_signal)?;
-        let (known_along, told_along) = match along {
+        let [known, told] = part(by_signal)?;
+        let [known_along, told_along] = match along {
             Some(along) => part(along)?,
-            None => (vec![Vec::new(); known.len()], vec![Vec::new(); told.len()]),
+            None => [vec![Vec::new(); known.len()], vec![Vec::new(); told.len()]],
         };
         let left_after = |place: usize| left[place];
         Ok(Self {
@@ -114,12 +114,12 @@ fn seen(
     mut memory: Memory,
     (grid, train): Laid<'_>,
     (asked, test): Laid<'_>,
-) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), EvaluateError> {
+) -> Result<[Vec<Vec<f32>>; 2], EvaluateError> {
     let known = remembered(kind, &memory, grid, train)?;
     memory.scale(&known);
     let told = remembered(kind, &memory, asked, test)?;
     let scaled = |rows: Vec<Vec<f64>>| rows.iter().map(|row| memory.scaled(row)).collect();
-    Ok((scaled(known), scaled(told)))
+    Ok([scaled(known), scaled(told)])
 }
 
 /// What is remembered at every row of the engines on their grid.

@@ -180,7 +180,7 @@ fn a_head_on_the_base_model_as_it_is_shares_its_backbone() {
     let base = base();
     let weights = untaught(&base).weights;
     let tuned = Tuned::new(&base, &load_head(&base, &weights).unwrap(), &weights).unwrap();
-    assert!(std::ptr::eq(tuned.parts(&base).0, &base.lean), "nothing is laid out twice");
+    assert!(std::ptr::eq(tuned.parts(&base).0, std::ptr::from_ref(&base.lean)), "nothing is laid out twice");
     let windows = windows();
     let windows: Vec<&Window> = windows.iter().collect();
     let (own, plain) = (answer(&base, Some(&weights), &windows).unwrap(), answer(&base, None, &windows).unwrap());

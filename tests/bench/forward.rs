@@ -101,7 +101,7 @@ fn window(seed: usize) -> (Window, Vec<f64>) {
     }
     let target = rows.pop().unwrap();
     let future: Vec<Vec<f64>> = rows.iter().map(|row| row[length..].to_vec()).collect();
-    let history = History { target: &target[..length], inputs: &rows, others: &[], starts: &[0] };
+    let history = History { target: &target[..length], inputs: &rows, others: &[], starts: &[0], silent: &[] };
     let bank = Bank::fit(&history, STEPS);
     let window = Window::new(&bank, &bank.forecast(&history, &future), &history, 0, &future, CONTEXT);
     (window, target[length..].to_vec())

@@ -97,7 +97,7 @@ fn prepare(asset_type: &AssetType, frames: &[Frame], fit: &Fit) -> Duration {
         grid.values[signal].iter().map(|value| scale.target(*value)).collect::<Vec<_>>()
     };
     let (target, inputs) = (scaled(TARGET), [scaled(0), scaled(1)]);
-    let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0] };
+    let history = History { target: &target, inputs: &inputs, others: &[], starts: &[0], silent: &[] };
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let began = Instant::now();

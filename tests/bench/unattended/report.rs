@@ -256,7 +256,7 @@ pub(crate) async fn drifts(
             ));
             continue;
         };
-        let before = of_site().filter(|one| one.at <= at).next_back().map(|one| one.id);
+        let before = of_site().rfind(|one| one.at <= at).map(|one| one.id);
         let from = ((answer.at - start).num_seconds() / STEP_S) as usize;
         let better = compare(rooms, (answer.of, site), [Some(answer.id), before], start, from..steps, windows).await;
         answered += usize::from(better.as_ref().is_some_and(|paired| paired.improvement > 0.0));

@@ -179,13 +179,19 @@ pub(super) async fn unfinished(db: &PgPool) -> i64 {
         .unwrap()
 }
 
-/// The job of an asset that its first worker holds.
-pub(super) async fn running(db: &PgPool, asset: AssetId) -> Option<JobId> {
-    sqlx::query_scalar("select id from fine_tune_job where asset_id = $1 and status = 'running' and attempts = 1")
-        .bind(asset)
-        .fetch_optional(db)
-        .await
-        .unwrap()
+/// Whether an asset's job is still its first worker's, whose lease then runs out: one statement, so that the
+/// lease of the worker that takes the job over meanwhile is left alone.
+pub(super) async fn expire_first(db: &PgPool, asset: AssetId) -> bool {
+    sqlx::query(
+        "update fine_tune_job set lease_expires_at = now() - interval '1 second'
+         where asset_id = $1 and status = 'running' and attempts = 1",
+    )
+    .bind(asset)
+    .execute(db)
+    .await
+    .unwrap()
+    .rows_affected()
+        > 0
 }
 
 /// How many versions there are, how many assets have exactly one that was promoted, and how many of these

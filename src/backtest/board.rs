@@ -7,10 +7,8 @@ use super::field::Field;
 use super::report::{FORECASTERS, Forecaster, Judged, Part};
 use crate::asset::AssetType;
 use crate::model::{LEVELS, Quantiles};
-use crate::score::{Paired, Scored, Scorer, paired_block_bootstrap};
+use crate::score::{Paired, RESAMPLES, Scored, Scorer, paired_block_bootstrap};
 
-/// Of the bootstrap.
-const RESAMPLES: usize = 1_000;
 const SEED: u64 = 0;
 
 /// What the forecasters said of one window: for each, for each output of the field, its answer; empty where the

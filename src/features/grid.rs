@@ -182,6 +182,10 @@ fn is_trusted(frame: &Frame, signal: usize) -> bool {
 /// more than [`UNUSUAL`] times what 19 of 20 of its pauses last. What fills them is no reading, and to learn from it is to
 /// learn that the signal stands still. A signal that is measured seldom, or told when it changes, has no such stretches.
 pub(super) fn silences(measured: &[bool]) -> Vec<Range<usize>> {
+    // The rule, and every prediction asks.
+    if measured.iter().all(|measured| *measured) {
+        return Vec::new();
+    }
     let mut pauses: Vec<Range<usize>> = Vec::new();
     let mut next = 0;
     for (step, _) in measured.iter().enumerate().filter(|(_, measured)| **measured) {

@@ -16,7 +16,7 @@ pub mod remaining;
 pub use card::{ScoreCard, Scored, Scorer, TargetScore};
 pub use class::{ClassCard, ClassScore, Confusion};
 pub use lead::LeadCoverage;
-pub use paired::{Paired, paired_block_bootstrap};
+pub use paired::{Paired, RESAMPLES, paired_block_bootstrap};
 pub use remaining::{RemainingCard, RemainingTime};
 
 /// Skill against a reference: 1 is perfect, 0 as good as the reference, negative is worse. `None`

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::health::HealthVerdict;
 use super::learner::{Evaluation, Holdout};
 use super::remaining::RemainingVerdict;
-use crate::score::{Paired, ScoreCard, paired_block_bootstrap, skill};
+use crate::score::{Paired, RESAMPLES, ScoreCard, paired_block_bootstrap, skill};
 
 /// What a candidate must achieve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl Default for Gate {
             large: (0.2, 0.95),
             forgetting: 0.02,
             coverage: (0.70, 0.90),
-            resamples: 1000,
+            resamples: RESAMPLES,
         }
     }
 }

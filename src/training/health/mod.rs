@@ -23,7 +23,7 @@ use crate::model::health::{Classroom, Portrait, Sample, foresee, learn};
 use crate::model::trainee::TraineeError;
 use crate::model::{Base, EngineError, Recipe};
 use crate::score::class::log_losses;
-use crate::score::{ClassCard, Paired, paired_block_bootstrap};
+use crate::score::{ClassCard, Paired, RESAMPLES, paired_block_bootstrap};
 
 /// Portraits of a class at most: that teach, validate and judge.
 const MOST: [usize; 3] = [240, 80, 80];
@@ -37,7 +37,6 @@ const CHUNK: usize = 32;
 const BETTER: (f64, f64) = (0.01, 0.95);
 /// Judging portraits that hang together.
 const BLOCK: usize = 8;
-const RESAMPLES: usize = 1_000;
 
 /// How well health classes are told apart, and what was decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -6,7 +6,7 @@
 //! few windows of one afternoon say little). Of 27,000 simulated versions as good as the former none went.
 
 use super::Bout;
-use crate::score::{Paired, paired_block_bootstrap};
+use crate::score::{Paired, RESAMPLES, paired_block_bootstrap};
 
 /// When a promoted version goes, and when it may stay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +45,7 @@ impl Default for Patience {
             broken: 3,
             widening: 2.5,
             small: 0.01,
-            resamples: 1000,
+            resamples: RESAMPLES,
         }
     }
 }

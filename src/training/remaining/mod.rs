@@ -22,7 +22,7 @@ use crate::features::{Grid, Looks, Memory, RemainingModel, Run};
 use crate::model::Recipe;
 use crate::model::remaining::{Left, Lesson, Manner, Moment, foretell, learn_best};
 use crate::model::trainee::TraineeError;
-use crate::score::{Paired, RemainingCard, RemainingTime, paired_block_bootstrap};
+use crate::score::{Paired, RESAMPLES, RemainingCard, RemainingTime, paired_block_bootstrap};
 use runs::{NEEDED, Parts, Stretch, stretches};
 
 /// Bins, the one beyond the horizon included.
@@ -37,7 +37,6 @@ const MANY: usize = 20;
 const BETTER: (f64, f64) = (0.01, 0.95);
 /// Judging moments that hang together.
 const BLOCK: usize = 16;
-const RESAMPLES: usize = 1_000;
 /// Share of the naive model's score that a new model must save to be of use.
 const OF_USE: f64 = 0.05;
 /// Probability that the naive model gives to what never happened, and the deviation of what happened, in

@@ -16,13 +16,13 @@ use std::ops::ControlFlow;
 
 use self::course::Course;
 pub use self::verdict::{AheadScore, AheadVerdict, LeadVerdict, TimeVerdict};
-use super::{BETTER, BLOCK, Cut, RESAMPLES};
+use super::{BETTER, BLOCK, Cut};
 use crate::features::{Grid, HealthModel, LEADS, Outlook, Question, but};
 use crate::model::Recipe;
 use crate::model::health::{Classroom, Futures, Portrait, foresee, learn_futures};
 use crate::model::trainee::TraineeError;
 use crate::score::class::log_losses;
-use crate::score::{ClassCard, Paired, paired_block_bootstrap};
+use crate::score::{ClassCard, Paired, RESAMPLES, paired_block_bootstrap};
 use crate::training::learner::LearnError;
 use crate::twin::AheadBy;
 

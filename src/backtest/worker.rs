@@ -130,6 +130,7 @@ impl Worker {
             }
         };
         let started = Instant::now();
+        let mut meter = self.backtests.limits().meter();
         let mut stopped = None;
         let answer = loop {
             tokio::select! {
@@ -140,6 +141,7 @@ impl Worker {
                     Told::Starved(silent) => stopped = stopped.or(self.hold(&lease, silent).await),
                 },
             }
+            stopped = stopped.or_else(|| meter.over(running.spent()).map(Stopped::Over));
             if stopped.is_some() {
                 running.stop();
             }
@@ -154,6 +156,8 @@ impl Worker {
                 Err(error) => Ending::Fail(told(&error, "the result could not be written")),
             },
             (Err(_), Some(Stopped::Shutdown)) => Ending::Release,
+            (Err(_), Some(Stopped::Over(limit))) if limit.comes_again() => Ending::Fail(limit.to_string()),
+            (Err(_), Some(Stopped::Over(limit))) => Ending::Retry(limit.to_string()),
             (Err(error @ (ExamError::TooShort(_) | ExamError::OtherBase { .. })), None) => {
                 Ending::Fail(error.to_string())
             }

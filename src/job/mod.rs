@@ -1,9 +1,11 @@
-//! Long work in the background: how far a job is in its life, what becomes of attempts at it, and the
-//! thread that the work itself is done on.
+//! Long work in the background: how far a job is in its life, what becomes of attempts at it, what an attempt
+//! may take, and the thread that the work itself is done on.
 //!
 //! Rooms with jobs keep them in tables of their own and lease them by the database's clock; what is the
 //! same for all of them stands here. Absent on purpose: any SQL, and what the work is.
 
+mod limits;
+mod memory;
 mod silence;
 mod thread;
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use limits::{Limit, Limits, Meter, Over};
 pub use thread::{Running, Told, start};
 
 /// Attempts at a job; then it has failed.
@@ -71,6 +74,8 @@ pub enum Stopped {
     Lost,
     /// The server is going home.
     Shutdown,
+    /// The attempt went beyond a limit.
+    Over(Over),
 }
 
 impl Renewal {

@@ -25,8 +25,11 @@ pub struct Running<P, T> {
     thread: Option<JoinHandle<()>>,
     /// When the next sign of life is looked at.
     next: Instant,
+    begun: Instant,
     /// What the thread has waited for a processor in all.
     waited: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// The most that it was seen to have waited: of a thread that has ended it cannot be told any more.
+    most_waited: Duration,
     silence: Silence,
     look_every: Duration,
 }
@@ -79,7 +82,9 @@ where
         result,
         thread: Some(thread),
         next: now,
+        begun: now,
         waited: Box::new(move || waits.so_far()),
+        most_waited: Duration::ZERO,
         silence: Silence::from(now, Duration::ZERO),
         look_every: LOOK_EVERY,
     })
@@ -105,6 +110,19 @@ impl<P: Clone, T> Running<P, T> {
                 }
             }
         }
+    }
+
+    /// How long the work has taken of its own time: since it began, less what it waited for a processor.
+    pub fn spent(&mut self) -> Duration {
+        self.most_waited = self.most_waited.max((self.waited)());
+        self.begun.elapsed().saturating_sub(self.most_waited)
+    }
+
+    /// The same, begun so long ago as a test wants.
+    #[cfg(test)]
+    pub(crate) fn begun(mut self, ago: Duration) -> Self {
+        self.begun = Instant::now() - ago;
+        self
     }
 
     /// The same with waiting, and looks at it, as a test wants them.

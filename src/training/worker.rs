@@ -20,7 +20,7 @@ use super::verdict::{Gate, Verdict, judge};
 use super::{Assignment, Candidate, Champion, Kin, LearnError, Learner, Progress, Promotion, Training, TrainingError};
 use crate::event::store::labels;
 use crate::ids::{JobId, ModelId};
-use crate::job::{self, Ended, Renewal, Running, Stopped, Told};
+use crate::job::{self, Ended, Over, Renewal, Running, Stopped, Told};
 use crate::model::store::{self as models, KinRow, WeightsError};
 use crate::model::{Recipe, StartFrom};
 
@@ -149,6 +149,7 @@ impl Worker {
             (_, Some(Stopped::Cancel)) => return self.end(lease, Ending::Cancel).await,
             (Ok(candidate), _) => candidate,
             (Err(_), Some(Stopped::Shutdown)) => return self.end(lease, Ending::Release).await,
+            (Err(_), Some(Stopped::Over(limit))) => return self.end(lease, Ending::beyond(limit)).await,
             (Err(error @ (LearnError::InsufficientData { .. } | LearnError::NonFinite(_))), None) => {
                 return self.end(lease, Ending::Fail(error.to_string())).await;
             }
@@ -261,13 +262,15 @@ impl Worker {
         })
     }
 
-    /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must.
+    /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must or has taken
+    /// more than it may.
     pub(super) async fn attend(
         &self,
         lease: &Lease,
         mut running: Running<Progress, Result<Candidate, LearnError>>,
     ) -> (Result<Candidate, LearnError>, Option<Stopped>) {
         let started = Instant::now();
+        let mut meter = self.training.limits().meter();
         let mut stopped = None;
         let answer = loop {
             tokio::select! {
@@ -278,6 +281,7 @@ impl Worker {
                     Told::Starved(silent) => stopped = stopped.or(self.hold(lease, silent).await),
                 },
             }
+            stopped = stopped.or_else(|| meter.over(running.spent()).map(Stopped::Over));
             if stopped.is_some() {
                 running.stop();
             }
@@ -334,6 +338,13 @@ impl Worker {
                 Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
             };
         }
+    }
+}
+
+impl Ending {
+    /// Of an attempt that went beyond a limit.
+    fn beyond(limit: Over) -> Self {
+        if limit.comes_again() { Self::Fail(limit.to_string()) } else { Self::Retry(limit.to_string()) }
     }
 }
 

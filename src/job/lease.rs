@@ -136,6 +136,7 @@ impl Keeper {
                     Told::Answer(answer) => return (answer, stopped),
                     Told::Alive(progress) => stopped = stopped.or(self.renew(lease, &progress, started).await),
                     Told::Starved(silent) => stopped = stopped.or(self.hold(lease, silent).await),
+                    Told::Nothing => {}
                 },
             }
             stopped = stopped.or_else(|| meter.over(running.spent()).map(Stopped::Over));

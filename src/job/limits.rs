@@ -2,8 +2,8 @@
 //!
 //! Time is the work's own: what it wanted a processor for and got none does not count, so a busy machine ends
 //! nothing for the work of others. Memory is what the process has grown by since the attempt began, because
-//! work shares its process: with the server, or with other work. Both are looked at with the signs of life, so
-//! an attempt goes beyond a limit by what it takes from one look to the next.
+//! work shares its process: with the server, or with other work. Both are looked at once a second at least, and
+//! work that is beyond a limit stops at its next sign of life: so far it goes beyond.
 //!
 //! Absent on purpose: a limit that the kernel keeps. An allocation that it refuses ends the process and says
 //! nothing to whoever asked for the job; such limits belong to whatever starts the process.

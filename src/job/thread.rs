@@ -42,6 +42,8 @@ pub enum Told<P, T> {
     /// It has waited for a processor since its last sign of life: only so long, by its own time, has it been
     /// silent.
     Starved(Duration),
+    /// Nothing, for a second.
+    Nothing,
     /// That it has ended; `None` when it panicked.
     Answer(Option<T>),
 }
@@ -91,23 +93,19 @@ where
 }
 
 impl<P: Clone, T> Running<P, T> {
-    /// Waits for what the work tells next: a sign of life, not too soon after the one before, that it waits for
-    /// a processor, or its answer.
+    /// Waits for what the work tells next, a second at most: a sign of life, not too soon after the one before,
+    /// that it waits for a processor, its answer, or nothing.
     pub async fn next(&mut self) -> Told<P, T> {
-        loop {
-            tokio::select! {
-                answer = &mut self.result => return Told::Answer(self.joined(answer.ok())),
-                Some(progress) = sign_of_life(&mut self.progress, self.next) => {
-                    let now = Instant::now();
-                    self.next = now + TELL_EVERY;
-                    self.silence = Silence::from(now, (self.waited)());
-                    return Told::Alive(progress);
-                }
-                () = sleep(self.look_every) => {
-                    if let Some(silent) = self.silence.look(Instant::now(), (self.waited)()) {
-                        return Told::Starved(silent);
-                    }
-                }
+        tokio::select! {
+            answer = &mut self.result => Told::Answer(self.joined(answer.ok())),
+            Some(progress) = sign_of_life(&mut self.progress, self.next) => {
+                let now = Instant::now();
+                self.next = now + TELL_EVERY;
+                self.silence = Silence::from(now, (self.waited)());
+                Told::Alive(progress)
+            }
+            () = sleep(self.look_every) => {
+                self.silence.look(Instant::now(), (self.waited)()).map_or(Told::Nothing, Told::Starved)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What an attempt may take: time of its own, and memory of its process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -56,13 +57,37 @@ async fn a_result_that_comes_when_the_time_is_over_is_kept() {
 #[tokio::test]
 async fn a_learner_is_stopped_after_its_own_time() {
     let (_yard, _, lease, worker) = leased().await;
-    let running = crate::job::start("learner", |progress: Progressing<'_>| on_and_on(progress));
+    let running = crate::job::start("learner", on_and_on);
     // It has waited for a little of it.
     let running = running.unwrap().begun(2 * MINUTE).waiting(|| MINUTE / 2);
     let (answer, stopped) = worker.attend(&lease, running).await;
     assert!(matches!(answer, Err(LearnError::Cancelled)), "{answer:?}");
     let limit = Limit { most: 60, setting: "COUNTERPART_TRAINING_TIME_LIMIT_S" };
     assert_eq!(stopped, Some(Stopped::Over(Over::Time(limit))));
+}
+
+#[tokio::test]
+async fn a_learner_beyond_its_time_hears_so_at_its_next_sign_of_life() {
+    let (_yard, _, lease, worker) = leased().await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let running = crate::job::start("learner", move |progress: Progressing<'_>| {
+        wait.recv().unwrap();
+        if progress(sign(0.5)).is_break() { Err(LearnError::Cancelled) } else { Ok(candidate(0.8)) }
+    });
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    let running = running.unwrap().begun(2 * MINUTE).waiting(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Duration::ZERO
+    });
+    // It is silent until it has been looked at.
+    let seen = async {
+        eventually(async || (looks.load(Ordering::Relaxed) > 10).then_some(())).await;
+        go.send(()).unwrap();
+    };
+    let ((answer, stopped), ()) = tokio::join!(worker.attend(&lease, running), seen);
+    assert!(matches!(answer, Err(LearnError::Cancelled)), "{answer:?}");
+    assert!(matches!(stopped, Some(Stopped::Over(Over::Time(_)))), "{stopped:?}");
 }
 
 #[tokio::test]

@@ -4,18 +4,17 @@
 //! worker takes the backtest over with a token of its own, and whatever the late worker then writes changes
 //! nothing.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgExecutor;
-use sqlx::postgres::PgQueryResult;
+use sqlx::{PgExecutor, PgPool};
 
 use super::ask::{Inputs, Plan};
 use crate::clock::Clock;
-use crate::db::touched_one;
 use crate::ids::{AssetId, BacktestId, LeaseToken, ModelId};
-use crate::job::{Ended, MAX_ATTEMPTS, Renewal, Status, back_off};
+use crate::job::{self, Ended, Ending, Lease as _, MAX_ATTEMPTS, Renewal, Status, back_off};
 
 /// A backtest of which this worker may be the one to end it.
 #[must_use = "a lease that is dropped blocks the backtest until it expires"]
@@ -45,14 +44,7 @@ pub struct Claim {
 }
 
 /// A lease that could not be spent because the database did not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the backtest could not be closed")]
-pub struct Unspent {
-    /// Still good, until it expires.
-    pub lease: Lease,
-    /// What the database said.
-    pub source: sqlx::Error,
-}
+pub type Unspent = job::Unspent<Lease>;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -139,21 +131,6 @@ impl Lease {
         .bind(progress)
         .bind(eta_s)
         .bind(now)
-        .fetch_optional(db)
-        .await?;
-        Ok(Renewal::of(cancel))
-    }
-
-    /// Holds the lease for so long at least, without a sign of life: the work waits for a processor.
-    pub async fn hold(&self, db: impl PgExecutor<'_>, least: Duration) -> sqlx::Result<Renewal> {
-        let cancel: Option<bool> = sqlx::query_scalar(
-            "update backtest set lease_expires_at = greatest(lease_expires_at, now() + make_interval(secs => $3))
-             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
-             returning cancel_requested",
-        )
-        .bind(self.backtest)
-        .bind(self.token)
-        .bind(least.as_secs_f64())
         .fetch_optional(db)
         .await?;
         Ok(Renewal::of(cancel))
@@ -252,21 +229,48 @@ impl Lease {
         .await;
         self.ended(done)
     }
+}
 
-    fn ended(self, done: sqlx::Result<PgQueryResult>) -> Result<Ended, Unspent> {
-        match done {
-            Ok(done) if touched_one(&done) => Ok(Ended::Closed),
-            Ok(_) => Ok(Ended::Late),
-            Err(source) => Err(Unspent { lease: self, source }),
-        }
+impl job::Lease for Lease {
+    const WHAT: &'static str = "a backtest";
+    type Progress = f64;
+
+    fn id(&self) -> impl Display {
+        self.backtest
     }
 
-    fn given_back(self, status: sqlx::Result<Option<Status>>) -> Result<Ended, Unspent> {
-        match status {
-            Ok(Some(Status::Pending)) => Ok(Ended::Again),
-            Ok(Some(_)) => Ok(Ended::Closed),
-            Ok(None) => Ok(Ended::Late),
-            Err(source) => Err(Unspent { lease: self, source }),
+    async fn tell(
+        &self,
+        db: &PgPool,
+        term: Duration,
+        progress: &f64,
+        took: Duration,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Renewal> {
+        let share = job::share(*progress);
+        self.renew(db, term, (share, job::eta_s(took, share)), now).await
+    }
+
+    async fn hold(&self, db: &PgPool, least: Duration) -> sqlx::Result<Renewal> {
+        let cancel: Option<bool> = sqlx::query_scalar(
+            "update backtest set lease_expires_at = greatest(lease_expires_at, now() + make_interval(secs => $3))
+             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
+             returning cancel_requested",
+        )
+        .bind(self.backtest)
+        .bind(self.token)
+        .bind(least.as_secs_f64())
+        .fetch_optional(db)
+        .await?;
+        Ok(Renewal::of(cancel))
+    }
+
+    async fn end(self, db: &PgPool, ending: &Ending, now: DateTime<Utc>) -> Result<Ended, Unspent> {
+        match ending {
+            Ending::Fail(reason) => self.fail(db, reason, now).await,
+            Ending::Retry(reason) => self.retry(db, reason, now).await,
+            Ending::Cancel => self.cancel(db, now).await,
+            Ending::Release => self.release(db, now).await,
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
 use crate::features::Grid;
 use crate::ids::{BacktestId, ModelId};
-use crate::job::Status;
+use crate::job::{Limit, Limits, Status};
 use crate::model::store as models;
 use crate::reading::{Frame, ReadingError, Readings};
 use field::{Field, REACH};
@@ -54,6 +54,11 @@ use store::New;
 const UNFINISHED: i64 = 16;
 /// Frames that are read at most, where an asset sends several in a step.
 const MAX_FRAMES: usize = 200_000;
+
+/// The setting that limits the time of an attempt.
+const TIME_LIMIT: &str = "COUNTERPART_BACKTEST_TIME_LIMIT_S";
+/// The setting that limits its memory.
+const MEMORY_LIMIT: &str = "COUNTERPART_BACKTEST_MEMORY_LIMIT_MIB";
 
 /// Backtests.
 #[derive(Clone, Debug, clap::Args)]
@@ -65,6 +70,14 @@ pub struct Config {
     /// Seconds without a sign of life after which another worker takes a backtest over.
     #[arg(long, env = "COUNTERPART_BACKTEST_LEASE_S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub backtest_lease_s: u64,
+    /// Seconds that an attempt at a backtest may take, the time in which it waits for a processor not counted; then
+    /// the backtest has failed. 0 sets no limit.
+    #[arg(long, env = TIME_LIMIT, default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
+    pub backtest_time_limit_s: u64,
+    /// MiB by which the memory of this process may grow while it works on a backtest, whatever else it does
+    /// meanwhile; beyond it the attempt ends, and the backtest waits for the next. 0 sets no limit.
+    #[arg(long, env = MEMORY_LIMIT, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_777_216))]
+    pub backtest_memory_limit_mib: u64,
     /// Milliseconds between two looks for a backtest.
     #[arg(long, env = "COUNTERPART_BACKTEST_POLL_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub backtest_poll_ms: u64,
@@ -241,6 +254,14 @@ impl Backtests {
 
     fn term(&self) -> Duration {
         Duration::from_secs(self.config.backtest_lease_s)
+    }
+
+    /// What an attempt may take.
+    fn limits(&self) -> Limits {
+        Limits {
+            time_s: Limit { most: self.config.backtest_time_limit_s, setting: TIME_LIMIT },
+            memory_mib: Limit { most: self.config.backtest_memory_limit_mib, setting: MEMORY_LIMIT },
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::ask::{Inputs, Plan};
 use super::field::Field;
 use crate::asset::AssetType;
 use crate::expert::{History, Scale, period};
-use crate::features::{Fit, Grid, Layout, Setups};
+use crate::features::{Fit, Grid, Layout, Setups, Subject};
 use crate::forecast::naive::{assumed, persistence, seasonal};
 use crate::model::window::{Window, future_steps};
 use crate::model::{NORMAL, Quantiles};
@@ -38,6 +38,7 @@ pub(super) fn stands(
     setups: &Setups,
 ) -> Vec<Stand> {
     let layout = Layout::new(asset_type, known);
+    let subject = Subject { asset_type, grid: known, layout: &layout };
     let steps = future_steps(plan.horizon);
     let ahead = ahead(&field.grid, known, &layout, origin, steps, plan);
     let targets = layout.targets.iter().filter_map(|target| {
@@ -48,7 +49,7 @@ pub(super) fn stands(
         .map(|(place, target)| {
             let signal = &asset_type.document.signals[target];
             let setup = setups.of(&signal.name);
-            let fit = Fit::new(asset_type, known, &layout, target, known.len(), steps, &setup);
+            let fit = Fit::new(subject, target, known.len(), steps, &setup);
             let window = fit.windows(known, known.len(), std::slice::from_ref(&ahead), steps).pop();
             let history = &known.values[target];
             let wide = assumed(signal, history[history.len() - 1]);

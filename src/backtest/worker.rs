@@ -11,21 +11,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::examiner::{Assignment, ExamError, Examiner, Version};
-use super::lease::{self, Claim, Lease, Unspent};
+use super::lease::{self, Claim, Lease};
 use super::report::Report;
 use super::{BacktestError, Backtests};
 use crate::asset::Asset;
 use crate::event::store::labels;
 use crate::ids::BacktestId;
-use crate::job::{self, Ended, Renewal, Status, Stopped, Told};
+use crate::job::{self, Ended, Ending, Keeper, Status, Stopped, again, first_line, told};
 use crate::model::BaseChoice;
 use crate::model::registry::{self, without_version};
 use crate::model::store::{self as models, WeightsError};
-
-/// A database that is away is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Characters of an examiner's error that a backtest keeps.
-const MAX_REASON: usize = 300;
 
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,35 +49,24 @@ pub enum Outcome {
 pub struct Worker {
     backtests: Backtests,
     examiner: Arc<dyn Examiner>,
-    shutdown: CancellationToken,
-}
-
-/// How an attempt ends.
-#[derive(Debug)]
-enum Ending {
-    Succeed(Box<serde_json::Value>),
-    /// The backtest has failed.
-    Fail(String),
-    /// Another attempt may help.
-    Retry(String),
-    /// A person stopped it.
-    Cancel,
-    /// This worker goes home.
-    Release,
+    keeper: Keeper,
 }
 
 impl Worker {
     /// A worker with the real examiner, or a scripted one. It stops at `shutdown`.
     #[must_use]
     pub fn new(backtests: Backtests, examiner: Arc<dyn Examiner>, shutdown: CancellationToken) -> Self {
-        Self { backtests, examiner, shutdown }
+        let Backtests { db, clock, .. } = &backtests;
+        let (term, limits) = (backtests.term(), backtests.limits());
+        let keeper = Keeper { db: db.clone(), clock: clock.clone(), term, limits, shutdown };
+        Self { backtests, examiner, keeper }
     }
 
     /// Works until the shutdown. Errors are logged and tried again at the next look.
     pub async fn run(self) {
         let wake = self.backtests.wake();
         let poll = Duration::from_millis(self.backtests.config.backtest_poll_ms);
-        while !self.shutdown.is_cancelled() {
+        while !self.keeper.shutdown.is_cancelled() {
             match self.step().await {
                 Ok(Step::Idle) => {}
                 Ok(Step::Worked(..)) => continue,
@@ -93,7 +77,7 @@ impl Worker {
             tokio::select! {
                 () = sleep(poll) => {}
                 () = wake.notified() => {}
-                () = self.shutdown.cancelled() => {}
+                () = self.keeper.shutdown.cancelled() => {}
             }
         }
     }
@@ -104,7 +88,7 @@ impl Worker {
         for backtest in lease::bury(db, clock.now()).await? {
             tracing::warn!(backtest.id = %backtest, "a backtest has ended because its worker fell silent");
         }
-        let Some(claim) = lease::acquire(db, clock, self.backtests.term()).await? else { return Ok(Step::Idle) };
+        let Some(claim) = lease::acquire(db, clock, self.keeper.term).await? else { return Ok(Step::Idle) };
         let (backtest, started) = (claim.lease.backtest, Instant::now());
         tracing::info!(backtest.id = %backtest, backtest.attempts = claim.lease.attempts, "backtesting");
         let outcome = self.work(claim).await;
@@ -123,37 +107,21 @@ impl Worker {
         };
         let lease = claim.lease;
         let examiner = Arc::clone(&self.examiner);
-        let mut running = match job::start("examiner", move |report| examiner.examine(assignment, report)) {
+        let running = match job::start("examiner", move |report| examiner.examine(assignment, report)) {
             Ok(running) => running,
             Err(error) => {
                 return self.end(lease, Ending::Retry(told(&error, "the examiner could not be started"))).await;
             }
         };
-        let started = Instant::now();
-        let mut stopped = None;
-        let answer = loop {
-            tokio::select! {
-                () = self.shutdown.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Shutdown),
-                told = running.next() => match told {
-                    Told::Answer(answer) => break answer,
-                    Told::Alive(share) => stopped = stopped.or(self.renew(&lease, share, started).await),
-                    Told::Starved(silent) => stopped = stopped.or(self.hold(&lease, silent).await),
-                },
-            }
-            if stopped.is_some() {
-                running.stop();
-            }
-        };
+        let (answer, stopped) = self.keeper.attend(&lease, running).await;
         let result: Result<Report, ExamError> =
             answer.unwrap_or_else(|| Err(ExamError::Other("the examiner panicked".to_owned())));
         let ending = match (result, stopped) {
             (_, Some(Stopped::Lost)) => return Outcome::Late,
             (_, Some(Stopped::Cancel)) => Ending::Cancel,
-            (Ok(report), _) => match serde_json::to_value(&report) {
-                Ok(result) => Ending::Succeed(Box::new(result)),
-                Err(error) => Ending::Fail(told(&error, "the result could not be written")),
-            },
+            (Ok(report), _) => return self.succeed(lease, &report).await,
             (Err(_), Some(Stopped::Shutdown)) => Ending::Release,
+            (Err(_), Some(Stopped::Over(limit))) => Ending::beyond(limit),
             (Err(error @ (ExamError::TooShort(_) | ExamError::OtherBase { .. })), None) => {
                 Ending::Fail(error.to_string())
             }
@@ -207,93 +175,35 @@ impl Worker {
         registry::find(&self.backtests.db, name).await
     }
 
-    async fn renew(&self, lease: &Lease, share: f64, started: Instant) -> Option<Stopped> {
-        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    /// Ends a backtest with its result.
+    async fn succeed(&self, mut lease: Lease, report: &Report) -> Outcome {
+        let result = match serde_json::to_value(report) {
+            Ok(result) => result,
+            Err(error) => return self.end(lease, Ending::Fail(told(&error, "the result could not be written"))).await,
+        };
         let Backtests { db, clock, .. } = &self.backtests;
-        let told = (share, job::eta_s(started.elapsed(), share));
-        met(lease, lease.renew(db, self.backtests.term(), told, clock.now()).await)
-    }
-
-    /// Holds the lease for an examiner that waits for a processor, until it has been silent for a whole term by
-    /// its own time.
-    async fn hold(&self, lease: &Lease, silent: Duration) -> Option<Stopped> {
-        let left = job::held_for(self.backtests.term(), silent)?;
-        met(lease, lease.hold(&self.backtests.db, left).await)
-    }
-
-    /// Ends an attempt.
-    async fn end(&self, mut lease: Lease, ending: Ending) -> Outcome {
-        let Backtests { db, clock, .. } = &self.backtests;
-        let deadline = Instant::now() + self.backtests.term();
+        let deadline = self.keeper.deadline();
         loop {
-            let now = clock.now();
-            let tried = match &ending {
-                Ending::Succeed(result) => match lease.succeed(db, result, now).await {
-                    Ok(Some(Status::Succeeded)) => return Outcome::Succeeded,
-                    Ok(Some(_)) => return Outcome::Cancelled,
-                    Ok(None) => return Outcome::Late,
-                    Err(unspent) => Err(unspent),
-                },
-                Ending::Fail(reason) => lease.fail(db, reason, now).await,
-                Ending::Retry(reason) => lease.retry(db, reason, now).await,
-                Ending::Cancel => lease.cancel(db, now).await,
-                Ending::Release => lease.release(db, now).await,
-            };
-            let ended = match tried {
-                Ok(ended) => ended,
-                // The server is going home: the lease may as well run out by itself.
-                Err(_) if matches!(ending, Ending::Release) => Ended::Late,
+            lease = match lease.succeed(db, &result, clock.now()).await {
+                Ok(Some(Status::Succeeded)) => return Outcome::Succeeded,
+                Ok(Some(_)) => return Outcome::Cancelled,
+                Ok(None) => return Outcome::Late,
                 Err(unspent) => match again(unspent, deadline).await {
-                    Ok(unspent) => {
-                        lease = unspent;
-                        continue;
-                    }
-                    Err(_) => Ended::Late,
+                    Ok(lease) => lease,
+                    Err(_) => return Outcome::Late,
                 },
             };
-            return match ending {
-                Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
-                Ending::Cancel if ended == Ended::Closed => Outcome::Cancelled,
-                Ending::Succeed(_) | Ending::Cancel => Outcome::Late,
-                Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
-            };
         }
     }
-}
 
-/// What a renewal says to the work.
-fn met(lease: &Lease, renewal: sqlx::Result<Renewal>) -> Option<Stopped> {
-    match renewal {
-        Ok(Renewal::Held) => None,
-        Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
-        Ok(Renewal::Lost) => Some(Stopped::Lost),
-        // Away for a moment: the lease outlives it, or the next renewal finds it lost.
-        Err(error) => {
-            let id = lease.backtest;
-            tracing::warn!(error = &error as &dyn std::error::Error, backtest.id = %id, "lease not renewed");
-            None
+    /// Ends an attempt without a result.
+    async fn end(&self, lease: Lease, ending: Ending) -> Outcome {
+        let ended = self.keeper.end(lease, &ending).await;
+        match ending {
+            Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
+            Ending::Cancel if ended == Ended::Closed => Outcome::Cancelled,
+            Ending::Cancel => Outcome::Late,
+            Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
         }
     }
-}
-
-/// Waits a moment for a database that is away, and says whether the lease may be spent once more.
-async fn again(unspent: Unspent, deadline: Instant) -> Result<Lease, Unspent> {
-    let id = unspent.lease.backtest;
-    tracing::warn!(error = &unspent.source as &dyn std::error::Error, backtest.id = %id, "a backtest could not be closed");
-    if !crate::db::is_away(&unspent.source) || Instant::now() >= deadline {
-        return Err(unspent);
-    }
-    sleep(ASK_AGAIN).await;
-    Ok(unspent.lease)
-}
-
-/// Logs an error with its causes, and says of it what people may see.
-fn told(error: &(dyn std::error::Error + 'static), phrase: &str) -> String {
-    tracing::warn!(error, "{phrase}");
-    phrase.to_owned()
-}
-
-/// What people may see of an examiner's error: libtorch adds a C++ stack below its first line.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(MAX_REASON).collect()
 }

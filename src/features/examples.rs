@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Banks, Fit, Grid, Known, Layout, Setup};
-use crate::asset::AssetType;
+use super::{Banks, Fit, Grid, Known, Layout, Setup, Subject};
 use crate::expert::study::Studies;
 use crate::expert::{Crew, Scale};
 use crate::model::trainee::Example;
@@ -38,17 +37,15 @@ pub struct TargetExamples {
 /// Visits the origins of a split's windows in the order of time, each with a fit as old as it may be
 /// in serving. A window sees everything before its origin and does not reach over a gap. Fits are made every [`REFIT`]
 /// steps of the grid, wherever a split begins, so that splits share them.
-#[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
 fn visit(
-    asset_type: &AssetType,
-    grid: &Grid,
-    layout: &Layout,
+    subject: Subject<'_>,
     target: usize,
     split: Split,
     steps: usize,
     banks: &Banks,
     mut at: impl FnMut(usize, &Fit),
 ) {
+    let Subject { grid, layout, .. } = subject;
     let first = split.from.max(super::fit::FEWEST);
     let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return };
     let stride = ((last - first) / split.windows.max(1)).max(1);
@@ -65,7 +62,7 @@ fn visit(
             young && !restarted && with.is(&setup)
         });
         let current = fresh.unwrap_or_else(|| {
-            let fit = |crew: &mut Crew| Fit::among(asset_type, grid, layout, target, until, steps, &setup, crew);
+            let fit = |crew: &mut Crew| Fit::among(subject, target, until, steps, &setup, crew);
             // Without inputs an expert has weights by the megabyte, too many to keep.
             let fit = if layout.inputs.is_empty() {
                 fit(&mut Crew::default())
@@ -103,17 +100,10 @@ fn truth_after(grid: &Grid, target: usize, origin: usize, steps: usize, scale: S
 /// Takes windows of `steps` from a split for one target. A window sees everything before its
 /// origin and is judged on measured values alone.
 #[must_use]
-pub fn examples(
-    asset_type: &AssetType,
-    grid: &Grid,
-    layout: &Layout,
-    target: usize,
-    split: Split,
-    steps: usize,
-    banks: &Banks,
-) -> TargetExamples {
+pub fn examples(subject: Subject<'_>, target: usize, split: Split, steps: usize, banks: &Banks) -> TargetExamples {
+    let Subject { grid, layout, .. } = subject;
     let mut made = TargetExamples { target, examples: Vec::new(), scales: Vec::new(), origins: Vec::new() };
-    visit(asset_type, grid, layout, target, split, steps, banks, |origin, fit| {
+    visit(subject, target, split, steps, banks, |origin, fit| {
         let mut windows = fit.windows(grid, origin, &[inputs_after(grid, layout, origin, steps)], steps);
         let scale = fit.scale();
         let truth: Vec<f32> = truth_after(grid, target, origin, steps, scale).into_iter().map(|v| v as f32).collect();
@@ -132,17 +122,10 @@ pub fn examples(
 /// Mean squared error of the banks alone on the windows of a split, in the target's unit squared. NaN without
 /// windows.
 #[must_use]
-pub fn bank_error(
-    asset_type: &AssetType,
-    grid: &Grid,
-    layout: &Layout,
-    target: usize,
-    split: Split,
-    steps: usize,
-    banks: &Banks,
-) -> f64 {
+pub fn bank_error(subject: Subject<'_>, target: usize, split: Split, steps: usize, banks: &Banks) -> f64 {
+    let Subject { grid, layout, .. } = subject;
     let (mut sum, mut count) = (0.0, 0.0);
-    visit(asset_type, grid, layout, target, split, steps, banks, |origin, fit| {
+    visit(subject, target, split, steps, banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
         let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth, None);
         for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
@@ -156,21 +139,19 @@ pub fn bank_error(
 /// Teaches how far the members of a target's studies are trusted beside the banks, on the windows of a
 /// split (the validation part) that is answered by the study blind to it.
 #[must_use]
-#[expect(clippy::too_many_arguments, reason = "what a window is made of; two of them travel together nowhere else")]
 pub fn weigh(
     studies: Studies,
-    asset_type: &AssetType,
-    grid: &Grid,
-    layout: &Layout,
+    subject: Subject<'_>,
     target: usize,
     split: Split,
     steps: usize,
     banks: &Banks,
 ) -> Studies {
+    let Subject { grid, layout, .. } = subject;
     let blind = Arc::new(studies);
     let banks = Banks { study: Known::Blind(blind.clone()), ..banks.clone() };
     let mut trials = Vec::new();
-    visit(asset_type, grid, layout, target, split, steps, &banks, |origin, fit| {
+    visit(subject, target, split, steps, &banks, |origin, fit| {
         let truth = truth_after(grid, target, origin, steps, fit.scale());
         let ahead = inputs_after(grid, layout, origin, steps);
         let trial = fit.trial(grid, origin, &ahead, truth, Some(blind.learned_from(origin)));

@@ -53,6 +53,17 @@ impl Layout {
     }
 }
 
+/// What banks are fitted to and windows are cut from: an asset's steps, and what they mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its type.
+    pub asset_type: &'a AssetType,
+    /// What was measured.
+    pub grid: &'a Grid,
+    /// What is predicted from what.
+    pub layout: &'a Layout,
+}
+
 /// A bank for one target, with the scales it was fitted in.
 #[derive(Debug)]
 pub struct Fit {
@@ -70,26 +81,15 @@ pub struct Fit {
 impl Fit {
     /// Fits the bank to the grid up to (not including) step `until`, for forecasts of `steps`.
     #[must_use]
-    pub fn new(
-        asset_type: &AssetType,
-        grid: &Grid,
-        layout: &Layout,
-        target: usize,
-        until: usize,
-        steps: usize,
-        setup: &Setup,
-    ) -> Self {
-        Self::among(asset_type, grid, layout, target, until, steps, setup, &mut Crew::default())
+    pub fn new(subject: Subject<'_>, target: usize, until: usize, steps: usize, setup: &Setup) -> Self {
+        Self::among(subject, target, until, steps, setup, &mut Crew::default())
     }
 
     /// The same, sharing the work with other fits to the same steps of the same grid, for the same target, horizon and
     /// context, beside other studies.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "what a fit is made of, and with whom it shares the work")]
     pub fn among(
-        asset_type: &AssetType,
-        grid: &Grid,
-        layout: &Layout,
+        subject: Subject<'_>,
         target: usize,
         until: usize,
         steps: usize,
@@ -97,7 +97,8 @@ impl Fit {
         crew: &mut Crew,
     ) -> Self {
         let start = until.saturating_sub(BANK_CONTEXT);
-        let scales = Scales::of(asset_type, grid, layout, target, start, until);
+        let Subject { grid, layout, .. } = subject;
+        let scales = Scales::of(subject, target, start, until);
         let stretch = Stretch::new(grid, layout, target, &scales, start, until);
         let newest = grid.instants[until - 1];
         let study = setup.study.as_ref().and_then(|study| {
@@ -251,7 +252,7 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(asset_type: &AssetType, grid: &Grid, layout: &Layout, target: usize, start: usize, until: usize) -> Self {
+    fn of(Subject { asset_type, grid, layout }: Subject<'_>, target: usize, start: usize, until: usize) -> Self {
         let of = |signal: usize| {
             let declared = &asset_type.document.signals[signal];
             Scale::of(&grid.values[signal][start..until], declared.min.zip(declared.max))
@@ -337,21 +338,12 @@ impl Fits {
     /// A fresh fit for the end of the grid, made now if there is none. Costs milliseconds of CPU
     /// when it is made: call it off the runtime's threads.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "what a fit is made of and kept by")]
-    pub fn fresh(
-        &self,
-        asset: AssetId,
-        asset_type: &AssetType,
-        grid: &Grid,
-        layout: &Layout,
-        target: usize,
-        steps: usize,
-        setup: &Setup,
-    ) -> Arc<Fit> {
+    pub fn fresh(&self, asset: AssetId, subject: Subject<'_>, target: usize, steps: usize, setup: &Setup) -> Arc<Fit> {
+        let Subject { grid, layout, .. } = subject;
         if let Some(fit) = self.kept(asset, grid, layout, target, steps, setup) {
             return fit;
         }
-        let fit = Arc::new(Fit::new(asset_type, grid, layout, target, grid.len(), steps, setup));
+        let fit = Arc::new(Fit::new(subject, target, grid.len(), steps, setup));
         let mut fits = self.lock();
         if fits.len() >= KEPT {
             let oldest = fits.iter().min_by_key(|(_, fit)| fit.end).map(|(key, _)| *key);

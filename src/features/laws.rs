@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
-use super::{Fit, Grid, Layout, Setup};
+use super::{Fit, Grid, Layout, Setup, Subject};
 use crate::asset::testing::asset_type;
 use crate::asset::{AssetType, Role};
 use crate::model::{Base, EngineError, LEVELS, trainee};
@@ -76,7 +76,8 @@ fn answers(base: &Base, frames: &[Frame], futures: &[Vec<Vec<f64>>]) -> Result<V
     let asset_type = two_inputs();
     let grid = Grid::new(&asset_type, frames).expect("there are frames");
     let layout = Layout::new(&asset_type, &grid);
-    let fit = Fit::new(&asset_type, &grid, &layout, TARGET, grid.len(), STEPS, &Setup::default());
+    let subject = Subject { asset_type: &asset_type, grid: &grid, layout: &layout };
+    let fit = Fit::new(subject, TARGET, grid.len(), STEPS, &Setup::default());
     let windows = fit.windows(&grid, grid.len(), futures, STEPS);
     windows
         .iter()

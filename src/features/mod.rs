@@ -21,7 +21,7 @@ mod wear;
 
 pub use crate::expert::FRESH;
 pub use examples::{Split, TargetExamples, bank_error, examples, weigh};
-pub use fit::{FEWEST, Fit, Fits, Layout};
+pub use fit::{FEWEST, Fit, Fits, Layout, Subject};
 pub use grid::Grid;
 pub use memory::{Looks, Memory, Recall, Run};
 pub use outlook::{LEADS, Outlook, Question, but};

@@ -8,7 +8,7 @@ use super::{ForecastError, Forecasts, store};
 use crate::asset::Asset;
 use crate::expert::Scale;
 use crate::features::responses::{Medians, PROBED, Point, Responses, points};
-use crate::features::{FEWEST, Fit, Grid, Layout, Setups};
+use crate::features::{FEWEST, Fit, Grid, Layout, Setups, Subject};
 use crate::ids::ModelId;
 use crate::model::registry::without_version;
 use crate::model::window::Window;
@@ -74,12 +74,13 @@ fn ask(asset: &Asset, grid: Grid, setups: &Setups) -> Result<Asked, ForecastErro
         return Err(ForecastError::TooShort { have, need });
     }
     let points = points(&asset.asset_type, &grid, &layout);
+    let subject = Subject { asset_type: &asset.asset_type, grid: &grid, layout: &layout };
     let (mut windows, mut scales) = (Vec::new(), Vec::new());
     for point in &points {
         let mut own = Vec::with_capacity(layout.targets.len());
         for target in &layout.targets {
             let setup = setups.of(&asset.asset_type.document.signals[*target].name);
-            let fit = Fit::new(&asset.asset_type, &grid, &layout, *target, point.origin, PROBED, &setup);
+            let fit = Fit::new(subject, *target, point.origin, PROBED, &setup);
             windows.extend(fit.windows(&grid, point.origin, &point.futures, PROBED));
             own.push(fit.scale());
         }

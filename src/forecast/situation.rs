@@ -12,7 +12,7 @@ use super::serving::{ServedSkill, Skill, Version};
 use super::{ForecastError, Forecasts, MAX_HORIZON, store};
 use crate::asset::{Asset, Signal};
 use crate::clock::Clock;
-use crate::features::{FEWEST, Fit, Grid, Layout, Seen};
+use crate::features::{FEWEST, Fit, Grid, Layout, Seen, Subject};
 use crate::ids::ModelId;
 use crate::model::registry::without_version;
 use crate::model::window::{Window, future_steps};
@@ -277,12 +277,13 @@ impl Forecasts {
             if layout.targets.is_empty() {
                 return Err(ForecastError::NoOutputs);
             }
+            let subject = Subject { asset_type: &asset.asset_type, grid: &grid, layout: &layout };
             let fit = |target: &usize| {
                 let setup = setup(*target);
                 if past {
-                    Arc::new(Fit::new(&asset.asset_type, &grid, &layout, *target, grid.len(), steps, &setup))
+                    Arc::new(Fit::new(subject, *target, grid.len(), steps, &setup))
                 } else {
-                    fits.fresh(asset.id, &asset.asset_type, &grid, &layout, *target, steps, &setup)
+                    fits.fresh(asset.id, subject, *target, steps, &setup)
                 }
             };
             let fits = if grid.len() < FEWEST { Vec::new() } else { layout.targets.iter().map(fit).collect() };

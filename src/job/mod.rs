@@ -1,9 +1,13 @@
-//! Long work in the background: how far a job is in its life, what becomes of attempts at it, and the
-//! thread that the work itself is done on.
+//! Long work in the background: how far a job is in its life, how its lease is kept, what becomes of attempts at
+//! it, what an attempt may take, and the thread that the work itself is done on.
 //!
 //! Rooms with jobs keep them in tables of their own and lease them by the database's clock; what is the
 //! same for all of them stands here. Absent on purpose: any SQL, and what the work is.
 
+mod lease;
+mod limits;
+mod memory;
+mod reason;
 mod silence;
 mod thread;
 
@@ -11,6 +15,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use lease::{Ending, Keeper, Lease, Unspent, again};
+pub use limits::{Limit, Limits, Meter, Over};
+pub use reason::{first_line, told};
 pub use thread::{Running, Told, start};
 
 /// Attempts at a job; then it has failed.
@@ -71,6 +78,8 @@ pub enum Stopped {
     Lost,
     /// The server is going home.
     Shutdown,
+    /// The attempt went beyond a limit.
+    Over(Over),
 }
 
 impl Renewal {
@@ -89,6 +98,12 @@ impl Renewal {
 #[must_use]
 pub fn back_off(attempts: i32) -> Duration {
     Duration::from_secs(5 << (attempts - 1).clamp(0, MAX_ATTEMPTS))
+}
+
+/// The share of work that is said to be done, as a job tells it: 0..1, and 0 where it is not a number.
+#[must_use]
+pub fn share(said: f64) -> f64 {
+    if said.is_finite() { said.clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// Seconds that are left of work of which a share, 0..1, took so long; `None` before enough is done to tell.
@@ -113,6 +128,11 @@ mod tests {
         let seconds = Duration::from_secs;
         let held = [0, 59, 60, 61].map(|silent| held_for(seconds(60), seconds(silent)));
         assert_eq!(held, [Some(seconds(60)), Some(seconds(1)), None, None]);
+    }
+
+    #[test]
+    fn a_share_is_a_share() {
+        assert_eq!([0.25, -1.0, 2.0, f64::NAN, f64::INFINITY].map(share), [0.25, 0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -25,8 +25,11 @@ pub struct Running<P, T> {
     thread: Option<JoinHandle<()>>,
     /// When the next sign of life is looked at.
     next: Instant,
+    begun: Instant,
     /// What the thread has waited for a processor in all.
     waited: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// The most that it was seen to have waited: of a thread that has ended it cannot be told any more.
+    most_waited: Duration,
     silence: Silence,
     look_every: Duration,
 }
@@ -39,6 +42,8 @@ pub enum Told<P, T> {
     /// It has waited for a processor since its last sign of life: only so long, by its own time, has it been
     /// silent.
     Starved(Duration),
+    /// Nothing, for a second.
+    Nothing,
     /// That it has ended; `None` when it panicked.
     Answer(Option<T>),
 }
@@ -79,32 +84,43 @@ where
         result,
         thread: Some(thread),
         next: now,
+        begun: now,
         waited: Box::new(move || waits.so_far()),
+        most_waited: Duration::ZERO,
         silence: Silence::from(now, Duration::ZERO),
         look_every: LOOK_EVERY,
     })
 }
 
 impl<P: Clone, T> Running<P, T> {
-    /// Waits for what the work tells next: a sign of life, not too soon after the one before, that it waits for
-    /// a processor, or its answer.
+    /// Waits for what the work tells next, a second at most: a sign of life, not too soon after the one before,
+    /// that it waits for a processor, its answer, or nothing.
     pub async fn next(&mut self) -> Told<P, T> {
-        loop {
-            tokio::select! {
-                answer = &mut self.result => return Told::Answer(self.joined(answer.ok())),
-                Some(progress) = sign_of_life(&mut self.progress, self.next) => {
-                    let now = Instant::now();
-                    self.next = now + TELL_EVERY;
-                    self.silence = Silence::from(now, (self.waited)());
-                    return Told::Alive(progress);
-                }
-                () = sleep(self.look_every) => {
-                    if let Some(silent) = self.silence.look(Instant::now(), (self.waited)()) {
-                        return Told::Starved(silent);
-                    }
-                }
+        tokio::select! {
+            answer = &mut self.result => Told::Answer(self.joined(answer.ok())),
+            Some(progress) = sign_of_life(&mut self.progress, self.next) => {
+                let now = Instant::now();
+                self.next = now + TELL_EVERY;
+                self.silence = Silence::from(now, (self.waited)());
+                Told::Alive(progress)
+            }
+            () = sleep(self.look_every) => {
+                self.silence.look(Instant::now(), (self.waited)()).map_or(Told::Nothing, Told::Starved)
             }
         }
+    }
+
+    /// How long the work has taken of its own time: since it began, less what it waited for a processor.
+    pub fn spent(&mut self) -> Duration {
+        self.most_waited = self.most_waited.max((self.waited)());
+        self.begun.elapsed().saturating_sub(self.most_waited)
+    }
+
+    /// The same, begun so long ago as a test wants.
+    #[cfg(test)]
+    pub(crate) fn begun(mut self, ago: Duration) -> Self {
+        self.begun = Instant::now() - ago;
+        self
     }
 
     /// The same with waiting, and looks at it, as a test wants them.

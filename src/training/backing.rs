@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::dataset::{Parts, STEPS, Source};
+use super::dataset::{Parts, STEPS, budget};
 use crate::expert::study::{Studies, Study};
-use crate::features::{Banks, Crews, Known, Lessons, Setup, Setups, Split, bank_error, study, weigh};
+use crate::features::{Banks, Crews, Known, Lessons, Setup, Setups, Split, Subject, bank_error, study, weigh};
 
 /// Lengths of the bank's context that compete, in samples.
 const CONTEXTS: [usize; 2] = [448, crate::expert::CONTEXT];
@@ -40,15 +40,15 @@ pub(super) struct Backing {
 impl Backing {
     /// Chooses contexts and learns studies; `told` hears the share that is done and may stop.
     pub(super) fn learn<E>(
-        source: Source<'_>,
+        subject: Subject<'_>,
         parts: &Parts,
         told: &mut dyn FnMut(f64) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let Source { asset_type, grid, layout } = source;
+        let Subject { asset_type, grid, layout } = subject;
         let validation = |windows: usize| Split {
             from: parts.stopping.start,
             to: parts.holdout.start,
-            windows: source.budget(windows),
+            windows: budget(layout, windows),
         };
         let lessons = Lessons {
             validation: parts.stopping.start,
@@ -64,8 +64,7 @@ impl Backing {
         let crews = Crews::default();
         let banks = |context| Banks { context: Some(context), study: Known::Nothing, crews: crews.clone() };
         for (index, (&target, studies)) in layout.targets.iter().zip(studies).enumerate() {
-            let error =
-                |context| bank_error(asset_type, grid, layout, target, validation(CHOOSING), STEPS, &banks(context));
+            let error = |context| bank_error(subject, target, validation(CHOOSING), STEPS, &banks(context));
             // With no more samples than the shorter context there is nothing to choose.
             let choice = if parts.stopping.start > CONTEXTS[0] { &CONTEXTS[..] } else { &CONTEXTS[1..] };
             let context = choice.iter().copied().min_by(|a, b| error(*a).total_cmp(&error(*b)));
@@ -75,8 +74,8 @@ impl Backing {
                     // From where the bank has a context as it will have. Every window has a study that is
                     // blind to it: the more windows, the less does one odd stretch decide.
                     let from = CONTEXTS[0].min(parts.stopping.start / 2);
-                    let split = Split { from, to: grid.len(), windows: source.budget(WEIGHING).max(LEAST_WEIGHING) };
-                    weigh(studies, asset_type, grid, layout, target, split, STEPS, &banks(context))
+                    let split = Split { from, to: grid.len(), windows: budget(layout, WEIGHING).max(LEAST_WEIGHING) };
+                    weigh(studies, subject, target, split, STEPS, &banks(context))
                 })
                 .filter(|studies| studies.whole().shares().iter().sum::<f64>() >= LEAST_SHARE);
             let setup = |study: fn(&Studies) -> &Arc<Study>, learned: usize| Setup {

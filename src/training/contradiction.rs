@@ -1,21 +1,20 @@
 //! Whether a candidate answers its inputs as the asset's type declares.
 
-use super::dataset::Source;
 use super::learner::LearnError;
 use crate::features::responses::{Medians, PROBED, Responses, points};
-use crate::features::{Fit, Setups};
+use crate::features::{Fit, Setups, Subject};
 use crate::model::window::Window;
 use crate::model::{Base, MEDIAN, trainee};
 
 /// The first declared response that a head contradicts, in words; nothing is computed where nothing
 /// is declared.
 pub(super) fn contradiction(
-    source: Source<'_>,
+    subject: Subject<'_>,
     base: &Base,
     weights: &[u8],
     setups: &Setups,
 ) -> Result<Option<String>, LearnError> {
-    let Source { asset_type, grid, layout } = source;
+    let Subject { asset_type, grid, layout } = subject;
     if asset_type.document.responses.is_empty() {
         return Ok(None);
     }
@@ -25,7 +24,7 @@ pub(super) fn contradiction(
         let mut answer = Vec::with_capacity(layout.targets.len());
         for target in &layout.targets {
             let setup = setups.of(&asset_type.document.signals[*target].name);
-            let fit = Fit::new(asset_type, grid, layout, *target, point.origin, PROBED, &setup);
+            let fit = Fit::new(subject, *target, point.origin, PROBED, &setup);
             let windows = fit.windows(grid, point.origin, &point.futures, PROBED);
             let windows: Vec<&Window> = windows.iter().collect();
             let said = trainee::answer(base, Some(weights), &windows);

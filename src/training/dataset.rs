@@ -13,8 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::backing::Backing;
-use crate::asset::AssetType;
-use crate::features::{Banks, FEWEST, FRESH, Grid, Layout, Split, TargetExamples, examples};
+use crate::features::{Banks, FEWEST, FRESH, Grid, Layout, Split, Subject, TargetExamples, examples};
 
 /// Steps of the windows that are learned from.
 pub(super) const STEPS: usize = 64;
@@ -120,47 +119,27 @@ impl Parts {
     }
 }
 
-/// An asset's steps, to cut windows from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a> {
-    pub(super) asset_type: &'a AssetType,
-    pub(super) grid: &'a Grid,
-    pub(super) layout: &'a Layout,
-}
-
-impl Source<'_> {
-    /// What each target gets of so many windows.
-    pub(super) fn budget(&self, windows: usize) -> usize {
-        (windows / self.layout.targets.len().max(1)).max(LEAST)
-    }
-
-    fn take(&self, target: usize, ranges: &[Range<usize>], windows: usize, banks: &Banks) -> TargetExamples {
-        let Self { asset_type, grid, layout } = *self;
-        let cut = |split| examples(asset_type, grid, layout, target, split, STEPS, banks);
-        joined(target, splits(ranges, windows).map(cut))
-    }
-}
-
 impl Dataset {
     /// Makes the windows. `seed` decides what the reservoir holds; `told` hears the share that is
     /// done and may stop.
     pub(super) fn cut<E>(
-        source: Source<'_>,
+        subject: Subject<'_>,
         parts: &Parts,
         backing: &Backing,
         seed: u64,
         told: &mut dyn FnMut(f64) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let targets = &source.layout.targets;
-        let replay_windows = source.budget(REPLAY_WINDOWS);
+        let targets = &subject.layout.targets;
+        let budget = |windows: usize| budget(subject.layout, windows);
+        let replay_windows = budget(REPLAY_WINDOWS);
         let reservoir = reservoir(parts.stretches(), replay_windows.div_ceil(FROM_STRETCH), seed);
         let replayed: Vec<Range<usize>> = reservoir.iter().map(|(first, last)| *first..last + STEPS).collect();
         let mut made = Self::default();
         for (index, (&target, banks)) in targets.iter().zip(&backing.learning).enumerate() {
-            let take = |ranges: &[Range<usize>], windows: usize| source.take(target, ranges, windows, banks);
-            let one = |range: &Range<usize>| take(std::slice::from_ref(range), source.budget(VALIDATION_WINDOWS));
+            let take = |ranges: &[Range<usize>], windows: usize| take(subject, target, ranges, windows, banks);
+            let one = |range: &Range<usize>| take(std::slice::from_ref(range), budget(VALIDATION_WINDOWS));
             let mut told = |share: f64| told((index as f64 + share) / targets.len() as f64);
-            made.fresh.push(take(&parts.fresh, source.budget(FRESH_WINDOWS)));
+            made.fresh.push(take(&parts.fresh, budget(FRESH_WINDOWS)));
             told(0.5)?;
             made.replay.push(take(&replayed, replay_windows));
             told(0.75)?;
@@ -174,17 +153,28 @@ impl Dataset {
 
 impl Exam {
     /// Makes the windows that judge a version whose banks are built like this, for each target.
-    pub(super) fn cut(source: Source<'_>, parts: &Parts, banks: &[Banks]) -> Self {
+    pub(super) fn cut(subject: Subject<'_>, parts: &Parts, banks: &[Banks]) -> Self {
+        let budget = |windows: usize| budget(subject.layout, windows);
         let mut made = Self::default();
-        for (&target, banks) in source.layout.targets.iter().zip(banks) {
+        for (&target, banks) in subject.layout.targets.iter().zip(banks) {
             let holdout = std::slice::from_ref(&parts.holdout);
-            made.holdout.push(source.take(target, holdout, source.budget(HOLDOUT_WINDOWS), banks));
+            made.holdout.push(take(subject, target, holdout, budget(HOLDOUT_WINDOWS), banks));
             if !parts.older.is_empty() {
-                made.older.push(source.take(target, &parts.older, source.budget(OLDER_WINDOWS), banks));
+                made.older.push(take(subject, target, &parts.older, budget(OLDER_WINDOWS), banks));
             }
         }
         made
     }
+}
+
+/// What each target gets of so many windows.
+pub(super) fn budget(layout: &Layout, windows: usize) -> usize {
+    (windows / layout.targets.len().max(1)).max(LEAST)
+}
+
+/// Windows of one target from some ranges.
+fn take(subject: Subject<'_>, target: usize, ranges: &[Range<usize>], windows: usize, banks: &Banks) -> TargetExamples {
+    joined(target, splits(ranges, windows).map(|split| examples(subject, target, split, STEPS, banks)))
 }
 
 /// Windows over all targets.

@@ -4,20 +4,21 @@
 //! takes the job over with a token of its own; whatever the late worker then writes is guarded by
 //! the old token and changes nothing. The token is private: only the verbs here can spend it.
 
+use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::PgQueryResult;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use super::job::{Promotion, Status};
-use super::learner::Stage;
+use super::job::Promotion;
+use super::learner::{Progress, Stage};
 use crate::clock::Clock;
 use crate::db::touched_one;
 use crate::ids::{AssetId, JobId, LeaseToken, ModelId};
-use crate::job::back_off;
+use crate::job::{self, Ending, Lease as _, back_off};
 pub use crate::job::{Ended, MAX_ATTEMPTS, Renewal};
 use crate::model::trainee::CurvePoint;
 
@@ -47,14 +48,7 @@ pub struct Claim {
 }
 
 /// A lease that could not be spent because the database did not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the job could not be closed")]
-pub struct Unspent {
-    /// Still good, until it expires.
-    pub lease: Lease,
-    /// What the database said.
-    pub source: sqlx::Error,
-}
+pub type Unspent = job::Unspent<Lease>;
 
 /// Takes the job that has waited longest: one whose time has come, or a running one whose worker
 /// fell silent. `None` when there is none, or other workers are just taking them.
@@ -130,21 +124,6 @@ impl Lease {
         .bind(eta_s)
         .bind(now)
         .bind(point.map(Json))
-        .fetch_optional(db)
-        .await?;
-        Ok(Renewal::of(cancel))
-    }
-
-    /// Holds the lease for so long at least, without a sign of life: the work waits for a processor.
-    pub async fn hold(&self, db: impl PgExecutor<'_>, least: Duration) -> sqlx::Result<Renewal> {
-        let cancel: Option<bool> = sqlx::query_scalar(
-            "update fine_tune_job set lease_expires_at = greatest(lease_expires_at, now() + make_interval(secs => $3))
-             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
-             returning cancel_requested",
-        )
-        .bind(self.job)
-        .bind(self.token)
-        .bind(least.as_secs_f64())
         .fetch_optional(db)
         .await?;
         Ok(Renewal::of(cancel))
@@ -274,21 +253,54 @@ impl Lease {
         .await?;
         Ok(touched_one(&done))
     }
+}
 
-    fn ended(self, done: sqlx::Result<PgQueryResult>) -> Result<Ended, Unspent> {
-        match done {
-            Ok(done) if touched_one(&done) => Ok(Ended::Closed),
-            Ok(_) => Ok(Ended::Late),
-            Err(source) => Err(Unspent { lease: self, source }),
-        }
+impl job::Lease for Lease {
+    const WHAT: &'static str = "a fine-tune job";
+    type Progress = Progress;
+
+    fn id(&self) -> impl Display {
+        self.job
     }
 
-    fn given_back(self, status: sqlx::Result<Option<Status>>) -> Result<Ended, Unspent> {
-        match status {
-            Ok(Some(Status::Pending)) => Ok(Ended::Again),
-            Ok(Some(_)) => Ok(Ended::Closed),
-            Ok(None) => Ok(Ended::Late),
-            Err(source) => Err(Unspent { lease: self, source }),
+    async fn tell(
+        &self,
+        db: &PgPool,
+        term: Duration,
+        progress: &Progress,
+        took: Duration,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Renewal> {
+        if let Some(rung) = progress.rung
+            && let Err(error) = self.climb(db, rung.cast_signed(), now).await
+        {
+            tracing::warn!(error = &error as &dyn Error, job.id = %self.job, "a rung was not told");
+        }
+        let share = job::share(progress.fraction);
+        let told = (progress.stage, share, job::eta_s(took, share), progress.point());
+        self.renew(db, term, told, now).await
+    }
+
+    async fn hold(&self, db: &PgPool, least: Duration) -> sqlx::Result<Renewal> {
+        let cancel: Option<bool> = sqlx::query_scalar(
+            "update fine_tune_job set lease_expires_at = greatest(lease_expires_at, now() + make_interval(secs => $3))
+             where id = $1 and lease_token = $2 and lease_expires_at > now() and status = 'running'
+             returning cancel_requested",
+        )
+        .bind(self.job)
+        .bind(self.token)
+        .bind(least.as_secs_f64())
+        .fetch_optional(db)
+        .await?;
+        Ok(Renewal::of(cancel))
+    }
+
+    async fn end(self, db: &PgPool, ending: &Ending, now: DateTime<Utc>) -> Result<Ended, Unspent> {
+        match ending {
+            Ending::Fail(reason) => self.fail(db, reason, now).await,
+            Ending::Retry(reason) => self.retry(db, reason, now).await,
+            Ending::Cancel => self.cancel(db, now).await,
+            Ending::Release => self.release(db, now).await,
         }
     }
 }

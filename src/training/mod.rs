@@ -63,12 +63,18 @@ use crate::asset::{Asset, AssetError, Assets};
 use crate::clock::Clock;
 use crate::forecast::ForecastError;
 use crate::ids::{AssetId, JobId, ModelId};
+use crate::job::{Limit, Limits};
 use crate::model::registry::without_version;
 use crate::model::store::{self as models, ChampionRow, ListedModel, WeightsError};
 use crate::model::{Invalid, Recipe};
 use crate::reading::{ReadingError, Readings};
 use due::OffPeak;
 use store::{Filter, NewJob};
+
+/// The setting that limits the time of an attempt.
+const TIME_LIMIT: &str = "COUNTERPART_TRAINING_TIME_LIMIT_S";
+/// The setting that limits its memory.
+const MEMORY_LIMIT: &str = "COUNTERPART_TRAINING_MEMORY_LIMIT_MIB";
 
 /// Fine-tuning.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,6 +103,14 @@ pub struct Config {
     /// Seconds without a sign of life after which another worker takes a job over.
     #[arg(long, env = "COUNTERPART_TRAINING_LEASE_S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub training_lease_s: u64,
+    /// Seconds that an attempt at a job may take, the time in which it waits for a processor not counted; then
+    /// the job has failed. 0 sets no limit.
+    #[arg(long, env = TIME_LIMIT, default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
+    pub training_time_limit_s: u64,
+    /// MiB by which the memory of this process may grow while it works on a job, whatever else it does
+    /// meanwhile; beyond it the attempt ends, and the job waits for the next. 0 sets no limit.
+    #[arg(long, env = MEMORY_LIMIT, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_777_216))]
+    pub training_memory_limit_mib: u64,
     /// Milliseconds between two looks for work.
     #[arg(long, env = "COUNTERPART_TRAINING_POLL_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub training_poll_ms: u64,
@@ -318,6 +332,14 @@ impl Training {
 
     fn term(&self) -> Duration {
         Duration::from_secs(self.config.training_lease_s)
+    }
+
+    /// What an attempt may take.
+    fn limits(&self) -> Limits {
+        Limits {
+            time_s: Limit { most: self.config.training_time_limit_s, setting: TIME_LIMIT },
+            memory_mib: Limit { most: self.config.training_memory_limit_mib, setting: MEMORY_LIMIT },
+        }
     }
 }
 

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::backing::Backing;
 use super::companions::{self, School};
 use super::contradiction::contradiction;
-use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, Source, count, overlap};
+use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, count, overlap};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use super::marks::{naive, score};
 use super::start::{Ancestry, Fleet};
 use super::{bases, card};
 use crate::asset::{Asset, AssetType};
-use crate::features::{Banks, Grid, Layout, Seen, Setups, TargetExamples};
+use crate::features::{Banks, Grid, Layout, Seen, Setups, Subject, TargetExamples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::model::pretrain::synthetic;
 use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
@@ -96,11 +96,12 @@ impl Learner for Teacher {
             return Err(too_little(grid.len()));
         }
         let (parts, seed) = (Parts::new(&grid), assignment.recipe.seed);
-        let source = Source { asset_type: &asset.asset_type, grid: &grid, layout: &layout };
-        let backing = Backing::learn(source, &parts, &mut |share| signs.at(Stage::Preparing, 0.15 * share))?;
-        let dataset =
-            Dataset::cut(source, &parts, &backing, seed, &mut |share| signs.at(Stage::Preparing, 0.15 + 0.15 * share))?;
-        let exam = Exam::cut(source, &parts, &backing.judging);
+        let subject = Subject { asset_type: &asset.asset_type, grid: &grid, layout: &layout };
+        let backing = Backing::learn(subject, &parts, &mut |share| signs.at(Stage::Preparing, 0.15 * share))?;
+        let dataset = Dataset::cut(subject, &parts, &backing, seed, &mut |share| {
+            signs.at(Stage::Preparing, 0.15 + 0.15 * share)
+        })?;
+        let exam = Exam::cut(subject, &parts, &backing.judging);
         data.complete(&grid, &dataset, &exam);
         let usable = parts.usable(&grid);
         if count(&dataset.calibrating) == 0 || count(&exam.holdout) == 0 {
@@ -126,7 +127,7 @@ impl Learner for Teacher {
             .iter()
             .map(|target| Banks::of(setups.of(name(asset, *target))).sharing(&backing.crews))
             .collect();
-        let rival = Exam::cut(source, &parts, &banks);
+        let rival = Exam::cut(subject, &parts, &banks);
         let judge =
             |own: &[TargetExamples], rival: &[TargetExamples]| class.judge(own, rival, &taught, served.as_ref());
         let recent = judge(&exam.holdout, &rival.holdout)?;
@@ -141,7 +142,7 @@ impl Learner for Teacher {
             None => Ok(weights),
         });
         let weights = weights.map_err(|error| LearnError::Other(error.to_string()))?;
-        let objection = contradiction(source, &class.base, &taught.learned.weights, &backing.setups)?;
+        let objection = contradiction(subject, &class.base, &taught.learned.weights, &backing.setups)?;
         let school = School {
             base: &class.base,
             asset_type: &asset.asset_type,
@@ -187,8 +188,8 @@ impl Teacher {
             return Err(LearnError::InsufficientData { have: grid.len(), need: NEEDED });
         }
         let (layout, parts) = (Layout::new(asset_type, grid), Parts::new(grid));
-        let source = Source { asset_type, grid, layout: &layout };
-        Ok(Backing::learn(source, &parts, &mut |_| Ok::<_, LearnError>(()))?.setups)
+        let subject = Subject { asset_type, grid, layout: &layout };
+        Ok(Backing::learn(subject, &parts, &mut |_| Ok::<_, LearnError>(()))?.setups)
     }
 
     /// A head and its bands.

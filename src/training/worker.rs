@@ -13,21 +13,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::bases::Bases;
-use super::lease::{self, Claim, Lease, Unspent};
+use super::lease::{self, Claim, Lease};
 use super::start::MOST_POOLED;
 use super::store::{self, Finish};
 use super::verdict::{Gate, Verdict, judge};
 use super::{Assignment, Candidate, Champion, Kin, LearnError, Learner, Progress, Promotion, Training, TrainingError};
 use crate::event::store::labels;
 use crate::ids::{JobId, ModelId};
-use crate::job::{self, Ended, Renewal, Running, Stopped, Told};
+use crate::job::{self, Ended, Ending, Keeper, Running, Stopped, again, first_line, told};
 use crate::model::store::{self as models, KinRow, WeightsError};
 use crate::model::{Recipe, StartFrom};
-
-/// A database that is away is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Characters of a learner's error that a job keeps.
-const MAX_REASON: usize = 300;
 
 /// What a step did.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,34 +50,24 @@ pub struct Worker {
     training: Training,
     learner: Arc<dyn Learner>,
     gate: Gate,
-    shutdown: CancellationToken,
-}
-
-/// How an attempt without a result ends.
-#[derive(Clone, Debug)]
-enum Ending {
-    /// The job has failed.
-    Fail(String),
-    /// Another attempt may help.
-    Retry(String),
-    /// A person stopped it.
-    Cancel,
-    /// This worker goes home.
-    Release,
+    keeper: Keeper,
 }
 
 impl Worker {
     /// A worker with the real learner, or a scripted one. It stops at `shutdown`.
     #[must_use]
     pub fn new(training: Training, learner: Arc<dyn Learner>, shutdown: CancellationToken) -> Self {
-        Self { training, learner, gate: Gate::default(), shutdown }
+        let Training { db, clock, .. } = &training;
+        let (term, limits) = (training.term(), training.limits());
+        let keeper = Keeper { db: db.clone(), clock: clock.clone(), term, limits, shutdown };
+        Self { training, learner, gate: Gate::default(), keeper }
     }
 
     /// Works until the shutdown. Errors are logged and tried again at the next look.
     pub async fn run(self) {
         let wake = self.training.wake();
         let poll = Duration::from_millis(self.training.config.training_poll_ms);
-        while !self.shutdown.is_cancelled() {
+        while !self.keeper.shutdown.is_cancelled() {
             match self.step().await {
                 Ok(Step::Idle) => {}
                 Ok(Step::Scheduled(jobs)) => {
@@ -97,7 +82,7 @@ impl Worker {
             tokio::select! {
                 () = sleep(poll) => {}
                 () = wake.notified() => {}
-                () = self.shutdown.cancelled() => {}
+                () = self.keeper.shutdown.cancelled() => {}
             }
         }
     }
@@ -108,7 +93,7 @@ impl Worker {
         for job in lease::bury(db, clock.now()).await? {
             tracing::warn!(job.id = %job, "a fine-tune job has ended because its worker fell silent");
         }
-        if let Some(claim) = lease::acquire(db, clock, self.training.term()).await? {
+        if let Some(claim) = lease::acquire(db, clock, self.keeper.term).await? {
             let job = claim.lease.job;
             let started = Instant::now();
             tracing::info!(job.id = %job, job.attempts = claim.lease.attempts, "fine-tuning");
@@ -149,6 +134,7 @@ impl Worker {
             (_, Some(Stopped::Cancel)) => return self.end(lease, Ending::Cancel).await,
             (Ok(candidate), _) => candidate,
             (Err(_), Some(Stopped::Shutdown)) => return self.end(lease, Ending::Release).await,
+            (Err(_), Some(Stopped::Over(limit))) => return self.end(lease, Ending::beyond(limit)).await,
             (Err(error @ (LearnError::InsufficientData { .. } | LearnError::NonFinite(_))), None) => {
                 return self.end(lease, Ending::Fail(error.to_string())).await;
             }
@@ -182,7 +168,7 @@ impl Worker {
         against: Option<ModelId>,
     ) -> Outcome {
         let Training { db, clock, .. } = &self.training;
-        let deadline = Instant::now() + self.training.term();
+        let deadline = self.keeper.deadline();
         loop {
             match store::succeed(db, clock, lease, candidate, verdict, against).await {
                 Ok(finish) => return Outcome::Finished(finish),
@@ -261,113 +247,24 @@ impl Worker {
         })
     }
 
-    /// Waits for the learner, renewing the lease at its signs of life, and stops it where it must.
+    /// Waits for the learner with the lease held, and stops it where it must.
     pub(super) async fn attend(
         &self,
         lease: &Lease,
-        mut running: Running<Progress, Result<Candidate, LearnError>>,
+        running: Running<Progress, Result<Candidate, LearnError>>,
     ) -> (Result<Candidate, LearnError>, Option<Stopped>) {
-        let started = Instant::now();
-        let mut stopped = None;
-        let answer = loop {
-            tokio::select! {
-                () = self.shutdown.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Shutdown),
-                told = running.next() => match told {
-                    Told::Answer(answer) => break answer,
-                    Told::Alive(progress) => stopped = stopped.or(self.renew(lease, &progress, started).await),
-                    Told::Starved(silent) => stopped = stopped.or(self.hold(lease, silent).await),
-                },
-            }
-            if stopped.is_some() {
-                running.stop();
-            }
-        };
+        let (answer, stopped) = self.keeper.attend(lease, running).await;
         (answer.unwrap_or_else(|| Err(LearnError::Other("the learner panicked".to_owned()))), stopped)
     }
 
-    async fn renew(&self, lease: &Lease, progress: &Progress, started: Instant) -> Option<Stopped> {
-        let fraction = if progress.fraction.is_finite() { progress.fraction.clamp(0.0, 1.0) } else { 0.0 };
-        let told = (progress.stage, fraction, job::eta_s(started.elapsed(), fraction), progress.point());
-        let Training { db, clock, .. } = &self.training;
-        if let Some(rung) = progress.rung
-            && let Err(error) = lease.climb(db, rung.cast_signed(), clock.now()).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "a rung was not told");
-        }
-        met(lease, lease.renew(db, self.training.term(), told, clock.now()).await)
-    }
-
-    /// Holds the lease for a learner that waits for a processor, until it has been silent for a whole term by
-    /// its own time.
-    async fn hold(&self, lease: &Lease, silent: Duration) -> Option<Stopped> {
-        let left = job::held_for(self.training.term(), silent)?;
-        met(lease, lease.hold(&self.training.db, left).await)
-    }
-
     /// Ends an attempt without a result.
-    async fn end(&self, mut lease: Lease, ending: Ending) -> Outcome {
-        let Training { db, clock, .. } = &self.training;
-        let deadline = Instant::now() + self.training.term();
-        loop {
-            let tried = match &ending {
-                Ending::Fail(reason) => lease.fail(db, reason, clock.now()).await,
-                Ending::Retry(reason) => lease.retry(db, reason, clock.now()).await,
-                Ending::Cancel => lease.cancel(db, clock.now()).await,
-                Ending::Release => lease.release(db, clock.now()).await,
-            };
-            let ended = match tried {
-                Ok(ended) => ended,
-                // The server is going home: the lease may as well run out by itself.
-                Err(_) if matches!(ending, Ending::Release) => Ended::Late,
-                Err(unspent) => match again(unspent, deadline).await {
-                    Ok(unspent) => {
-                        lease = unspent;
-                        continue;
-                    }
-                    Err(_) => Ended::Late,
-                },
-            };
-            return match ending {
-                Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
-                Ending::Cancel if ended == Ended::Closed => Outcome::Finished(Finish::Cancelled),
-                Ending::Cancel => Outcome::Finished(Finish::Late),
-                Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
-            };
+    async fn end(&self, lease: Lease, ending: Ending) -> Outcome {
+        let ended = self.keeper.end(lease, &ending).await;
+        match ending {
+            Ending::Fail(reason) | Ending::Retry(reason) => Outcome::Gave(ended, reason),
+            Ending::Cancel if ended == Ended::Closed => Outcome::Finished(Finish::Cancelled),
+            Ending::Cancel => Outcome::Finished(Finish::Late),
+            Ending::Release => Outcome::Gave(ended, "the server stopped".to_owned()),
         }
     }
-}
-
-/// What a renewal says to the work.
-fn met(lease: &Lease, renewal: sqlx::Result<Renewal>) -> Option<Stopped> {
-    match renewal {
-        Ok(Renewal::Held) => None,
-        Ok(Renewal::CancelRequested) => Some(Stopped::Cancel),
-        Ok(Renewal::Lost) => Some(Stopped::Lost),
-        // Away for a moment: the lease outlives it, or the next renewal finds it lost.
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, job.id = %lease.job, "lease not renewed");
-            None
-        }
-    }
-}
-
-/// Waits a moment for a database that is away, and says whether the lease may be spent once more.
-async fn again(unspent: Unspent, deadline: Instant) -> Result<Lease, Unspent> {
-    tracing::warn!(error = &unspent.source as &dyn std::error::Error, job.id = %unspent.lease.job, "a fine-tune job could not be closed");
-    if !crate::db::is_away(&unspent.source) || Instant::now() >= deadline {
-        return Err(unspent);
-    }
-    sleep(ASK_AGAIN).await;
-    Ok(unspent.lease)
-}
-
-/// Logs an error with its causes, and says of it what people may see in the job.
-fn told(error: &(dyn std::error::Error + 'static), phrase: &str) -> String {
-    tracing::warn!(error, "{phrase}");
-    phrase.to_owned()
-}
-
-/// What people may see of a learner's error: libtorch adds a C++ stack below its first line.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(MAX_REASON).collect()
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta};
 use counterpart::asset::{AssetType, Interval, Kind, Role, Signal, TypeDocument};
 use counterpart::expert::{History, Scale};
-use counterpart::features::{Fit, Grid, Layout, Setup};
+use counterpart::features::{Fit, Grid, Layout, Setup, Subject};
 use counterpart::forecast::{DEFAULT_QUANTILES, bands};
 use counterpart::model::window::Window;
 use counterpart::model::{Base, Quantiles, trainee};
@@ -39,7 +39,9 @@ fn main() {
         .iter()
         .map(|frames| {
             let grid = Grid::new(&asset_type, frames).unwrap();
-            Fit::new(&asset_type, &grid, &Layout::new(&asset_type, &grid), TARGET, grid.len(), STEPS, &Setup::default())
+            let layout = Layout::new(&asset_type, &grid);
+            let subject = Subject { asset_type: &asset_type, grid: &grid, layout: &layout };
+            Fit::new(subject, TARGET, grid.len(), STEPS, &Setup::default())
         })
         .collect();
 

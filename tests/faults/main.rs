@@ -2,8 +2,9 @@
 //!
 //! The real binary in its role `work` learns from a real database and is killed with SIGKILL at several
 //! moments, frozen with SIGSTOP for more than two leases while another worker takes over, refused any more
-//! memory, and told by the database that the disk is full. Learning writes nothing to the disk itself, so a
-//! full disk is one of the database: its own error (SQLSTATE 53100) to every write that a job makes.
+//! memory, stopped at its limits of memory and time, and told by the database that the disk is full. Learning
+//! writes nothing to the disk itself, so a full disk is one of the database: its own error (SQLSTATE 53100) to
+//! every write that a job makes.
 
 mod plant;
 mod worker;
@@ -100,6 +101,41 @@ async fn a_worker_that_gets_no_more_memory_leaves_the_job_to_another() {
     poor.kill();
     let _other = Worker::start(&plant.db.url);
     plant.done_once(&job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_may_not_take_so_much_memory_says_so_and_another_does_the_job() {
+    let _alone = ALONE.lock().await;
+    let plant = Plant::new().await;
+    let before = plant.forecast().await;
+    let job = plant.ask().await;
+    let setting = "COUNTERPART_TRAINING_MEMORY_LIMIT_MIB";
+    let mut poor = Worker::start_with(&plant.db.url, &[(setting, "1")]);
+    let seen = plant.until(&job, "gave up an attempt", |job| job["error"].is_string()).await;
+    assert!(text(&seen, "error").contains(setting), "{seen}\n{}", poor.log());
+    assert!(!poor.is_gone(), "it only gave up an attempt");
+    assert_eq!((plant.forecast().await, counts(&plant.db.pool).await), (before, (0, 0)));
+    poor.kill();
+    let _other = Worker::start(&plant.db.url);
+    plant.done_once(&job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_takes_more_than_its_time_fails_once_and_its_worker_does_the_next() {
+    let _alone = ALONE.lock().await;
+    let plant = Plant::new().await;
+    let before = plant.forecast().await;
+    let job = plant.ask().await;
+    let setting = "COUNTERPART_TRAINING_TIME_LIMIT_S";
+    let mut worker = Worker::start_with(&plant.db.url, &[(setting, "1")]);
+    let seen = plant.until(&job, "ended", |job| job["finished_at"].is_string()).await;
+    assert_eq!((text(&seen, "status"), &seen["attempts"]), ("failed", &serde_json::json!(1)), "{seen}");
+    assert!(text(&seen, "error").contains(setting), "{seen}\n{}", worker.log());
+    assert_eq!((plant.forecast().await, counts(&plant.db.pool).await), (before, (0, 0)));
+    // It lives, and goes on working.
+    let next = plant.ask().await;
+    let seen = plant.until(&next, "ended", |job| job["finished_at"].is_string()).await;
+    assert_eq!((text(&seen, "status"), worker.is_gone()), ("failed", false), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

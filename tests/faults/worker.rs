@@ -18,6 +18,11 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker on a database, with a short lease.
     pub(crate) fn start(database_url: &str) -> Self {
+        Self::start_with(database_url, &[])
+    }
+
+    /// The same, with settings beside.
+    pub(crate) fn start_with(database_url: &str, settings: &[(&str, &str)]) -> Self {
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
         let out = File::options().append(true).open(log.path()).expect("the log was just made");
         let child = Command::new(env!("CARGO_BIN_EXE_counterpart"))
@@ -26,6 +31,7 @@ impl Worker {
             .env("COUNTERPART_DB_POOL_SIZE", "4")
             .env("COUNTERPART_TRAINING_LEASE_S", LEASE_S.to_string())
             .env("COUNTERPART_TRAINING_POLL_MS", "100")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a second handle"))
             .stderr(out)

@@ -212,6 +212,25 @@ async fn what_another_attempt_would_meet_again_fails_at_once() {
 }
 
 #[tokio::test]
+async fn a_backtest_beyond_its_time_fails_at_once_and_says_so() {
+    let mut yard = Yard::new().await;
+    yard.backtests.config.backtest_time_limit_s = 1;
+    let id = yard.ask().await;
+    let worker = yard.worker(|tell| {
+        while tell(0.5).is_continue() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(ExamError::Cancelled)
+    });
+    let step = worker.step().await.unwrap();
+    assert!(matches!(step, Step::Worked(_, Outcome::Gave(Ended::Closed, _))), "{step:?}");
+    let seen = yard.seen(id).await;
+    assert_eq!((seen.status, seen.attempts), (Status::Failed, 1));
+    let said = "an attempt may take 1 s (COUNTERPART_BACKTEST_TIME_LIMIT_S) and this one took longer";
+    assert!(seen.error.as_deref().is_some_and(|error| error.starts_with(said)), "{:?}", seen.error);
+}
+
+#[tokio::test]
 async fn an_examiner_that_panics_costs_an_attempt_and_not_the_worker() {
     let yard = Yard::new().await;
     let id = yard.ask().await;

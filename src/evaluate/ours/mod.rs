@@ -18,7 +18,7 @@ use super::forecaster::Forecaster;
 use super::task::{Span, Task};
 use super::{EvaluateError, cpu};
 use crate::expert::{self, Scale};
-use crate::features::{Banks, FEWEST, FRESH, Fit, Grid, Layout, Setups, Split, TargetExamples, examples};
+use crate::features::{Banks, FEWEST, FRESH, Fit, Grid, Layout, Setups, Split, Subject, TargetExamples, examples};
 use crate::forecast::calibration::{Answered, Calibration};
 use crate::model::trainee::{self, Example, Lesson};
 use crate::model::window::{Window, future_steps};
@@ -121,7 +121,8 @@ fn target_views(task: &Task, place: usize, spans: &[Span], setups: &Setups) -> V
                 task.protocol.look_back.is_none() && span.origin - at < FRESH && !began
             });
             let (at, current) = kept.unwrap_or_else(|| {
-                (span.origin, Fit::new(asset_type, &known, layout, target, known.len(), steps, &setup))
+                let subject = Subject { asset_type, grid: &known, layout };
+                (span.origin, Fit::new(subject, target, known.len(), steps, &setup))
             });
             let future = future(grid, layout, *span, steps);
             let window = current.windows(&known, known.len(), &[future], steps).pop();
@@ -331,11 +332,10 @@ impl Material {
         let grid = Grid::new(asset_type, &frames).ok_or(EvaluateError::Broken("no rows to learn from".into()))?;
         let (n, targets) = (grid.len(), task.layout.targets.len());
         let (learned, validated) = (n * 6 / 10, n * 8 / 10);
+        let subject = Subject { asset_type, grid: &grid, layout: &task.layout };
         let take = |from, to, windows: usize| -> Vec<TargetExamples> {
             let split = Split { from, to, windows: (windows / targets).max(32) };
-            let of = |target: &usize| {
-                examples(asset_type, &grid, &task.layout, *target, split, LESSON_STEPS, &Banks::default())
-            };
+            let of = |target: &usize| examples(subject, *target, split, LESSON_STEPS, &Banks::default());
             task.layout.targets.iter().map(of).collect()
         };
         let all = |parts: &[TargetExamples]| parts.iter().flat_map(|part| part.examples.iter().cloned()).collect();

@@ -4,7 +4,7 @@ use super::super::EvaluateError;
 use super::gaussian;
 use crate::asset::AssetType;
 use crate::expert::Scale;
-use crate::features::{Fit, Grid, Layout, Setup};
+use crate::features::{Fit, Grid, Layout, Setup, Subject};
 use crate::model::window::Window;
 use crate::model::{Base, Quantiles, trainee};
 use crate::training::teacher::Teacher;
@@ -31,7 +31,8 @@ pub(in super::super) fn what_if(
     for (grid, futures) in plants {
         let layout = Layout::new(asset_type, grid);
         let target = layout.targets[0];
-        let fit = |setup: &Setup| Fit::new(asset_type, grid, &layout, target, grid.len(), steps, setup);
+        let subject = Subject { asset_type, grid, layout: &layout };
+        let fit = |setup: &Setup| Fit::new(subject, target, grid.len(), steps, setup);
         let plain = fit(&Setup::default());
         scales.push(plain.scale());
         windows.push(plain.windows(grid, grid.len(), futures, steps));

@@ -10,7 +10,7 @@ use super::super::ours::{assignment, part};
 use super::super::ridge::Ridge;
 use super::super::task::{Span, Task};
 use super::cases::{Origin, STEPS};
-use crate::features::{Fit, Seen, Setups};
+use crate::features::{Fit, Seen, Setups, Subject};
 use crate::model::window::Window;
 use crate::model::{Base, MEDIAN, trainee};
 use crate::scenario::support::Judge;
@@ -84,11 +84,12 @@ fn answer(
     futures: &[Vec<Vec<f64>>],
 ) -> Result<Said, EvaluateError> {
     let known = part(&task.grid, origin.saturating_sub(crate::expert::CONTEXT)..origin);
+    let subject = Subject { asset_type: &task.asset.asset_type, grid: &known, layout: &task.layout };
     let mut windows: Vec<Window> = Vec::new();
     let mut scales = Vec::new();
     for (place, target) in task.layout.targets.iter().enumerate() {
         let setup = setups.of(task.target(place));
-        let fit = Fit::new(&task.asset.asset_type, &known, &task.layout, *target, known.len(), STEPS, &setup);
+        let fit = Fit::new(subject, *target, known.len(), STEPS, &setup);
         windows.extend(fit.windows(&known, known.len(), futures, STEPS));
         scales.push(fit.scale());
     }

@@ -3,7 +3,7 @@
 
 use crate::asset::testing::asset_type;
 use crate::asset::{AssetType, Role};
-use crate::features::{Banks, Grid, Layout, Split, bank_error};
+use crate::features::{Banks, Grid, Layout, Split, Subject, bank_error};
 use crate::prior::{Controls, Operator, Plant};
 use crate::reading::Frame;
 use crate::training::card;
@@ -90,7 +90,7 @@ fn error(record: impl Fn(&[Frame]) -> Vec<Frame>) -> f64 {
         let grid = Grid::new(&kind, &frames).unwrap();
         let layout = Layout::new(&kind, &grid);
         let split = Split { from: grid.len() - STEPS, to: grid.len(), windows: 1 };
-        bank_error(&kind, &grid, &layout, 1, split, STEPS, &Banks::default())
+        bank_error(Subject { asset_type: &kind, grid: &grid, layout: &layout }, 1, split, STEPS, &Banks::default())
     });
     errors.sum::<f64>() / origins.len() as f64
 }

@@ -6,6 +6,7 @@ mod due;
 mod faults;
 mod fleet;
 mod jobs;
+mod limits;
 mod probation;
 mod routes;
 mod serving;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::job::Lease as _;
 use crate::training::lease::{Ended, Renewal};
 use crate::training::store::Finish;
 use crate::training::worker::Outcome;

@@ -204,7 +204,7 @@ impl Cluster {
             .application_name("counterpart")
     }
 
-    /// The same as a URL that psql and others take.
+    /// The same as a URL that psql and others take, whatever PGPORT and PGSSLMODE say.
     pub(super) fn url(&self, database: &str) -> String {
         // Every byte that could mean something in a URL is escaped, and the slashes with them.
         let host = self.socket.as_os_str().as_encoded_bytes().iter().fold(String::new(), |mut text, &byte| {
@@ -216,7 +216,7 @@ impl Cluster {
             }
             text
         });
-        format!("postgresql://{DATABASE}@localhost/{database}?host={host}")
+        format!("postgresql://{DATABASE}@localhost:5432/{database}?host={host}&sslmode=disable")
     }
 
     /// Its directory.

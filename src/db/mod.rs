@@ -165,6 +165,16 @@ pub struct Database {
 }
 
 impl Database {
+    /// Where other processes of this machine find it, as a URL that may hold a password; the same settings opened
+    /// it. It starts nothing: of a private cluster it is the address that it has now.
+    #[must_use]
+    pub fn url(&self, config: &Config) -> String {
+        match &self.cluster {
+            Some(cluster) => cluster.url(cluster::DATABASE),
+            None => config.database_url().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Closes the connections and, when this process started it, stops the private cluster.
     pub async fn close(self) {
         self.pool.close().await;

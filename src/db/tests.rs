@@ -166,6 +166,7 @@ async fn a_second_process_joins_and_leaves_without_stopping_the_cluster() {
     assert!(child.wait().unwrap().success());
     assert_eq!(keys(&database).await.len(), 1, "both worked on the same database");
     let url = url(&config(data_dir.path())).await.unwrap();
+    assert_eq!(database.url(&config(data_dir.path())), url, "whoever runs it knows it too");
     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
     connection.ping().await.unwrap();
     connection.close().await.unwrap();

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use counterpart::config::{Cli, DbTool, DemoSettings, Role, Settings};
 use counterpart::model::{self, pretrain, registry};
 use counterpart::{access, db, evaluate, ingest, prior, scenario, server};
@@ -12,7 +11,7 @@ use counterpart::{access, db, evaluate, ingest, prior, scenario, server};
 fn main() -> ExitCode {
     // Before there are threads, which could read the environment meanwhile. No file is no fault.
     drop(dotenvy::dotenv());
-    let cli = Cli::parse();
+    let cli = Cli::read();
     model::use_one_thread();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -29,6 +28,7 @@ async fn play(role: Role) -> anyhow::Result<ExitCode> {
         Role::Serve(settings) => serve(*settings).await?,
         Role::Demo(settings) => demo(*settings).await?,
         Role::Work(settings) => work(*settings).await?,
+        Role::Child(settings) => child(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,
         Role::Base { command } => {
             let said = tokio::task::block_in_place(|| registry::command::run(&command))?;
@@ -87,6 +87,11 @@ async fn demo(DemoSettings { demo, mut settings }: DemoSettings) -> anyhow::Resu
 async fn work(settings: Settings) -> anyhow::Result<()> {
     counterpart::observe::init(&settings.observe)?;
     server::work(&settings.db, &settings.rooms).await
+}
+
+async fn child(settings: Settings) -> anyhow::Result<()> {
+    counterpart::observe::init(&settings.observe)?;
+    server::child(&settings.db, &settings.rooms).await
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

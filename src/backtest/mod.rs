@@ -64,7 +64,8 @@ const MEMORY_LIMIT: &str = "COUNTERPART_BACKTEST_MEMORY_LIMIT_MIB";
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)] // clap names a group after the struct; ours are all called Config
 pub struct Config {
-    /// Backtests worked on at the same time by this process; 0 leaves them to others.
+    /// Backtests worked on at the same time by this process, or by the one that learns for it; 0 leaves them to
+    /// others.
     #[arg(long, env = "COUNTERPART_BACKTEST_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
     pub backtest_workers: u32,
     /// Seconds without a sign of life after which another worker takes a backtest over.
@@ -74,8 +75,9 @@ pub struct Config {
     /// the backtest has failed. 0 sets no limit.
     #[arg(long, env = TIME_LIMIT, default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
     pub backtest_time_limit_s: u64,
-    /// MiB by which the memory of this process may grow while it works on a backtest, whatever else it does
-    /// meanwhile; beyond it the attempt ends, and the backtest waits for the next. 0 sets no limit.
+    /// MiB by which the memory of the process that works on a backtest may grow meanwhile, whatever else it does
+    /// (where training is in a process of its own, nothing but that); beyond it the attempt ends, and the backtest
+    /// waits for the next. 0 sets no limit.
     #[arg(long, env = MEMORY_LIMIT, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_777_216))]
     pub backtest_memory_limit_mib: u64,
     /// Milliseconds between two looks for a backtest.

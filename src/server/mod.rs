@@ -8,6 +8,7 @@ mod docs;
 mod gate;
 mod guard;
 mod layers;
+mod learning;
 mod listen;
 mod pages;
 mod rights;
@@ -15,6 +16,7 @@ mod rooms;
 mod run;
 mod stream;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,7 +34,7 @@ use crate::{
 
 pub use listen::serve;
 pub use rooms::{Rooms, RoomsConfig};
-pub use run::{build, demo, run, work};
+pub use run::{build, child, demo, run, work};
 
 /// Longest end, from the signal to the last byte.
 pub const END: Duration = Duration::from_secs(10);
@@ -66,6 +68,10 @@ pub struct Config {
     /// Connections at a time; more wait until one ends.
     #[arg(long, env = "COUNTERPART_SERVER_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+
+    /// What was set by flags, as the environment variables that say the same: for the process that learns.
+    #[arg(skip)]
+    pub flags: Vec<(OsString, OsString)>,
 }
 
 impl Config {
@@ -85,6 +91,7 @@ impl Default for Config {
             request_timeout_s: 30,
             body_timeout_s: 10,
             max_connections: 4096,
+            flags: Vec::new(),
         }
     }
 }

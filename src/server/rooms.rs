@@ -23,7 +23,7 @@ use crate::scenario::Scenarios;
 use crate::scenario::audit::Audits;
 use crate::scenario::seek::Seeks;
 use crate::training::teacher::Teacher;
-use crate::training::{self, Training, Warden, Worker};
+use crate::training::{self, LearnsIn, Training, Warden, Worker};
 use crate::twin::Twins;
 use crate::webhook::{self, Webhooks};
 
@@ -182,11 +182,16 @@ impl Rooms {
         })
     }
 
-    /// Starts what works in the background until the end: forecasts, fine-tuning, probations, alarms, webhooks,
-    /// housekeeping, and the look-outs for changed keys and of the stream.
+    /// Whether another process learns for this server.
+    pub(super) fn learns_elsewhere(&self) -> bool {
+        self.training.learns_in() == LearnsIn::Process
+    }
+
+    /// Starts what works in the background until the end: forecasts, fine-tuning unless another process learns,
+    /// probations, alarms, webhooks, housekeeping, and the look-outs for changed keys and of the stream.
     #[must_use]
     pub fn start_work(&self) -> JoinSet<()> {
-        let mut work = self.start_training();
+        let mut work = if self.learns_elsewhere() { JoinSet::new() } else { self.start_training() };
         work.spawn(Refresher::new(self.forecasts.clone()).run(self.end.clone()));
         work.spawn(Warden::new(self.training.clone(), self.forecasts.clone()).run(self.end.clone()));
         work.spawn(self.access.clone().keep_looking(self.end.clone()));

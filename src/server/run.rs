@@ -1,4 +1,4 @@
-//! The roles `serve` and `work`: rooms are built from the ground up, served, and ended in order.
+//! The roles `serve`, `demo`, `work` and `child`: rooms are built from the ground up, served, and ended in order.
 
 use std::io::Write as _;
 
@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::learning::{self, LearningProcess};
 use super::{Config, Rooms, RoomsConfig, bind, guarded, router, serve};
 use crate::access;
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ pub struct Built {
     pub listener: TcpListener,
     database: Database,
     config: Config,
+    learning: Option<LearningProcess>,
 }
 
 /// Takes the address, opens the database and builds the rooms. Signals end what is built.
@@ -48,18 +50,22 @@ pub async fn build(config: &Config, db: &db::Config, rooms: &RoomsConfig) -> any
             );
         }
     }
-    Ok(Built { rooms, listener, database, config: config.clone() })
+    let learning = LearningProcess::of(&rooms, config, database.url(db));
+    Ok(Built { rooms, listener, database, config: config.clone(), learning })
 }
 
 impl Built {
     /// Serves until SIGTERM or SIGINT, then ends in order: streams, requests, work, database.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let Self { rooms, listener, database, config } = self;
+        let Self { rooms, listener, database, config, learning } = self;
         let address = listener.local_addr().context("the listener has no address")?;
         tracing::info!("listening on {address}");
         // For the person who started it; nothing can be done about a standard output that is closed.
         drop(writeln!(std::io::stdout(), "dashboard http://{address}\nAPI http://{address}/docs"));
-        let work = rooms.start_work();
+        let mut work = rooms.start_work();
+        if let Some(learning) = learning {
+            work.spawn(learning.keep(rooms.end.clone()));
+        }
         let end = rooms.end.clone();
         serve(listener, router(&rooms, &config), &config, end).await;
         finish(rooms, work, database).await;
@@ -91,6 +97,19 @@ pub async fn demo(
 pub async fn work(db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
     let end = CancellationToken::new();
     end_with_signal(&end)?;
+    learn(db, rooms, end).await
+}
+
+/// The same for the server that started this process, until that ends.
+pub async fn child(db: &db::Config, rooms: &RoomsConfig) -> anyhow::Result<()> {
+    learning::give_way();
+    let end = CancellationToken::new();
+    end_with_signal(&end)?;
+    learning::end_with_server(&end)?;
+    learn(db, rooms, end).await
+}
+
+async fn learn(db: &db::Config, rooms: &RoomsConfig, end: CancellationToken) -> anyhow::Result<()> {
     let database = db::open(db).await?;
     let rooms = Rooms::new(database.pool.clone(), Clock::system(), end.clone(), rooms).context("the base model")?;
     let work = rooms.start_training();

@@ -97,7 +97,10 @@ pub struct Config {
     /// Newest frames that a job learns from at most.
     #[arg(long, env = "COUNTERPART_TRAINING_FRAMES", default_value_t = 20_000)]
     pub training_frames: usize,
-    /// Jobs worked on at the same time by this process; 0 leaves them to others.
+    /// Where a server works on jobs, and on backtests.
+    #[arg(long, env = "COUNTERPART_TRAINING_IN", default_value = "thread")]
+    pub training_in: LearnsIn,
+    /// Jobs worked on at the same time by this process, or by the one that learns for it; 0 leaves them to others.
     #[arg(long, env = "COUNTERPART_TRAINING_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
     pub training_workers: u32,
     /// Seconds without a sign of life after which another worker takes a job over.
@@ -107,8 +110,9 @@ pub struct Config {
     /// the job has failed. 0 sets no limit.
     #[arg(long, env = TIME_LIMIT, default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(0..=2_592_000))]
     pub training_time_limit_s: u64,
-    /// MiB by which the memory of this process may grow while it works on a job, whatever else it does
-    /// meanwhile; beyond it the attempt ends, and the job waits for the next. 0 sets no limit.
+    /// MiB by which the memory of the process that works on a job may grow meanwhile, whatever else it does (where
+    /// training is in a process of its own, nothing but that); beyond it the attempt ends, and the job waits for
+    /// the next. 0 sets no limit.
     #[arg(long, env = MEMORY_LIMIT, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16_777_216))]
     pub training_memory_limit_mib: u64,
     /// Milliseconds between two looks for work.
@@ -118,6 +122,16 @@ pub struct Config {
     /// it is worse; 0 leaves that to people.
     #[arg(long, env = "COUNTERPART_TRAINING_PROBATION_WINDOWS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub training_probation_windows: u64,
+}
+
+/// Where a server learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LearnsIn {
+    /// On threads of its own process.
+    Thread,
+    /// In a process of their own that it starts, and starts again where it ends: memory that runs out or a crash
+    /// there cost an attempt and leave what serves alone. The base model is then in memory twice.
+    Process,
 }
 
 /// Why a verb did not do what it says.
@@ -176,7 +190,13 @@ impl Training {
         Self { db, clock, assets, readings, config, wake: Arc::new(Notify::new()) }
     }
 
-    /// Jobs that this process works on at the same time.
+    /// Where a server works on them.
+    #[must_use]
+    pub fn learns_in(&self) -> LearnsIn {
+        self.config.training_in
+    }
+
+    /// Jobs that one process works on at the same time.
     #[must_use]
     pub fn workers(&self) -> u32 {
         self.config.training_workers

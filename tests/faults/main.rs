@@ -4,15 +4,19 @@
 //! moments, frozen with SIGSTOP for more than two leases while another worker takes over, refused any more
 //! memory, stopped at its limits of memory and time, and told by the database that the disk is full. Learning
 //! writes nothing to the disk itself, so a full disk is one of the database: its own error (SQLSTATE 53100) to
-//! every write that a job makes.
+//! every write that a job makes. A server whose learning has a process of its own sees that process killed, and is
+//! itself ended and killed beside it.
 
 mod plant;
+mod server;
 mod worker;
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use plant::{Plant, counts, text};
-use serde_json::Value;
+use serde_json::{Value, json};
+use server::Server;
 use tokio::sync::Mutex;
 use worker::Worker;
 
@@ -129,7 +133,7 @@ async fn a_job_that_takes_more_than_its_time_fails_once_and_its_worker_does_the_
     let setting = "COUNTERPART_TRAINING_TIME_LIMIT_S";
     let mut worker = Worker::start_with(&plant.db.url, &[(setting, "1")]);
     let seen = plant.until(&job, "ended", |job| job["finished_at"].is_string()).await;
-    assert_eq!((text(&seen, "status"), &seen["attempts"]), ("failed", &serde_json::json!(1)), "{seen}");
+    assert_eq!((text(&seen, "status"), &seen["attempts"]), ("failed", &json!(1)), "{seen}");
     assert!(text(&seen, "error").contains(setting), "{seen}\n{}", worker.log());
     assert_eq!((plant.forecast().await, counts(&plant.db.pool).await), (before, (0, 0)));
     // It lives, and goes on working.
@@ -168,4 +172,47 @@ async fn a_full_disk_keeps_no_half_a_version_and_the_job_goes_on_when_there_is_r
     .await
     .expect("there is room again");
     plant.done_once(&job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_learns_is_killed_and_followed_by_another_while_its_server_answers_on() {
+    let _alone = ALONE.lock().await;
+    let plant = Plant::new().await;
+    let job = plant.ask().await;
+    let server = Server::start(&plant.db.url).await;
+    let seen = server.until(&job, "so far", learning(1, 0.4)).await;
+    let first = server.learner().expect("somebody learns");
+    kill(first, Signal::SIGKILL).expect("it lives");
+    assert_eq!(text(&seen, "status"), "running", "it ended before its process was killed: {seen}\n{}", server.log());
+    server.predict().await;
+    let second = server.another_learner(first).await;
+    let ended = |job: &Value| ["succeeded", "failed"].contains(&text(job, "status"));
+    server.until(&job, "done", ended).await;
+    let done = plant.done_once(&job).await;
+    assert!(done["attempts"].as_u64() >= Some(2), "the kill cost an attempt: {done}");
+    server.predict().await;
+    assert_eq!(server.learner(), Some(second), "{}", server.log());
+    assert!(server.log().contains("(SIGKILL)"), "{}", server.log());
+    let metrics = server.get("/metrics").await;
+    for line in ["counterpart_learning_processes 1", "counterpart_learning_process_ends_total 1"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_learns_ends_with_its_server_and_gives_the_job_back() {
+    let _alone = ALONE.lock().await;
+    let plant = Plant::new().await;
+    let job = plant.ask().await;
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let mut server = Server::start(&plant.db.url).await;
+        server.until(&job, "so far", learning(1, 0.4)).await;
+        let learner = server.learner().expect("somebody learns");
+        let status = server.end(signal);
+        assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}\n{}", server.log());
+        server::until_gone(learner).await;
+        let seen = plant.job(&job).await;
+        assert_eq!((text(&seen, "status"), &seen["attempts"]), ("pending", &json!(0)), "{seen}\n{}", server.log());
+    }
+    assert_eq!(counts(&plant.db.pool).await, (0, 0));
 }

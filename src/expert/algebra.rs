@@ -76,6 +76,36 @@ impl Gram {
         clear_vectors();
     }
 
+    /// Adds sums over rows that were counted apart, some of whose columns are columns of these: `to` says which, in
+    /// ascending order.
+    pub(super) fn take(&mut self, other: &Self, columns: Range<usize>, to: impl Fn(usize) -> usize) {
+        for column in columns.clone() {
+            let sums = &other.sums.col_as_slice(column)[column..columns.end];
+            self.take_column(to(column), sums, |row| to(column + row));
+        }
+    }
+
+    /// Adds sums of products with one column, of which `to` says with which other ones.
+    pub(super) fn take_column(&mut self, column: usize, sums: &[f64], to: impl Fn(usize) -> usize) {
+        for (row, sum) in sums.iter().enumerate() {
+            let (one, other) = (to(row), column);
+            self.sums.col_as_slice_mut(one.min(other))[one.max(other)] += sum;
+        }
+    }
+
+    /// Counts rows whose sums were taken.
+    pub(super) fn count(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
+    /// The largest difference between two sums.
+    #[cfg(test)]
+    pub(super) fn apart(&self, other: &Self) -> f64 {
+        let columns =
+            (0..self.sums.ncols()).map(|j| (&self.sums.col_as_slice(j)[j..], &other.sums.col_as_slice(j)[j..]));
+        columns.flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
     /// Adds the rows of another matrix of the same width.
     pub(super) fn merge(&mut self, other: &Self) {
         self.sums += &other.sums;
@@ -189,6 +219,22 @@ pub(super) fn products(rows: &[f64], columns: &[f64], width: usize) -> Vec<f64> 
         Accum::Replace,
         MatRef::from_row_major_slice(rows, count, width),
         MatRef::from_row_major_slice(columns, across, width).transpose(),
+        1.0,
+        Par::Seq,
+    );
+    clear_vectors();
+    all
+}
+
+/// `one' x other` of two matrices with as many rows, which lie row by row and have these widths.
+pub(super) fn outer((one, wide): (&[f64], usize), (other, across): (&[f64], usize)) -> Mat<f64> {
+    let rows = one.len() / wide.max(1);
+    let mut all = Mat::zeros(wide, across);
+    matmul_all(
+        all.as_mut(),
+        Accum::Replace,
+        MatRef::from_row_major_slice(one, rows, wide).transpose(),
+        MatRef::from_row_major_slice(other, rows, across),
         1.0,
         Par::Seq,
     );

@@ -9,7 +9,7 @@ use super::FRESH;
 use super::blend::{Weights, blend};
 use super::history::Context;
 use super::study::{self, MEMBERS, STUDIED, Seen};
-use super::team::{Crew, Expert, Stand, Team};
+use super::team::{Crew, Expert, Recollection, Stand, Team};
 
 /// Truncated origins that are tried.
 const ORIGINS: usize = 2;
@@ -103,15 +103,15 @@ pub(super) fn fit(context: &Context<'_>, horizon: usize, study: Option<&Seen>, c
     let mut asked: Vec<usize> = tested.iter().map(|&(origin, _)| origin).chain(newer.iter().copied()).collect();
     asked.sort_unstable();
     asked.dedup();
-    let states = study.map_or_else(Vec::new, |study| study.stands(context, &asked));
+    let remembered: Vec<(usize, Recollection)> = Recollection::of(context, &asked, study).collect();
     let mut ends = ends(&tested, &asked);
     ends.push(context.len());
     let mut teams = crew.teams(context, &ends, horizon, study);
     let team = teams.pop().unwrap_or_default();
     let trial = |origin: usize, steps: usize| {
-        let state = asked.binary_search(&origin).ok().and_then(|place| states.get(place).cloned());
+        let place = remembered.binary_search_by_key(&origin, |(end, _)| *end).expect("an origin that is asked for");
         let fitted = ends.partition_point(|end| *end <= origin).checked_sub(1).expect("a team that is old enough");
-        let stand = teams[fitted].stand_with(&context.until(origin), state);
+        let stand = teams[fitted].stand_with(&context.until(origin), remembered[place].1.clone());
         Trial::of(context, &stand, origin, steps, 0)
     };
     let mut trials: Vec<Trial> = tested.iter().map(|&(origin, steps)| trial(origin, steps)).collect();

@@ -15,14 +15,23 @@ pub struct History<'a> {
     /// One row per input, each at least as long as the target; equal index means equal instant.
     /// What lies beyond the target's end is not read.
     pub inputs: &'a [Vec<f64>],
-    /// Signals measured beside the target whose future nobody knows: one row each, as long as the
-    /// target.
+    /// Signals measured beside the target whose future nobody knows: one row each, at least as long as the
+    /// target. What lies beyond its end is not read.
     pub others: &'a [Vec<f64>],
     /// Indices where a new contiguous segment begins (a restart, a gap); the first is 0.
     pub starts: &'a [usize],
     /// Stretches, in order, in which what stands for a signal was filled in because nothing was measured for long: nothing
     /// is learned from them, and a new segment begins behind each. One that lasts to the end is no such stretch.
     pub silent: &'a [Range<usize>],
+}
+
+impl<'a> History<'a> {
+    /// What was known of it before step `end`.
+    #[must_use]
+    pub fn until(&self, end: usize) -> Self {
+        let starts = &self.starts[..self.starts.partition_point(|start| *start < end)];
+        Self { target: &self.target[..end], starts, ..*self }
+    }
 }
 
 /// The part of a history that is looked at, with its segments as `start..end`.
@@ -39,6 +48,16 @@ impl<'a> Context<'a> {
     pub(super) fn newest(history: &History<'a>, limit: usize) -> Self {
         let end = history.target.len();
         Self::between(history, end.saturating_sub(limit), end)
+    }
+
+    /// What lies before each of `ends` (ascending) of a history as one context, at least the newest `limit` samples before
+    /// each, and where the ends lie in it; `None` where no segment holds them all with what comes before them.
+    pub(super) fn before_each(history: &History<'a>, ends: &[usize], limit: usize) -> Option<(Self, Vec<usize>)> {
+        let (&first, &last) = (ends.first()?, ends.last()?);
+        let context = Self::newest(&history.until(last), limit + last - first);
+        let skipped = last - context.len();
+        let one = skipped + context.last_start() < first;
+        one.then(|| (context, ends.iter().map(|end| end - skipped).collect()))
     }
 
     fn between(history: &History<'a>, from: usize, end: usize) -> Self {
@@ -122,6 +141,22 @@ mod tests {
         assert_eq!(Context::newest(&history, 9).segments, [(1, 2), (4, 9)]);
         let earlier = History { target: &target[..7], ..history };
         assert_eq!(Context::newest(&earlier, 7).segments, [(0, 2), (4, 6), (6, 7)], "it still goes on");
+    }
+
+    #[test]
+    fn ends_share_a_context_while_one_segment_holds_them() {
+        let target = [0.0; 40];
+        let history = History { target: &target, inputs: &[], others: &[], starts: &[0, 10, 30], silent: &[] };
+        let (context, ends) = Context::before_each(&history, &[22, 25, 29], 15).expect("one segment");
+        assert_eq!((context.len(), ends), (22, vec![15, 18, 22]));
+        assert_eq!(context.segments, [(0, 3), (3, 22)]);
+        assert!(Context::before_each(&history, &[28, 33], 15).is_none(), "one begins between them");
+        assert!(Context::before_each(&history, &[30, 33], 15).is_none(), "it is not yet known");
+        assert_eq!(history.until(30).starts, [0, 10]);
+        let silent = std::iter::once(20..24).collect::<Vec<_>>();
+        let silent = History { silent: &silent, ..history };
+        assert!(Context::before_each(&silent, &[22, 26], 15).is_none(), "silence ended between them");
+        assert!(Context::before_each(&silent, &[25, 26], 15).is_some());
     }
 
     #[test]

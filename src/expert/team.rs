@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::arx::{self, Arx, ArxState};
-use super::direct::{Direct, DirectState};
+use super::direct::{self, Direct, DirectState};
+use super::filters::Memory;
 use super::history::Context;
 use super::long::{Long, LongState};
 use super::season::{Season, SeasonState};
@@ -137,20 +138,55 @@ impl Team {
 
     /// What the members remember of `context`, to answer from its end.
     pub(super) fn stand(&self, context: &Context<'_>) -> Stand<'_> {
-        self.stand_with(context, self.study.as_ref().map(|study| study.stand(context)))
+        self.stands(context, &[context.len()]).pop().expect("one end, one stand")
     }
 
-    /// The same where it is known what those of the study remember.
-    pub(super) fn stand_with(&self, context: &Context<'_>, studied: Option<StudyState>) -> Stand<'_> {
+    /// What they remember at each of the `ends` (ascending, in the newest segment) of `context`.
+    pub(super) fn stands(&self, context: &Context<'_>, ends: &[usize]) -> Vec<Stand<'_>> {
+        Recollection::of(context, ends, self.study.as_ref())
+            .map(|(end, of)| self.stand_with(&context.until(end), of))
+            .collect()
+    }
+
+    /// The same at one end, where it is known what takes long to remember.
+    pub(super) fn stand_with(
+        &self,
+        context: &Context<'_>,
+        Recollection { direct, studied }: Recollection,
+    ) -> Stand<'_> {
         Stand {
             arx_short: self.arx_short.as_ref().map(|e| (e, e.stand(context))),
             arx_long: self.arx_long.as_ref().map(|e| (e, e.stand(context))),
-            direct: self.direct.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
+            direct: self.direct.as_ref().zip(direct).map(|(e, memory)| (e, e.stand(memory))),
             season: self.season.and_then(|e| e.stand(context)),
             long: self.long.as_ref().and_then(|e| e.stand(context).map(|s| (e, s))),
             study: self.study.as_ref().zip(studied),
             last: context.target.last().copied().unwrap_or(0.0),
         }
+    }
+}
+
+/// What takes long to remember of a context, and is the same for every team: it is found at many ends in one pass.
+#[derive(Clone, Debug)]
+pub(super) struct Recollection {
+    direct: Option<Memory>,
+    studied: Option<StudyState>,
+}
+
+impl Recollection {
+    /// At each of the `ends` (ascending, in the newest segment) of a context, which it says again.
+    pub(super) fn of(
+        context: &Context<'_>,
+        ends: &[usize],
+        study: Option<&Seen>,
+    ) -> impl Iterator<Item = (usize, Self)> {
+        let studied = study.map_or_else(Vec::new, |study| study.stands(context, ends));
+        let mut studied = studied.into_iter();
+        let memories = direct::memories(context, ends).into_iter();
+        ends.to_vec()
+            .into_iter()
+            .zip(memories)
+            .map(move |(end, direct)| (end, Self { direct, studied: studied.next() }))
     }
 }
 

@@ -34,45 +34,49 @@ pub struct TargetExamples {
     pub origins: Vec<usize>,
 }
 
-/// Visits the origins of a split's windows in the order of time, each with a fit as old as it may be
-/// in serving. A window sees everything before its origin and does not reach over a gap. Fits are made every [`REFIT`]
-/// steps of the grid, wherever a split begins, so that splits share them.
+/// Visits the origins of a split's windows in the order of time, those that share a fit together, each with a fit as old
+/// as it may be in serving. A window sees everything before its origin and does not reach over a gap. Fits are made every
+/// [`REFIT`] steps of the grid, wherever a split begins, so that splits share them.
 fn visit(
     subject: Subject<'_>,
     target: usize,
     split: Split,
     steps: usize,
     banks: &Banks,
-    mut at: impl FnMut(usize, &Fit),
+    mut at: impl FnMut(&[usize], &Fit),
 ) {
     let Subject { grid, layout, .. } = subject;
     let first = split.from.max(super::fit::FEWEST);
     let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return };
     let stride = ((last - first) / split.windows.max(1)).max(1);
-    let mut kept: Option<(usize, Setup, Fit)> = None;
-    for origin in (first..=last).step_by(stride) {
-        if grid.breaks_within(origin, origin + steps) {
-            continue;
-        }
+    let origins = (first..=last).step_by(stride);
+    let mut waiting: Option<(usize, Setup, Vec<usize>)> = None;
+    let mut answer = |until: usize, setup: &Setup, origins: &[usize]| {
+        let fit = |crew: &mut Crew| Fit::among(subject, target, until, steps, setup, crew);
+        // Without inputs an expert has weights by the megabyte, too many to keep.
+        let fit = if layout.inputs.is_empty() {
+            fit(&mut Crew::default())
+        } else {
+            banks.crews.with((target, until, steps, setup.context), fit)
+        };
+        at(origins, &fit);
+    };
+    for origin in origins.filter(|origin| !grid.breaks_within(*origin, origin + steps)) {
         let setup = banks.at(grid, origin);
         let until = fitted_until(grid, origin);
-        let fresh = kept.take().filter(|(fitted, with, _)| {
-            let restarted = grid.starts.iter().any(|start| (fitted + 1..=origin).contains(start));
-            let young = *fitted >= until || until == origin && origin - fitted < REFIT;
-            young && !restarted && with.is(&setup)
-        });
-        let current = fresh.unwrap_or_else(|| {
-            let fit = |crew: &mut Crew| Fit::among(subject, target, until, steps, &setup, crew);
-            // Without inputs an expert has weights by the megabyte, too many to keep.
-            let fit = if layout.inputs.is_empty() {
-                fit(&mut Crew::default())
-            } else {
-                banks.crews.with((target, until, steps, setup.context), fit)
-            };
-            (until, setup, fit)
-        });
-        at(origin, &current.2);
-        kept = Some(current);
+        if let Some((fitted, with, origins)) = &mut waiting {
+            let restarted = grid.starts.iter().any(|start| (*fitted + 1..=origin).contains(start));
+            let young = *fitted >= until || until == origin && origin - *fitted < REFIT;
+            if young && !restarted && with.is(&setup) {
+                origins.push(origin);
+                continue;
+            }
+            answer(*fitted, with, origins);
+        }
+        waiting = Some((until, setup, vec![origin]));
+    }
+    if let Some((fitted, with, origins)) = &waiting {
+        answer(*fitted, with, origins);
     }
 }
 
@@ -97,23 +101,37 @@ fn truth_after(grid: &Grid, target: usize, origin: usize, steps: usize, scale: S
         .collect()
 }
 
+/// What the inputs do after each origin, and what came of a target, in the units of a fit.
+fn ahead(
+    Subject { grid, layout, .. }: Subject<'_>,
+    target: usize,
+    origins: &[usize],
+    steps: usize,
+    fit: &Fit,
+) -> Vec<(Vec<Vec<f64>>, Vec<f64>)> {
+    let at = |&origin: &usize| {
+        (inputs_after(grid, layout, origin, steps), truth_after(grid, target, origin, steps, fit.scale()))
+    };
+    origins.iter().map(at).collect()
+}
+
 /// Takes windows of `steps` from a split for one target. A window sees everything before its
 /// origin and is judged on measured values alone.
 #[must_use]
 pub fn examples(subject: Subject<'_>, target: usize, split: Split, steps: usize, banks: &Banks) -> TargetExamples {
     let Subject { grid, layout, .. } = subject;
     let mut made = TargetExamples { target, examples: Vec::new(), scales: Vec::new(), origins: Vec::new() };
-    visit(subject, target, split, steps, banks, |origin, fit| {
-        let mut windows = fit.windows(grid, origin, &[inputs_after(grid, layout, origin, steps)], steps);
-        let scale = fit.scale();
-        let truth: Vec<f32> = truth_after(grid, target, origin, steps, scale).into_iter().map(|v| v as f32).collect();
-        if let Some(window) = windows.pop()
-            && window.is_finite()
-            && truth.iter().any(|value| value.is_finite())
-        {
-            made.examples.push(Example::new(window, truth));
-            made.scales.push(scale);
-            made.origins.push(origin);
+    visit(subject, target, split, steps, banks, |origins, fit| {
+        let (read, scale) = (fit.read(grid, origins), fit.scale());
+        for (place, &origin) in origins.iter().enumerate() {
+            let window = read.window(place, &inputs_after(grid, layout, origin, steps), steps);
+            let truth = truth_after(grid, target, origin, steps, scale);
+            let truth: Vec<f32> = truth.into_iter().map(|value| value as f32).collect();
+            if window.is_finite() && truth.iter().any(|value| value.is_finite()) {
+                made.examples.push(Example::new(window, truth));
+                made.scales.push(scale);
+                made.origins.push(origin);
+            }
         }
     });
     made
@@ -123,14 +141,13 @@ pub fn examples(subject: Subject<'_>, target: usize, split: Split, steps: usize,
 /// windows.
 #[must_use]
 pub fn bank_error(subject: Subject<'_>, target: usize, split: Split, steps: usize, banks: &Banks) -> f64 {
-    let Subject { grid, layout, .. } = subject;
-    let (mut sum, mut count) = (0.0, 0.0);
-    visit(subject, target, split, steps, banks, |origin, fit| {
-        let truth = truth_after(grid, target, origin, steps, fit.scale());
-        let trial = fit.trial(grid, origin, &inputs_after(grid, layout, origin, steps), truth, None);
-        for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
-            sum += fit.scale().undo_difference(said - truth).powi(2);
-            count += 1.0;
+    let (grid, (mut sum, mut count)) = (subject.grid, (0.0, 0.0));
+    visit(subject, target, split, steps, banks, |origins, fit| {
+        for trial in fit.read(grid, origins).trials(ahead(subject, target, origins, steps, fit), None) {
+            for (said, truth) in trial.bank.iter().zip(&trial.truth).filter(|(_, truth)| truth.is_finite()) {
+                sum += fit.scale().undo_difference(said - truth).powi(2);
+                count += 1.0;
+            }
         }
     });
     sum / count
@@ -147,16 +164,19 @@ pub fn weigh(
     steps: usize,
     banks: &Banks,
 ) -> Studies {
-    let Subject { grid, layout, .. } = subject;
+    let grid = subject.grid;
     let blind = Arc::new(studies);
     let banks = Banks { study: Known::Blind(blind.clone()), ..banks.clone() };
     let mut trials = Vec::new();
-    visit(subject, target, split, steps, &banks, |origin, fit| {
-        let truth = truth_after(grid, target, origin, steps, fit.scale());
-        let ahead = inputs_after(grid, layout, origin, steps);
-        let trial = fit.trial(grid, origin, &ahead, truth, Some(blind.learned_from(origin)));
-        // Each fit has units of its own, in which an error in a calm stretch would count for more.
-        trials.push((origin, trial.times(fit.scale().undo_difference(1.0))));
+    visit(subject, target, split, steps, &banks, |origins, fit| {
+        let from = |origin: &usize| blind.learned_from(*origin);
+        for origins in origins.chunk_by(|one, other| Arc::ptr_eq(from(one), from(other))) {
+            let ahead = ahead(subject, target, origins, steps, fit);
+            let told = fit.read(grid, origins).trials(ahead, Some(from(&origins[0])));
+            // Each fit has units of its own, in which an error in a calm stretch would count for more.
+            let told = told.into_iter().map(|trial| trial.times(fit.scale().undo_difference(1.0)));
+            trials.extend(origins.iter().copied().zip(told));
+        }
     });
     drop(banks);
     let mut studies = Arc::unwrap_or_clone(blind);

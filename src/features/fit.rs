@@ -10,7 +10,7 @@ use super::grid::silences;
 use super::{Grid, Setup};
 use crate::asset::{AssetType, Role};
 use crate::expert::study::{Study, Trial};
-use crate::expert::{Bank, Crew, FRESH, History, Scale, linear};
+use crate::expert::{Bank, Crew, FRESH, History, Prepared, Scale, linear};
 use crate::ids::AssetId;
 use crate::model::window::{CONTEXT, SLOTS, Window};
 
@@ -140,23 +140,20 @@ impl Fit {
     /// of the layout with at least `steps` values, in the signals' units.
     #[must_use]
     pub fn windows(&self, grid: &Grid, until: usize, futures: &[Vec<Vec<f64>>], steps: usize) -> Vec<Window> {
-        let start = until.saturating_sub(BANK_CONTEXT);
-        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, until);
-        let history = stretch.history();
-        let prepared = self.bank.prepare(&history);
-        let since_fit = self.age(grid, until).unwrap_or(0);
-        futures
-            .iter()
-            .map(|future| {
-                let scaled: Vec<Vec<f64>> = future
-                    .iter()
-                    .zip(&self.scales.inputs)
-                    .map(|(row, scale)| row[..steps].iter().map(|value| scale.input(*value)).collect())
-                    .collect();
-                let outlook = prepared.forecast(&scaled);
-                Window::new(&self.bank, &outlook, &history, since_fit, &scaled, CONTEXT)
-            })
-            .collect()
+        let read = self.read(grid, &[until]);
+        futures.iter().map(|future| read.window(0, future, steps)).collect()
+    }
+
+    /// Reads a grid before each of the `origins` (ascending), between which no segment begins that the fit does not know.
+    #[must_use]
+    pub fn read(&self, grid: &Grid, origins: &[usize]) -> Read<'_> {
+        let [first, last] = [origins.first(), origins.last()].map(|origin| origin.copied().unwrap_or_default());
+        let start = first.saturating_sub(BANK_CONTEXT);
+        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, last);
+        let ends: Vec<usize> = origins.iter().map(|origin| origin - start).collect();
+        let prepared = self.bank.prepare_each(&stretch.history(), &ends);
+        let ages = origins.iter().map(|origin| self.age(grid, *origin).unwrap_or(0)).collect();
+        Read { fit: self, stretch, ends, prepared, ages }
     }
 
     /// What a linear difference equation alone, fitted at the end of step `until - 1`, says of `future` (as in
@@ -172,32 +169,6 @@ impl Fit {
         let said = linear(&stretch.history(), &scaled, steps)?;
         let scale = self.scales.target;
         Some(said.into_iter().map(|(mean, spread)| (scale.undo(mean), scale.undo_difference(spread))).collect())
-    }
-
-    /// What the bank alone and each member of its study say of the steps from `origin` on, beside what the
-    /// members of a study say that `learned` from these steps, and the `truth` (in the units of the fit);
-    /// a study whose shares are not yet known leaves the bank alone.
-    #[must_use]
-    pub fn trial(
-        &self,
-        grid: &Grid,
-        origin: usize,
-        future: &[Vec<f64>],
-        truth: Vec<f64>,
-        learned: Option<&Arc<Study>>,
-    ) -> Trial {
-        let start = origin.saturating_sub(BANK_CONTEXT);
-        let stretch = Stretch::new(grid, &self.layout, self.target, &self.scales, start, origin);
-        let scaled: Vec<Vec<f64>> = future
-            .iter()
-            .zip(&self.scales.inputs)
-            .map(|(row, scale)| row.iter().map(|value| scale.input(*value)).collect())
-            .collect();
-        let history = stretch.history();
-        let Scales { target, inputs, others } = &self.scales;
-        let learned = learned.and_then(|study| study.seen(*target, inputs, others, 0));
-        let learned = learned.map(|study| study.answers_after(&history, &scaled, truth.len()));
-        self.bank.prepare(&history).trial(&scaled, learned.unwrap_or_default(), truth)
     }
 
     /// Errors of the bank in its back-tests, oldest origin first, in normalised units: the step of the
@@ -243,6 +214,52 @@ impl Fit {
     }
 }
 
+/// What a fit has read of a grid before some origins: answers begin here.
+#[derive(Debug)]
+pub struct Read<'f> {
+    fit: &'f Fit,
+    stretch: Stretch,
+    /// The origins, as steps of the stretch.
+    ends: Vec<usize>,
+    prepared: Vec<Prepared<'f>>,
+    /// Steps since the fit was made, at each origin.
+    ages: Vec<usize>,
+}
+
+impl Read<'_> {
+    /// The window at an origin, by its place. A future holds a row per input of the layout with at least `steps`
+    /// values, in the signals' units.
+    #[must_use]
+    pub fn window(&self, place: usize, future: &[Vec<f64>], steps: usize) -> Window {
+        let scaled = self.scaled(future, steps);
+        let outlook = self.prepared[place].forecast(&scaled);
+        let history = self.stretch.history().until(self.ends[place]);
+        Window::new(&self.fit.bank, &outlook, &history, self.ages[place], &scaled, CONTEXT)
+    }
+
+    /// What the bank alone and each member of its study say of the steps from each origin on, given what the inputs do
+    /// there and the truths (in the units of the fit), beside what the members of a study say that `learned` from these
+    /// steps; a study whose shares are not yet known leaves the bank alone.
+    #[must_use]
+    pub fn trials(&self, ahead: Vec<(Vec<Vec<f64>>, Vec<f64>)>, learned: Option<&Arc<Study>>) -> Vec<Trial> {
+        let Scales { target, inputs, others } = &self.fit.scales;
+        let learned = learned.and_then(|study| study.seen(*target, inputs, others, 0));
+        let ahead: Vec<(Vec<Vec<f64>>, Vec<f64>)> =
+            ahead.into_iter().map(|(future, truth)| (self.scaled(&future, truth.len()), truth)).collect();
+        let asked = ahead.iter().map(|(future, truth)| (future.as_slice(), truth.len()));
+        let said = learned.map(|study| study.answers_each(&self.stretch.history(), &self.ends, asked));
+        let said = said.unwrap_or_else(|| vec![Default::default(); self.ends.len()]);
+        let told = self.prepared.iter().zip(ahead).zip(said);
+        told.map(|((prepared, (future, truth)), said)| prepared.trial(&future, said, truth)).collect()
+    }
+
+    /// A future in the units of the fit.
+    fn scaled(&self, future: &[Vec<f64>], steps: usize) -> Vec<Vec<f64>> {
+        let rows = future.iter().zip(&self.fit.scales.inputs);
+        rows.map(|(row, scale)| row[..steps].iter().map(|value| scale.input(*value)).collect()).collect()
+    }
+}
+
 /// What undoes the units of a fit.
 #[derive(Clone, Debug)]
 struct Scales {
@@ -269,6 +286,7 @@ impl Scales {
 }
 
 /// A stretch of a grid in a fit's units.
+#[derive(Debug)]
 struct Stretch {
     target: Vec<f64>,
     inputs: Vec<Vec<f64>>,

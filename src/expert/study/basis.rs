@@ -10,6 +10,8 @@
 //! Always true: features at an instant depend on no later input and on nothing measured after the
 //! origin; the random weights come from [`SEED`] alone, so equal shapes have equal bases.
 
+use std::ops::Range;
+
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal, Uniform};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::super::algebra::{dot, products};
 use super::super::filters::{Coefficients, HELD_EACH, PER_INPUT};
 use super::super::history::Context;
+use super::cosine::cosines;
 use super::drive::{Drive, Held};
 
 /// How fast the origin fades, in steps.
@@ -37,7 +40,7 @@ pub(super) const POOLS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
 /// Thresholds of the hinges lie within so many deviations of their projection.
 const THRESHOLD: f64 = 1.5;
 /// Waves, and their frequency for a vector of so many entries; higher frequencies for half of them.
-const WAVES: usize = 200;
+pub(super) const WAVES: usize = 200;
 const FREQUENCY: (f64, f64) = (0.15, 6.0);
 const FASTER: f64 = 2.0;
 /// Values of an input that the waves see: now, and the averages that are held at an origin.
@@ -82,8 +85,11 @@ pub(super) struct Basis {
     projections: Vec<f64>,
     thresholds: Vec<f64>,
     standards: Vec<Standard>,
-    /// Row after row, as wide as what the waves see.
-    frequencies: Vec<f64>,
+    /// Row after row, as wide as what the waves see: of the inputs at the instant predicted, and of what is held at
+    /// the origin; and of how far ahead it lies.
+    moving: Vec<f64>,
+    standing: Vec<f64>,
+    leading: Vec<f64>,
     phases: Vec<f64>,
 }
 
@@ -136,6 +142,11 @@ impl Basis {
         for value in &mut frequencies[WAVES / 2 * seen..] {
             *value *= FASTER;
         }
+        let moving = shape.inputs * SEEN_EACH;
+        let some = |columns: Range<usize>| -> Vec<f64> {
+            frequencies.chunks_exact(seen).flat_map(|row| &row[columns.clone()]).copied().collect()
+        };
+        let (moving, standing, leading) = (some(0..moving), some(moving..seen - 1), some(seen - 1..seen));
         let mut between = |low: f64, high: f64, count: usize| -> Vec<f64> {
             let spread = Uniform::new(low, high).expect("the bounds are in order");
             (0..count).map(|_| spread.sample(&mut draw)).collect()
@@ -148,7 +159,9 @@ impl Basis {
             projections,
             thresholds: between(-THRESHOLD, THRESHOLD, HINGES),
             standards: vec![Standard { mean: 0.0, gain: 1.0 }; HINGES],
-            frequencies,
+            moving,
+            standing,
+            leading,
             phases: between(0.0, std::f64::consts::TAU, WAVES),
         }
     }
@@ -168,7 +181,7 @@ impl Basis {
         let mut sums = vec![(0.0, 0.0); HINGES];
         let mut count = 0.0;
         for &(start, end) in &context.segments {
-            let mut drive = Drive::begin(self, false, |input| context.inputs[input][start]);
+            let mut drive = Drive::begin(self, Uses::NONE, |input| context.inputs[input][start]);
             for t in start + 1..end {
                 drive.move_inputs(self, |input| context.inputs[input][t]);
                 if t.is_multiple_of(stride) {
@@ -237,8 +250,30 @@ impl Basis {
         HELD_EACH * (1 + self.shape.inputs + self.shape.others) + TARGET_TAPS.len()
     }
 
-    fn seen_width(&self) -> usize {
-        self.frequencies.len() / WAVES
+    /// What the inputs add to the phase of every wave, instant by instant, where the waves see `seen` of them, instant by
+    /// instant.
+    pub(super) fn phases(&self, seen: &[f64]) -> Vec<f64> {
+        products(seen, &self.moving, self.shape.inputs * SEEN_EACH)
+    }
+
+    /// The phase of every wave at an origin whose `seen` is held, before the inputs move it.
+    pub(super) fn phases_at(&self, seen: &[f64]) -> Vec<f64> {
+        let rows = self.standing.chunks_exact(seen.len().max(1));
+        rows.zip(&self.phases).map(|(row, phase)| dot(row, seen) + phase).collect()
+    }
+
+    /// Every wave `ahead` steps after an origin.
+    fn waves(&self, drive: &Drive, held: &Held, ahead: usize) -> [f64; WAVES] {
+        // Beyond what was fitted the answer goes on as at its end.
+        let ahead = ahead.min(self.horizon);
+        let ahead = 2.0 * (ahead as f64).ln() / (self.horizon as f64).ln() - 1.0;
+        let mut waves = [0.0; WAVES];
+        let phases = drive.waves.iter().zip(&held.phases).zip(&self.leading);
+        for (wave, ((moved, stood), leads)) in waves.iter_mut().zip(phases) {
+            *wave = moved + stood + leads * ahead;
+        }
+        cosines(&mut waves);
+        waves
     }
 }
 
@@ -253,22 +288,7 @@ impl Basis {
         }
         into.push(1.0);
         into.extend(drive.hinges.iter().flatten());
-        let seen = self.seen(drive, held, ahead);
-        let rows = self.frequencies.chunks_exact(self.seen_width());
-        into.extend(rows.zip(&self.phases).map(|(row, phase)| (dot(row, &seen) + phase).cos()));
-    }
-
-    fn seen(&self, drive: &Drive, held: &Held, ahead: usize) -> Vec<f64> {
-        let mut seen = Vec::with_capacity(self.seen_width());
-        for (memory, line) in drive.memories.iter().zip(&drive.lines) {
-            seen.push(line.0[0]);
-            seen.extend(memory.held());
-        }
-        seen.extend_from_slice(&held.seen);
-        // Beyond what was fitted the answer goes on as at its end.
-        let ahead = ahead.min(self.horizon);
-        seen.push(2.0 * (ahead as f64).ln() / (self.horizon as f64).ln() - 1.0);
-        seen
+        into.extend(self.waves(drive, held, ahead));
     }
 
     /// The weighted sum of the features; groups without weights cost nothing.
@@ -284,12 +304,7 @@ impl Basis {
             sum += dot(drive.hinges.as_flattened(), &weights[groups.hinges..groups.waves]);
         }
         if uses.waves {
-            let seen = self.seen(drive, held, ahead);
-            let rows = self.frequencies.chunks_exact(self.seen_width()).zip(&self.phases);
-            sum += rows
-                .zip(&weights[groups.waves..])
-                .map(|((row, phase), w)| w * (dot(row, &seen) + phase).cos())
-                .sum::<f64>();
+            sum += dot(&self.waves(drive, held, ahead), &weights[groups.waves..]);
         }
         sum
     }
@@ -306,6 +321,13 @@ impl Basis {
         }
         columns
     }
+}
+
+impl Uses {
+    /// All groups.
+    pub(super) const ALL: Self = Self { hinges: true, waves: true };
+    /// None of them.
+    pub(super) const NONE: Self = Self { hinges: false, waves: false };
 }
 
 /// Which groups of features an answer uses beside the linear ones.

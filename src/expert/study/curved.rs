@@ -34,6 +34,8 @@ const WARM_UP: usize = 6;
 /// Samples of the newest segment that the memory is built from: the slowest average has a time
 /// constant of 128 steps.
 const REMEMBERED: usize = 640;
+/// Of these, those that the averages of hinges are built from: they forget within 16 steps.
+const POOLED: usize = 256;
 /// Answers stay within this many deviations.
 const LIMIT: f64 = 12.0;
 
@@ -98,18 +100,28 @@ impl Curved {
         if start >= first {
             return vec![None; ends.len()];
         }
-        let mut drive = Drive::begin(&self.basis, self.uses.hinges, |input| context.inputs[input][start]);
+        let (basis, uses) = (&*self.basis, self.uses);
+        let input = |input: usize, t: usize| context.inputs[input][t];
+        let mut drive = Drive::begin(basis, Uses::NONE, |i| input(i, start));
         let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
         let mut from = start + 1;
-        let stands = ends.iter().map(|&end| {
-            let input = |input: usize, t: usize| context.inputs[input][t];
-            drive.follow(&self.basis, from..end, input, |t, _| {
-                known.step(&self.basis, context.target[t], context.others.iter().map(|row| row[t]));
+        let mut stands = Vec::with_capacity(ends.len());
+        let mut go = |drive: &mut Drive, end: usize| {
+            drive.follow(basis, from..end, input, |t, _| {
+                known.step(basis, context.target[t], context.others.iter().map(|row| row[t]));
             });
             from = from.max(end);
-            Some(CurvedState { drive: drive.clone(), held: known.hold(&drive) })
-        });
-        stands.collect()
+            known.clone()
+        };
+        go(&mut drive, start.max(first.saturating_sub(POOLED)) + 1);
+        drive.see(basis, Uses { waves: false, ..uses });
+        for &end in ends {
+            let known = go(&mut drive, end);
+            let mut drive = drive.clone();
+            drive.see(basis, Uses { hinges: false, ..uses });
+            stands.push(Some(CurvedState { held: known.hold(basis, &drive), drive }));
+        }
+        stands
     }
 
     /// The answers for `steps` over `future` (one row per input, at least `steps` long).
@@ -142,7 +154,7 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
     let mut rows = Rows::new(width, parts);
     for &(start, end) in &context.segments {
         let first = start + WARM_UP;
-        let mut drive = Drive::begin(basis, true, |input| context.inputs[input][start]);
+        let mut drive = Drive::begin(basis, Uses::ALL, |input| context.inputs[input][start]);
         let mut known = Known::begin(context.target[start], context.others.iter().map(|row| row[start]));
         let mut origins: Vec<Held> = Vec::new();
         // The first sample is where the memories begin; no row is about it.
@@ -163,7 +175,7 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
                     });
                 }
                 if t >= first && (t - first).is_multiple_of(stride) {
-                    origins.push(known.hold(drive));
+                    origins.push(known.hold(basis, drive));
                 }
             },
         );

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::filters::{InputMemory, TargetMemory};
-use super::basis::{Basis, HINGES, POOLS, TARGET_TAPS};
+use super::basis::{Basis, HINGES, POOLS, TARGET_TAPS, Uses, WAVES};
 
 /// The newest values of one input, newest first.
 #[derive(Clone, Debug)]
@@ -17,9 +17,6 @@ impl Line {
     }
 }
 
-/// Instants whose hinges are found in one product: one by one they took a quarter of a fine-tune job.
-const TOGETHER: usize = 64;
-
 /// What follows the inputs, into an assumed future as well.
 #[derive(Clone, Debug)]
 pub(super) struct Drive {
@@ -29,23 +26,39 @@ pub(super) struct Drive {
     pub(super) values: Vec<f64>,
     /// The hinges and their averages; none where nothing asks for them.
     pub(super) hinges: Vec<[f64; 1 + POOLS.len()]>,
+    /// What the inputs add to the phase of every wave; none where nothing asks for them.
+    pub(super) waves: Vec<f64>,
 }
 
+/// Instants whose hinges and waves are found in one product: one by one they took a quarter of a fine-tune job.
+const TOGETHER: usize = 64;
+
 impl Drive {
-    /// Inputs that have always been where they are. `hinged`: whether hinges are asked for.
-    pub(super) fn begin(basis: &Basis, hinged: bool, input: impl Fn(usize) -> f64) -> Self {
+    /// Inputs that have always been where they are.
+    pub(super) fn begin(basis: &Basis, uses: Uses, input: impl Fn(usize) -> f64) -> Self {
         let inputs = 0..basis.inputs();
         let mut drive = Self {
             memories: inputs.clone().map(|i| InputMemory::still(input(i))).collect(),
             lines: inputs.map(|i| Line([input(i); 41])).collect(),
             values: Vec::with_capacity(basis.drive_width()),
             hinges: Vec::new(),
+            waves: Vec::new(),
         };
         drive.gather(basis);
-        if hinged {
-            drive.hinges = basis.hinges(&drive.values).into_iter().map(|now| [now; 1 + POOLS.len()]).collect();
-        }
+        drive.see(basis, uses);
         drive
+    }
+
+    /// Begins to see what `uses` asks for too, as if the inputs had always been where they are.
+    pub(super) fn see(&mut self, basis: &Basis, uses: Uses) {
+        if uses.hinges {
+            self.hinges = basis.hinges(&self.values).into_iter().map(|now| [now; 1 + POOLS.len()]).collect();
+        }
+        if uses.waves {
+            let mut seen = Vec::new();
+            self.append_seen(&mut seen);
+            self.waves = basis.phases(&seen);
+        }
     }
 
     /// Takes the inputs of the instants `span` one after another; `at` sees the drive at each.
@@ -58,31 +71,40 @@ impl Drive {
     ) {
         for first in span.clone().step_by(TOGETHER) {
             let instants = first..span.end.min(first + TOGETHER);
-            let hinges = self.hinges_ahead(basis, instants.clone(), &input);
-            let mut hinges = hinges.chunks_exact(HINGES);
+            let (hinges, waves) = self.ahead(basis, instants.clone(), &input);
+            let (mut hinges, mut waves) = (hinges.chunks_exact(HINGES), waves.chunks_exact(WAVES));
             for t in instants {
                 self.move_inputs(basis, |i| input(i, t));
                 self.gather(basis);
                 if let Some(now) = hinges.next() {
                     self.move_hinges(now);
                 }
+                if let Some(now) = waves.next() {
+                    self.waves.copy_from_slice(now);
+                }
                 at(t, self);
             }
         }
     }
 
-    /// The hinges at each of the instants that come next; nothing where nobody asks for them.
-    fn hinges_ahead(&self, basis: &Basis, span: Range<usize>, input: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-        if self.hinges.is_empty() {
-            return Vec::new();
+    /// The hinges and what the inputs add to the waves at each of the instants that come next; nothing where nobody asks
+    /// for them.
+    fn ahead(&self, basis: &Basis, span: Range<usize>, input: impl Fn(usize, usize) -> f64) -> (Vec<f64>, Vec<f64>) {
+        if self.hinges.is_empty() && self.waves.is_empty() {
+            return (Vec::new(), Vec::new());
         }
-        let mut ahead = Self { values: Vec::with_capacity(span.len() * basis.drive_width()), ..self.clone() };
-        ahead.values.clear();
+        let mut ahead = self.clone();
+        let (mut values, mut seen) = (Vec::with_capacity(span.len() * basis.drive_width()), Vec::new());
         for t in span {
             ahead.move_inputs(basis, |i| input(i, t));
-            ahead.append(basis);
+            if !self.hinges.is_empty() {
+                ahead.append(basis, &mut values);
+            }
+            if !self.waves.is_empty() {
+                ahead.append_seen(&mut seen);
+            }
         }
-        basis.hinges(&ahead.values)
+        (basis.hinges(&values), basis.phases(&seen))
     }
 
     /// Takes the hinges of the next instant into their averages.
@@ -107,14 +129,24 @@ impl Drive {
 
     /// Puts averages and taps where the projections see them.
     pub(super) fn gather(&mut self, basis: &Basis) {
-        self.values.clear();
-        self.append(basis);
+        let mut values = std::mem::take(&mut self.values);
+        values.clear();
+        self.append(basis, &mut values);
+        self.values = values;
     }
 
-    fn append(&mut self, basis: &Basis) {
+    fn append(&self, basis: &Basis, values: &mut Vec<f64>) {
         for (memory, line) in self.memories.iter().zip(&self.lines) {
-            memory.features(&mut self.values);
-            self.values.extend(basis.taps().iter().map(|tap| line.0[*tap]));
+            memory.features(values);
+            values.extend(basis.taps().iter().map(|tap| line.0[*tap]));
+        }
+    }
+
+    /// Appends what the waves see of the inputs.
+    fn append_seen(&self, seen: &mut Vec<f64>) {
+        for (memory, line) in self.memories.iter().zip(&self.lines) {
+            seen.push(line.0[0]);
+            seen.extend(memory.held());
         }
     }
 }
@@ -148,7 +180,7 @@ impl Known {
     }
 
     /// The values that are held at an origin where the inputs stand as `drive` says.
-    pub(super) fn hold(&self, drive: &Drive) -> Held {
+    pub(super) fn hold(&self, basis: &Basis, drive: &Drive) -> Held {
         let mut values: Vec<f64> = self.target.held().to_vec();
         values.extend(TARGET_TAPS.map(|tap| self.line[tap]));
         for memory in &drive.memories {
@@ -160,7 +192,8 @@ impl Known {
             values.extend(memory.held());
             seen.push(memory.held()[0]);
         }
-        Held { values, seen }
+        let phases = if drive.waves.is_empty() { Vec::new() } else { basis.phases_at(&seen) };
+        Held { values, phases }
     }
 }
 
@@ -169,6 +202,6 @@ impl Known {
 pub(super) struct Held {
     /// Faded with the horizon in the linear features.
     pub(super) values: Vec<f64>,
-    /// What the waves see of it.
-    pub(super) seen: Vec<f64>,
+    /// The phase that it gives every wave; none where nothing asks for them.
+    pub(super) phases: Vec<f64>,
 }

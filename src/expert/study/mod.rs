@@ -8,6 +8,7 @@
 //! each member is trusted is learned on such a stretch too ([`Studies::weigh`]).
 
 mod basis;
+mod cosine;
 mod curved;
 mod drive;
 mod joint;
@@ -16,6 +17,7 @@ mod parts;
 mod physics;
 mod pooled;
 mod scaled;
+mod seen;
 mod stack;
 mod stepwise;
 
@@ -26,17 +28,18 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Context;
 use super::team::Expert;
-use super::template::{Fitted, Record, State, Template};
+use super::template::{Fitted, Template};
 use super::{History, Scale};
-use curved::{Curved, CurvedState};
-use joint::{Joint, JointState};
-use lens::Lens;
+use curved::Curved;
+use joint::Joint;
 use parts::{Fits, Parts};
 use pooled::Pooled;
 use scaled::Scaled;
+pub use seen::Seen;
+pub(super) use seen::StudyState;
 pub use stack::Trial;
 use stack::{Evidence, Tried};
-use stepwise::{Stepwise, StepwiseState};
+use stepwise::Stepwise;
 
 /// The members of a study in their order.
 pub const STUDIED: [Expert; MEMBERS] =
@@ -228,167 +231,11 @@ impl Studies {
     }
 }
 
-/// A study seen through the units of a bank.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    study: Arc<Study>,
-    target: Lens,
-    inputs: Vec<Lens>,
-    others: Vec<Lens>,
-    /// The scales of the bank, for what thinks in the signals' units.
-    units: (Scale, Vec<Scale>),
-    /// Newest samples that it has not learned from.
-    unseen: usize,
-}
-
-/// What the members of a study remember of a context, to answer from its end.
-#[derive(Clone, Debug)]
-pub(super) struct StudyState {
-    curved: Option<CurvedState>,
-    newest: Option<Vec<f64>>,
-    template: Option<State>,
-    joint: Option<JointState>,
-    stepwise: Option<StepwiseState>,
-}
-
 impl Study {
-    /// The study in the units of a bank whose signals have these scales; `None` when it was learned
-    /// for other signals. `unseen` counts the newest samples of the bank's history that it has not learned
-    /// from: a back-test on others flatters it.
-    #[must_use]
-    pub fn seen(self: &Arc<Self>, target: Scale, inputs: &[Scale], others: &[Scale], unseen: usize) -> Option<Seen> {
-        let lenses =
-            |from: &[Scale], to: &[Scale]| from.iter().zip(to).map(|(from, to)| Lens::between(*from, *to)).collect();
-        (inputs.len() == self.inputs.len() && others.len() == self.others.len()).then(|| Seen {
-            study: self.clone(),
-            target: Lens::between(target, self.target),
-            inputs: lenses(inputs, &self.inputs),
-            others: lenses(others, &self.others),
-            units: (target, inputs.to_vec()),
-            unseen,
-        })
-    }
-
     /// Mean share of each member in the blend, by [`STUDIED`].
     #[must_use]
     pub fn shares(&self) -> [f64; MEMBERS] {
         self.evidence.shares(&[]).mean()
-    }
-}
-
-impl Seen {
-    /// The members' shares for each of so many steps ahead, as learned and as windows tell that were tried
-    /// since, in the units of the bank.
-    pub(super) fn shares(&self, newer: Vec<Trial>, steps: usize) -> Vec<[f64; MEMBERS]> {
-        let newer: Vec<Trial> = newer.into_iter().map(|trial| trial.times(self.units.0.deviation)).collect();
-        let shares = self.study.evidence.shares(&newer);
-        (0..steps).map(|step| shares.at(step)).collect()
-    }
-
-    /// Newest samples that it has not learned from, and steps of the past that it was learned for.
-    pub(super) fn unseen_and_learned(&self) -> (usize, usize) {
-        (self.unseen, self.study.steps)
-    }
-
-    /// Root mean squared error that the blend is known for in a block of the horizon, the first being 0, in
-    /// the units of the bank; `None` where it never was tried.
-    pub(super) fn error(&self, block: usize) -> Option<f64> {
-        let errors = &self.study.errors;
-        let error = errors.get(block).or(errors.last())? / self.units.0.deviation;
-        error.is_finite().then_some(error)
-    }
-
-    /// How many times larger each member's squared error is than a back-test on so many of the newest samples
-    /// says.
-    pub(super) fn optimism(&self, tested: usize) -> [f64; MEMBERS] {
-        if self.unseen < tested { self.study.optimism } else { [1.0; MEMBERS] }
-    }
-
-    /// The members' answers from the end of `recent` over `future`, both in the units of the bank, for
-    /// `steps`, by [`STUDIED`].
-    #[must_use]
-    pub fn answers_after(
-        &self,
-        recent: &History<'_>,
-        future: &[Vec<f64>],
-        steps: usize,
-    ) -> [Option<Vec<f64>>; MEMBERS] {
-        self.answers(&self.stand(&Context::newest(recent, super::CONTEXT)), future, steps)
-    }
-
-    /// What the members remember of `context`, which is in the units of the bank.
-    pub(super) fn stand(&self, context: &Context<'_>) -> StudyState {
-        self.stands(context, &[context.len()]).pop().expect("one end, one state")
-    }
-
-    /// What they remember at each of the `ends` (ascending, in the newest segment) of `context`.
-    pub(super) fn stands(&self, context: &Context<'_>, ends: &[usize]) -> Vec<StudyState> {
-        let [Some(first), Some(last)] = [ends.first(), ends.last()] else { return Vec::new() };
-        let from = first.saturating_sub(Self::REMEMBERED);
-        let recent = context.within(from, *last);
-        let ends: Vec<usize> = ends.iter().map(|end| end - from).collect();
-        let scaled = |rows: &[&[f64]], lenses: &[Lens]| -> Vec<Vec<f64>> {
-            rows.iter().zip(lenses).map(|(row, lens)| row.iter().map(|v| lens.through(*v)).collect()).collect()
-        };
-        let target: Vec<f64> = recent.target.iter().map(|v| self.target.through(*v)).collect();
-        let (inputs, others) = (scaled(&recent.inputs, &self.inputs), scaled(&recent.others, &self.others));
-        let all = Context {
-            target: &target,
-            inputs: inputs.iter().map(Vec::as_slice).collect(),
-            others: others.iter().map(Vec::as_slice).collect(),
-            segments: recent.segments.clone(),
-        };
-        let curved = self.study.curved.as_ref().map(|curved| curved.stands(&all, &ends)).unwrap_or_default();
-        let at = |(place, &end): (usize, &usize)| {
-            let seen = all.within(end.saturating_sub(Self::REMEMBERED), end);
-            let newest = self.study.pooled.as_ref().and_then(|pooled| {
-                let segment = &seen.target[seen.last_start()..];
-                segment.len().checked_sub(pooled.lags()).map(|start| segment[start..].to_vec())
-            });
-            let template = self.study.template.as_ref().map(|fitted| {
-                let undo = |row: &[f64], scale: &Scale| -> Vec<f64> { row.iter().map(|v| scale.undo(*v)).collect() };
-                let recent = recent.within(end.saturating_sub(Self::REMEMBERED), end);
-                let inputs: Vec<Vec<f64>> =
-                    recent.inputs.iter().zip(&self.units.1).map(|(row, scale)| undo(row, scale)).collect();
-                let starts: Vec<usize> = recent.segments.iter().map(|(start, _)| *start).collect();
-                let target = undo(recent.target, &self.units.0);
-                fitted.stand(&Record { target: &target, inputs: &inputs, starts: &starts, range: None })
-            });
-            let joint = self.study.joint.as_ref().map(|joint| joint.stand(&seen));
-            let stepwise = self.study.stepwise.as_ref().and_then(|stepwise| stepwise.stand(&seen));
-            StudyState { curved: curved.get(place).cloned().flatten(), newest, template, joint, stepwise }
-        };
-        ends.iter().enumerate().map(at).collect()
-    }
-
-    /// Samples that the slowest member looks back on.
-    const REMEMBERED: usize = 640;
-
-    /// The members' answers for `steps` over `future`, in the units of the bank, by [`STUDIED`].
-    pub(super) fn answers(&self, state: &StudyState, future: &[Vec<f64>], steps: usize) -> [Option<Vec<f64>>; MEMBERS] {
-        let ahead: Vec<Vec<f64>> = future
-            .iter()
-            .zip(&self.inputs)
-            .map(|(row, lens)| row[..steps].iter().map(|v| lens.through(*v)).collect())
-            .collect();
-        let back = |answer: Vec<f64>| answer.into_iter().map(|v| self.target.back(v)).collect();
-        let Study { curved, pooled, template, joint, stepwise, .. } = &*self.study;
-        let curved =
-            curved.as_ref().zip(state.curved.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
-        let pooled = pooled.as_ref().zip(state.newest.as_ref()).map(|(expert, newest)| expert.answer(newest, steps));
-        let template = template.as_ref().zip(state.template.as_ref()).map(|(fitted, state)| {
-            let undone: Vec<Vec<f64>> = future
-                .iter()
-                .zip(&self.units.1)
-                .map(|(row, scale)| row[..steps].iter().map(|v| scale.undo(*v)).collect())
-                .collect();
-            let answer = fitted.answer(state, &undone, steps);
-            answer.into_iter().map(|v| self.units.0.target(v)).collect()
-        });
-        let joint = joint.as_ref().zip(state.joint.as_ref()).map(|(expert, state)| expert.answer(state, &ahead, steps));
-        let stepwise = stepwise.as_ref().zip(state.stepwise.as_ref());
-        let stepwise = stepwise.map(|(expert, state)| expert.answer(state, &ahead, steps));
-        [curved.map(back), pooled.map(back), template, joint.map(back), stepwise.map(back)]
     }
 }
 

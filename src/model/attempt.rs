@@ -11,13 +11,14 @@ use tch::{Kind, Tensor, nn};
 
 use super::artefact;
 use super::base::Base;
+use super::by_hand;
 use super::freeze::Freeze;
 use super::lesson::{Lesson, Material, Mix, validate, validate_on};
-use super::network::{Features, Head};
+use super::network::Head;
 use super::recipe::{LEARNING_RATES, Recipe};
 use super::thaw::Thawed;
 use super::trainee::{
-    CurvePoint, Learned, TraineeError, build_optimizer, dropout_mask, load_head, paired_variables, schedule, shrink,
+    CurvePoint, Learned, TraineeError, build_optimizer, dropout, load_head, paired_variables, schedule, shrink,
     sparsity,
 };
 
@@ -107,11 +108,17 @@ impl<'a> Class<'a> {
     fn temper(&self, recipe: &Recipe, head: &Head, freeze: Freeze, thawed: &Thawed) -> f64 {
         let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
         let validation = self.validation(freeze);
-        let features: Features = tch::no_grad(|| validation.all_features(thawed));
+        let read = match thawed {
+            Thawed::Nothing => None,
+            _ => Some(tch::no_grad(|| validation.all_features(thawed))),
+        };
         let mut tried = |kept: f64| {
             tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
             head.temper(kept);
-            validate_on(recipe, validation, &features, head)
+            match &read {
+                None => validate(recipe, validation, thawed, head),
+                Some(features) => validate_on(recipe, validation, features, head),
+            }
         };
         let losses = KEPT.map(&mut tried);
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
@@ -255,17 +262,30 @@ impl<'a> Attempt<'a> {
         let rate = self.rate * schedule(step, recipe.max_steps);
         optimizers.iter_mut().for_each(|optimizer| optimizer.set_lr(rate));
         let (material, rows) = (class.train(self.freeze), mix.rows(draw));
-        let mask = dropout_mask(draw, recipe.dropout, head.dropout_shape(rows.len(), material.future()));
-        let rows = Tensor::from_slice(&rows);
-        let features = material.features(thawed, &rows);
-        let loss = material.loss(recipe, head, &features, Some(&rows), mask.as_ref());
-        let value = f64::try_from(loss.detach())?;
+        let shape = head.dropout_shape(rows.len(), material.future());
+        let mask = dropout(draw, recipe.dropout, shape.iter().product());
+        let value = if matches!(thawed, Thawed::Nothing) {
+            let (value, gradient) = material.reading().gradient(recipe, head, &rows, mask.as_deref());
+            if value.is_finite() {
+                by_hand::put(head, gradient)?;
+                pull(recipe, start);
+            }
+            value
+        } else {
+            let mask = mask.map(|mask| Tensor::from_slice(&mask).view(shape.as_slice()));
+            let rows = Tensor::from_slice(&rows.iter().map(|row| *row as i64).collect::<Vec<_>>());
+            let features = material.features(thawed, &rows);
+            let loss = material.loss(recipe, head, &features, Some(&rows), mask.as_ref());
+            let value = f64::try_from(loss.detach())?;
+            if value.is_finite() {
+                optimizers.iter_mut().for_each(nn::Optimizer::zero_grad);
+                (loss + penalty(recipe, start, thawed)).f_backward()?;
+            }
+            value
+        };
         if !value.is_finite() {
             return Ok(None);
         }
-        let penalised = loss + penalty(recipe, start, thawed);
-        optimizers.iter_mut().for_each(nn::Optimizer::zero_grad);
-        penalised.f_backward()?;
         match &optimizers[..] {
             [alone] => alone.clip_grad_norm(recipe.gradient_clip),
             _ => clip(head.store(), thawed, recipe.gradient_clip)?,
@@ -304,6 +324,17 @@ fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)], thawed: &Thawed) -> 
         }
     }
     sum
+}
+
+/// Adds the gradient of [`penalty`] to that of a head that learns alone.
+fn pull(recipe: &Recipe, variables: &[(Tensor, Tensor)]) {
+    if recipe.l2_sp > 0.0 {
+        tch::no_grad(|| {
+            for (value, start) in variables {
+                let _ = value.grad().g_add_(&((value - start) * (2.0 * recipe.l2_sp)));
+            }
+        });
+    }
 }
 
 /// Cuts the gradient of all that learns to a norm, as one vector: an optimiser cuts only its own part of it.

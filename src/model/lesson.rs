@@ -6,12 +6,14 @@
 //! caller seeded.
 
 use std::borrow::Borrow;
+use std::cell::OnceCell;
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 use super::base::Base;
+use super::by_hand::{Reading, Truths, numbers};
 use super::freeze::Freeze;
 use super::loss::{masked_mean, of_recipe};
 use super::network::{Features, Head};
@@ -74,6 +76,8 @@ pub(super) struct Material {
     truth: Tensor,
     known: Tensor,
     unit: Tensor,
+    /// The same as plain numbers, for where the head alone learns.
+    reading: OnceCell<Reading>,
 }
 
 impl Material {
@@ -94,7 +98,8 @@ impl Material {
             let (truth, known) = truths(&examples);
             let unit = Tensor::from_slice(&examples.iter().map(|example| example.unit).collect::<Vec<_>>());
             let known_once = Features::concat(&parts);
-            Self { known_once, shape, bank: Tensor::cat(&banks, 0), scale: Tensor::cat(&scales, 0), truth, known, unit }
+            let (bank, scale) = (Tensor::cat(&banks, 0), Tensor::cat(&scales, 0));
+            Self { known_once, shape, bank, scale, truth, known, unit, reading: OnceCell::new() }
         })
     }
 
@@ -120,6 +125,15 @@ impl Material {
             }
         };
         self.known_once.with(states)
+    }
+
+    /// What a head reads of all rows where it alone learns, and what came of them.
+    pub(super) fn reading(&self) -> &Reading {
+        self.reading.get_or_init(|| {
+            let [bank, scale, truth, known, unit] =
+                [&self.bank, &self.scale, &self.truth, &self.known, &self.unit].map(numbers);
+            Reading::new(&self.known_once, Truths { bank, scale, truth, known, unit })
+        })
     }
 
     /// Mean loss of a head that reads `features` of the chosen rows, or of all, as the recipe counts it.
@@ -175,11 +189,11 @@ impl Mix {
     }
 
     /// The rows of one step, with repetition.
-    pub(super) fn rows(&self, draw: &mut ChaCha8Rng) -> Vec<i64> {
+    pub(super) fn rows(&self, draw: &mut ChaCha8Rng) -> Vec<usize> {
         let mut rows = Vec::with_capacity(self.size());
         let mut first = 0;
         for (have, take) in self.have.into_iter().zip(self.take) {
-            rows.extend((0..take).map(|_| draw.random_range(first..first + have) as i64));
+            rows.extend((0..take).map(|_| draw.random_range(first..first + have)));
             first += have;
         }
         rows
@@ -188,6 +202,9 @@ impl Mix {
 
 /// Mean loss on all rows of a head and of what else learns, without gradients; NaN when libtorch fails.
 pub(super) fn validate(recipe: &Recipe, material: &Material, thawed: &Thawed, head: &Head) -> f64 {
+    if matches!(thawed, Thawed::Nothing) {
+        return material.reading().mean_loss(recipe, head);
+    }
     tch::no_grad(|| validate_on(recipe, material, &material.all_features(thawed), head))
 }
 
@@ -237,7 +254,7 @@ mod tests {
         let mut draw = ChaCha8Rng::seed_from_u64(3);
         for _ in 0..50 {
             let rows = mix.rows(&mut draw);
-            let count = |from: i64, to: i64| rows.iter().filter(|row| (from..to).contains(*row)).count();
+            let count = |from: usize, to: usize| rows.iter().filter(|row| (from..to).contains(*row)).count();
             assert_eq!([count(0, 100), count(100, 150), count(150, 170)], [19, 10, 3]);
         }
     }

@@ -6,7 +6,7 @@ use super::network::{LEVELS, MEDIAN};
 use super::recipe::{Loss, Recipe};
 
 /// Where the Huber loss turns from squares to sizes, in deviations, when a recipe does not say.
-const HUBER_DELTA: f64 = 1.0;
+pub(super) const HUBER_DELTA: f64 = 1.0;
 
 /// Mean pinball loss (Koenker and Bassett 1978) over levels, twice, so that it approximates the
 /// CRPS: `[batch, steps]` from quantiles `[batch, steps, levels]` and truth `[batch, steps]`.

@@ -9,6 +9,7 @@
 mod artefact;
 mod attempt;
 mod base;
+mod by_hand;
 mod choice;
 mod dense;
 pub mod engine;

@@ -264,15 +264,18 @@ pub(super) fn sparsity(head: &Head) -> f64 {
     zeros as f64 / all.max(1) as f64
 }
 
-pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) -> Option<Tensor> {
+/// What so many numbers are multiplied by so that some are dropped; `None` where none are.
+pub(super) fn dropout(draw: &mut ChaCha8Rng, rate: f64, count: i64) -> Option<Vec<f32>> {
     if rate <= 0.0 {
         return None;
     }
     let kept = (1.0 / (1.0 - rate)) as f32;
     let threshold = (rate * f64::from(u32::MAX)) as u32;
-    let count = shape.iter().product::<i64>();
-    let values: Vec<f32> = (0..count).map(|_| if draw.next_u32() < threshold { 0.0 } else { kept }).collect();
-    Some(Tensor::from_slice(&values).view(shape.as_slice()))
+    Some((0..count).map(|_| if draw.next_u32() < threshold { 0.0 } else { kept }).collect())
+}
+
+pub(super) fn dropout_mask(draw: &mut ChaCha8Rng, rate: f64, shape: [i64; 4]) -> Option<Tensor> {
+    dropout(draw, rate, shape.iter().product()).map(|mask| Tensor::from_slice(&mask).view(shape.as_slice()))
 }
 
 #[cfg(test)]

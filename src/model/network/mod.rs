@@ -82,6 +82,11 @@ impl Features {
         &self.state
     }
 
+    /// States, steps and summaries.
+    pub(super) fn parts(&self) -> (&Tensor, &Tensor, &Tensor) {
+        (&self.state, &self.steps, &self.summary)
+    }
+
     /// The same around other states. Nothing is copied.
     pub(super) fn with(&self, state: Tensor) -> Self {
         Self { state, steps: self.steps.shallow_clone(), summary: self.summary.shallow_clone() }

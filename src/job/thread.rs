@@ -7,9 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -70,7 +67,8 @@ where
     let waits = Waits::default();
     let of_thread = waits.clone();
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        give_way();
+        // Serving comes first. Without the right to be nice it works all the same.
+        let _ = rustix::process::setpriority_process(None, 19);
         of_thread.of_this_thread();
         let mut report = |progress: P| {
             tell.send_replace(Some(progress));
@@ -92,18 +90,6 @@ where
         silence: Silence::from(now, Duration::ZERO),
         look_every: LOOK_EVERY,
     })
-}
-
-/// Serving comes first: this thread runs where no other wants to, and is stopped at once when one does. At the lowest
-/// ordinary priority an answer may have to wait until its slice is over. Where that is not to be had, it works all the
-/// same.
-fn give_way() {
-    let nice = rustix::process::setpriority_process(None, 19);
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let idle = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-    if let (Err(nice), Err(idle)) = (nice, idle) {
-        tracing::debug!(%nice, %idle, "a thread for work behind the scenes has the priority of all others");
-    }
 }
 
 impl<P: Clone, T> Running<P, T> {

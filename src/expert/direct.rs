@@ -3,8 +3,7 @@
 //! Features of the answer at `origin + h`: leaky averages of every input at that very instant
 //! (known or assumed), averages of target and inputs held at the origin and fading with `h` at
 //! five speeds, and an intercept. The strongest what-if expert. Oracle: `dbasis` in the prototype;
-//! a truncated fit here uses the full fit's rows that were known by then, and, where that is most of
-//! them, the ridge that [`SETTLED`] of the context chose: to choose one costs three times what it then takes to fit.
+//! a truncated fit here uses the full fit's rows that were known by then.
 
 mod rows;
 
@@ -24,8 +23,6 @@ const FREE: f64 = 1e-6;
 const LIMIT: f64 = 12.0;
 /// Fewer rows teach nothing.
 const LEAST_ROWS: usize = 40;
-/// The share of a context from which on truncated fits share one choice of the ridge, made on that share.
-const SETTLED: f64 = 0.75;
 /// Origins per segment, about.
 const ORIGINS: usize = 70;
 /// Samples of a segment before its first origin.
@@ -54,30 +51,25 @@ impl Direct {
         let coefficients = Coefficients::new();
         let rows = Rows::of(context, horizon, &coefficients);
         let spans: Vec<Span> = ends.iter().map(|&end| rows.span(end)).collect();
-        let settled = (SETTLED * context.len() as f64) as usize;
-        // Where the ridge of each fit is chosen.
-        let chosen_at: Vec<usize> =
-            ends.iter().map(|&end| if end < context.len() { end.min(settled) } else { end }).collect();
-        let mut choices: Vec<(usize, Span, f64)> =
-            chosen_at.iter().map(|&end| (end, rows.span(end), RIDGES[RIDGES.len() - 1])).collect();
-        choices.dedup_by_key(|(end, ..)| *end);
-        let mut cuts: Vec<usize> = spans.iter().map(|s| s.all).collect();
-        cuts.extend(choices.iter().map(|(_, span, _)| span.train));
+        let mut cuts: Vec<usize> = spans.iter().flat_map(|s| [s.train, s.all]).collect();
         cuts.sort_unstable();
         cuts.dedup();
         // The sums grow from cut to cut; who needs them there is served before they grow on.
         let (mut gram, mut done) = (Gram::new(rows.width()), 0);
+        let mut ridges = vec![RIDGES[RIDGES.len() - 1]; spans.len()];
         let mut fitted: Vec<Option<Self>> = vec![None; spans.len()];
         for cut in cuts {
             rows.add(done..cut, &mut gram);
             done = cut;
-            for (_, span, ridge) in choices.iter_mut().filter(|(_, span, _)| span.train == cut) {
-                *ridge = rows.best_ridge(span, &mut gram);
-            }
-            for ((span, at), fitted) in spans.iter().zip(&chosen_at).zip(&mut fitted) {
-                if span.all == cut && span.all >= LEAST_ROWS {
-                    let ridge = choices[choices.partition_point(|(end, ..)| end < at)].2;
-                    let weights = ridged(&mut gram, ridge);
+            for ((span, ridge), fitted) in spans.iter().zip(&mut ridges).zip(&mut fitted) {
+                if span.all < LEAST_ROWS {
+                    continue;
+                }
+                if span.train == cut {
+                    *ridge = rows.best_ridge(span, &mut gram);
+                }
+                if span.all == cut {
+                    let weights = ridged(&mut gram, *ridge);
                     *fitted = weights.map(|weights| Self { weights, coefficients: coefficients.clone() });
                 }
             }

@@ -27,6 +27,7 @@ pub(super) fn cosines(angles: &mut [f64]) {
     pulp::Arch::new().dispatch(|| angles.iter_mut().for_each(|angle| *angle = cosine(*angle)));
 }
 
+#[expect(clippy::inline_always, reason = "only what is inlined is compiled for long vectors")]
 #[inline(always)]
 fn cosine(angle: f64) -> f64 {
     let shifted = angle * FRAC_1_PI + ROUNDS;

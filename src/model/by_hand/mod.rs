@@ -303,11 +303,15 @@ impl Pass {
             for (step, joined) in joined.chunks_exact(width).enumerate() {
                 let row = (place * PATCH + step) * channels;
                 let (was, slope) = (&self.found[row..row + channels], &mut found[row..row + channels]);
-                for channel in 0..channels {
-                    let moved = joined[channel] * mask.map_or(1.0, |mask| mask[channel]);
-                    scale_slope[channel] += moved * was[channel];
-                    shift_slope[channel] += moved;
-                    slope[channel] *= moved * (scale[channel] + 1.0);
+                let masks =
+                    mask.map_or(&[][..], |mask| &mask[..channels]).iter().copied().chain(std::iter::repeat(1.0));
+                let films = scale_slope.iter_mut().zip(shift_slope.iter_mut()).zip(scale);
+                let rows = joined.iter().zip(masks).zip(was.iter().zip(slope));
+                for (((joined, mask), (was, slope)), ((scale_slope, shift_slope), scale)) in rows.zip(films) {
+                    let moved = joined * mask;
+                    *scale_slope += moved * was;
+                    *shift_slope += moved;
+                    *slope *= moved * (scale + 1.0);
                 }
                 let own = &joined[channels..channels + patch_features];
                 match mask {

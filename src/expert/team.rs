@@ -183,10 +183,7 @@ impl Recollection {
         let studied = study.map_or_else(Vec::new, |study| study.stands(context, ends));
         let mut studied = studied.into_iter();
         let memories = direct::memories(context, ends).into_iter();
-        ends.to_vec()
-            .into_iter()
-            .zip(memories)
-            .map(move |(end, direct)| (end, Self { direct, studied: studied.next() }))
+        ends.iter().copied().zip(memories).map(move |(end, direct)| (end, Self { direct, studied: studied.next() }))
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Rows {
     instants: Vec<f64>,
     /// Origin by origin.
     origins: Vec<f64>,
-    rows: Vec<Row>,
+    all: Vec<Row>,
 }
 
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ impl Rows {
             fades: steps.iter().map(|&h| FADES.map(|fade| (-(h as f64) / fade).exp())).collect(),
             instants: Vec::new(),
             origins: Vec::new(),
-            rows: Vec::with_capacity(context.segments.len() * ORIGINS * steps.len()),
+            all: Vec::with_capacity(context.segments.len() * ORIGINS * steps.len()),
         };
         for &(start, end) in &context.segments {
             let stride = ((end - start) / ORIGINS).max(1);
@@ -73,12 +73,12 @@ impl Rows {
                 }
                 let instant = rows.instants.len() / rows.instant_width();
                 let answers = steps.iter().enumerate().take_while(|(_, h)| t >= first + **h);
-                let before = rows.rows.len();
+                let before = rows.all.len();
                 for (horizon, h) in answers.filter(|(_, h)| (t - **h - first).is_multiple_of(stride)) {
                     let origin = (begun + (t - h - first) / stride, t - h);
-                    rows.rows.push(Row { instant: (instant, t), origin, horizon });
+                    rows.all.push(Row { instant: (instant, t), origin, horizon });
                 }
-                if rows.rows.len() > before {
+                if rows.all.len() > before {
                     memory.inputs.iter().for_each(|input: &InputMemory| input.features(&mut rows.instants));
                     rows.instants.extend([1.0, context.target[t]]);
                 }
@@ -114,8 +114,8 @@ impl Rows {
 
     /// The rows known when the context ended at `end`, split at 70 % of their instants.
     pub(super) fn span(&self, end: usize) -> Span {
-        let at = |place: usize| self.rows[place].instant.1;
-        let all = self.rows.partition_point(|row| row.instant.1 < end);
+        let at = |place: usize| self.all[place].instant.1;
+        let all = self.all.partition_point(|row| row.instant.1 < end);
         if all == 0 {
             return Span { all, train: 0, origin: 0.0 };
         }
@@ -123,13 +123,13 @@ impl Rows {
         let place = TRAIN_SHARE * (all - 1) as f64;
         let (below, above) = (at(place as usize) as f64, at((place as usize + 1).min(all - 1)) as f64);
         let cut = below + place.fract() * (above - below);
-        let train = self.rows[..all].partition_point(|row| row.instant.1 as f64 <= cut);
+        let train = self.all[..all].partition_point(|row| row.instant.1 as f64 <= cut);
         Span { all, train, origin: cut - 1.0 }
     }
 
     /// Adds some of the rows to the sums.
     pub(super) fn add(&self, some: Range<usize>, gram: &mut Gram) {
-        let rows = &self.rows[some];
+        let rows = &self.all[some];
         let (Some(first), Some(last)) = (rows.iter().map(|r| r.origin.0).min(), rows.iter().map(|r| r.origin.0).max())
         else {
             return;
@@ -187,7 +187,7 @@ impl Rows {
 
     /// The ridge with the least squared error on the hold-out tail.
     pub(super) fn best_ridge(&self, span: &Span, train: &mut Gram) -> f64 {
-        let tail = &self.rows[span.train..span.all];
+        let tail = &self.all[span.train..span.all];
         let held_out: Vec<&Row> = tail.iter().filter(|row| row.origin.1 as f64 > span.origin).collect();
         let mut best = (f64::INFINITY, RIDGES[RIDGES.len() - 1]);
         if held_out.len() <= LEAST_HELD_OUT {
@@ -251,17 +251,17 @@ mod tests {
             segments: vec![(0, 80), (90, 300)],
         };
         let rows = Rows::of(&context, 64, &Coefficients::new());
-        assert!(rows.rows.is_sorted_by_key(|row| row.instant));
+        assert!(rows.all.is_sorted_by_key(|row| row.instant));
         let (mut found, mut summed) = (Gram::new(rows.width()), Gram::new(rows.width()));
-        for part in [0..3, 3..400, 400..rows.rows.len()] {
+        for part in [0..3, 3..400, 400..rows.all.len()] {
             rows.add(part.clone(), &mut found);
-            let all: Vec<f64> = rows.rows[part].iter().flat_map(|row| written(&rows, row)).collect();
+            let all: Vec<f64> = rows.all[part].iter().flat_map(|row| written(&rows, row)).collect();
             summed.add(&all);
         }
         assert_eq!(found.rows(), summed.rows());
         assert!(found.apart(&summed) < 1e-9, "{}", found.apart(&summed));
         let weights = ridged(&mut found, 1.0).expect("a ridge makes it regular");
-        for row in rows.rows.iter().step_by(17) {
+        for row in rows.all.iter().step_by(17) {
             let written = written(&rows, row);
             let (features, truth) = written.split_at(rows.width() - 1);
             assert!((rows.residual(row, &weights) - (dot(features, &weights) - truth[0])).abs() < 1e-9);

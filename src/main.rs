@@ -25,8 +25,8 @@ fn main() -> ExitCode {
 
 async fn play(role: Role) -> anyhow::Result<ExitCode> {
     match role {
-        Role::Serve(settings) => serve(*settings).await?,
-        Role::Demo(settings) => demo(*settings).await?,
+        Role::Serve(settings) => Box::pin(serve(*settings)).await?,
+        Role::Demo(settings) => Box::pin(demo(*settings)).await?,
         Role::Work(settings) => work(*settings).await?,
         Role::Child(settings) => child(*settings).await?,
         Role::Pretrain(config) => tokio::task::block_in_place(|| pretrain::show(&config))?,

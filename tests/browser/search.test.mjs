@@ -123,3 +123,35 @@ test("what learns beyond the head is chosen in the recipe and said of the versio
   assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();
 });
+
+/** Presses a button, lets it go once its card tells of more, and sees the job stop. @param {any} p @param {any} card */
+async function stopped(p, card) {
+  const told = async () => `${await card.getByRole("progressbar").getAttribute("value")}`;
+  await until(async () => Number(await told()) > 0, "a job that goes on", 120_000);
+  await card.getByRole("button", { name: "Cancel" }).hover();
+  const before = await told();
+  await p.mouse.down();
+  await until(async () => (await told()) !== before, "more of the job while the button is pressed", 60_000);
+  await p.mouse.up();
+}
+
+test("a button that is pressed while its job goes on stops it, on the asset's tab and on the page of jobs", async () => {
+  const { page: p, faults, close } = await page(chromium.browser);
+  const start = () => post(server.url, "/v1/fine-tune-jobs", { asset: "tank-1", recipe: { max_steps: 20_000, patience: 1000, freeze: "last_block" } });
+  await p.goto(`${server.url}/#/assets/tank-1/models`);
+  const learning = p.locator('[data-panel="learning"]');
+  await learning.locator("[data-recipe]").waitFor();
+  await start();
+  await learning.locator('[data-job-status="running"]').waitFor({ timeout: 60_000 });
+  await stopped(p, learning);
+  await learning.locator('[data-job-status="cancelled"]').waitFor({ timeout: 60_000 });
+  await start();
+  await p.goto(`${server.url}/#/jobs`);
+  const running = p.locator('[data-job-status="running"]');
+  await running.waitFor({ timeout: 60_000 });
+  await stopped(p, running);
+  await running.waitFor({ state: "detached", timeout: 60_000 });
+  assert.equal(await p.locator('[data-job-status="cancelled"]').count(), 2);
+  assert.deepEqual(faults, []);
+  await close();
+});

@@ -46,6 +46,27 @@ export function fill(parent, ...children) {
 }
 
 /**
+ * Makes an element what a fresh one is, and touches no more of it than differs: a button that is being pressed stays the
+ * same button, and what has the focus keeps it. What stays keeps its own listeners, so those of the fresh one must mean
+ * the same.
+ * @param {Element} old
+ * @param {Element} fresh
+ */
+export function renew(old, fresh) {
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const nodes = [...fresh.childNodes];
+  nodes.forEach((node, i) => {
+    const own = old.childNodes[i];
+    if (!own) old.append(node);
+    else if (own.nodeName !== node.nodeName) own.replaceWith(node);
+    else if (own instanceof Element && node instanceof Element) renew(own, node);
+    else if (own.nodeValue !== node.nodeValue) own.nodeValue = node.nodeValue;
+  });
+  while (old.childNodes.length > nodes.length) old.lastChild?.remove();
+}
+
+/**
  * Sets text only when it differs, so that live values do not disturb a selection or a reader.
  * @param {Element} element
  * @param {string} text

@@ -2,7 +2,7 @@
 /** Fine-tune jobs: one as a card, all of them as a page. */
 
 import { api } from "./api.js";
-import { fill, h, problemBox } from "./dom.js";
+import { fill, h, problemBox, renew } from "./dom.js";
 import { choice, field } from "./form.js";
 import { percent, span, time, utc } from "./format.js";
 import { assetLink, here, remember } from "./router.js";
@@ -17,6 +17,26 @@ const CAUSES = /** @type {Record<string, string>} */ ({ request: "asked for by a
 
 /** @param {any} job */
 export const unfinished = (job) => job.status === "pending" || job.status === "running";
+
+/**
+ * Whether a job can take the place of another: not one that goes on that of itself after its end, as an answer may that
+ * was under way while the stream told of the end.
+ * @param {any} job @param {any} shown
+ */
+export const follows = (job, shown) => job.id !== shown?.id || unfinished(shown) || !unfinished(job);
+
+/**
+ * Shows what became of a job on its card: one that goes on keeps its card, and with it the button that stops it.
+ * @param {HTMLElement | undefined} card the one that is shown
+ * @param {any} shown the job on it
+ * @param {any} job
+ * @param {HTMLElement} fresh
+ */
+export function redraw(card, shown, job, fresh) {
+  if (!card || shown?.id !== job.id || !unfinished(shown) || !unfinished(job)) return fresh;
+  renew(card, fresh);
+  return card;
+}
 
 /**
  * @param {any} job
@@ -40,7 +60,7 @@ export function jobCard(job, { cancel, name }) {
         h("span", { class: "badge", "data-tone": TONES[job.status] ?? "" }, job.status),
         verdict ? h("span", { class: "badge", "data-tone": verdict.promoted ? "good" : "warn" }, verdict.promoted ? "promoted" : "not promoted") : null,
         h("span", { class: "quiet small", title: utc(job.created_at) }, time(job.created_at)),
-        moving && cancel ? h("button", only("operate", { type: "button", class: "small push", onclick: cancel }), "Cancel") : null,
+        moving && cancel ? h("button", only("operate", { type: "button", class: "small push", disabled: job.cancel_requested, onclick: cancel }), job.cancel_requested ? "Stopping" : "Cancel") : null,
       ),
       moving
         ? h(
@@ -66,7 +86,7 @@ export async function jobsPage(page, end) {
   const nothing = h("div", { class: "panel-body", hidden: true });
   const trouble = h("div", {});
   fill(page, h("div", { class: "page-head" }, h("h1", {}, "Jobs")), trouble, h("section", { class: "panel", "aria-label": "Fine-tune jobs" }, list, nothing));
-  /** @type {Map<string, HTMLElement>} only the job that changed is drawn anew */
+  /** @type {Map<string, {row: HTMLElement, job: any}>} only the job that changed is drawn anew */
   const rows = new Map();
   const status = choice(STATUSES, here().query.get("status") ?? "");
   status.addEventListener("change", () => {
@@ -76,11 +96,14 @@ export async function jobsPage(page, end) {
   page.querySelector(".page-head")?.append(h("div", { class: "filters push" }, field("Status", status)));
   /** @param {any} job @param {boolean} newest */
   const put = (job, newest) => {
-    const row = h("div", { class: "version" }, jobCard(job, { name: true, cancel: () => api.cancelJob(job.id).catch((error) => fill(trouble, problemBox(error))) }));
     const old = rows.get(job.id);
-    rows.set(job.id, row);
-    const focused = old?.contains(document.activeElement);
-    if (old) old.replaceWith(row);
+    if (!follows(job, old?.job)) return;
+    const cancel = () => api.cancelJob(job.id).then((asked) => put(asked, false)).catch((error) => fill(trouble, problemBox(error)));
+    const row = redraw(old?.row, old?.job, job, h("div", { class: "version" }, jobCard(job, { name: true, cancel })));
+    rows.set(job.id, { row, job });
+    if (row === old?.row) return;
+    const focused = old?.row.contains(document.activeElement);
+    if (old) old.row.replaceWith(row);
     else if (newest) list.prepend(row);
     else list.append(row);
     if (focused) row.querySelector("button")?.focus();

@@ -2,7 +2,7 @@
 /** How good a version and simpler forecasters would have been on the asset's own history. */
 
 import { api } from "../api.js";
-import { fill, h, problemBox } from "../dom.js";
+import { fill, h, problemBox, renew } from "../dom.js";
 import { choice, field, form, typed } from "../form.js";
 import { percent, span, time, unit, utc } from "../format.js";
 import { unfinished } from "../jobs.js";
@@ -23,7 +23,7 @@ export function backtestPanel(feed) {
   const trouble = h("div", {});
   const list = h("ol", { class: "backtests" });
   const nothing = h("p", { class: "quiet" }, "Nothing has been backtested yet. The last windows of the history are forecast anew, each from what was known at its start, and compared with what was then measured.");
-  /** @type {Map<string, HTMLElement>} by id, newest first; only what changed is drawn anew */
+  /** @type {Map<string, HTMLElement>} by id, newest first; only what changed is drawn anew, and of one that goes on no more than that */
   const rows = new Map();
   /** What cannot happen again: an end that was told before its beginning was answered. @type {Set<string>} */
   const ended = new Set();
@@ -67,6 +67,10 @@ export function backtestPanel(feed) {
     if (!unfinished(backtest)) ended.add(backtest.id);
     const open = old?.querySelector("details")?.open ?? (newest || !rows.size);
     const row = card(feed, backtest, { open, cancel: () => cancel(backtest.id) });
+    if (old && unfinished(backtest)) {
+      renew(old, row);
+      return;
+    }
     const focused = old?.contains(document.activeElement);
     rows.set(backtest.id, row);
     if (old) old.replaceWith(row);

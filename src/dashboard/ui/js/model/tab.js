@@ -3,7 +3,7 @@
 
 import { api } from "../api.js";
 import { confirmed, fill, h, problemBox } from "../dom.js";
-import { jobCard, unfinished } from "../jobs.js";
+import { follows, jobCard, redraw, unfinished } from "../jobs.js";
 import { may, only } from "../role.js";
 import { backtestPanel } from "./backtest.js";
 import { recipeForm } from "./recipe.js";
@@ -42,23 +42,31 @@ export function modelsTab(feed) {
     await readModels();
   };
 
-  /** @param {any} newest */
-  const showJob = (newest) => {
-    const busy = Boolean(newest && unfinished(newest));
+  /** The job that is shown, and its card. @type {{job: any, card: HTMLElement} | null} */
+  let newest = null;
+  const curve = h("div", {});
+  /** @param {any} told */
+  const showJob = (told) => {
+    if (told && !follows(told, newest?.job)) return;
+    const busy = Boolean(told && unfinished(told));
     if (may("operate")) {
       start.disabled = busy;
       start.title = busy ? "A job is under way" : "";
     }
     recipe.hidden = busy;
+    fill(curve, busy && told.curve?.length > 1 ? h("div", { "data-curve": String(told.curve.length) }, losses("Training curve of the job", told.curve)) : null);
+    if (!told) {
+      newest = null;
+      fill(job, h("p", { class: "quiet" }, "Nothing has been learned yet. A job starts by itself once enough readings have come, or now with the button above."));
+      return;
+    }
+    const card = redraw(newest?.card, newest?.job, told, jobCard(told, { cancel: () => act(() => api.cancelJob(told.id).then(showJob)), name: false }));
+    const kept = card === newest?.card;
+    newest = { job: told, card };
+    if (kept) return;
     const focused = job.contains(document.activeElement);
-    fill(
-      job,
-      newest
-        ? jobCard(newest, { cancel: () => act(() => api.cancelJob(newest.id)), name: false })
-        : h("p", { class: "quiet" }, "Nothing has been learned yet. A job starts by itself once enough readings have come, or now with the button above."),
-      busy && newest.curve?.length > 1 ? h("div", { "data-curve": String(newest.curve.length) }, losses("Training curve of the job", newest.curve)) : null,
-    );
-    if (focused) job.querySelector("button")?.focus();
+    fill(job, card, curve);
+    if (focused) card.querySelector("button")?.focus();
   };
   const readJobs = () => act(async () => showJob((await api.jobs({ asset: key, limit: 1 })).items[0]));
   /** What the list says; drawn anew only when that changes, so that what a person has opened stays open. */

@@ -1,25 +1,28 @@
 //! One attempt to learn: a head, and what else its recipe does not freeze, on its way through the steps. It can be
 //! left where it is and taken up again, and learns on as if it had never stopped.
 
+mod gradient;
+
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use gradient::{clip, penalty, pull};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Tensor, nn};
+use tch::{Tensor, nn};
 
 use super::artefact;
 use super::base::Base;
-use super::by_hand;
+use super::by_hand::{self, Thoughts};
 use super::freeze::Freeze;
 use super::lesson::{Lesson, Material, Mix, validate, validate_on};
 use super::network::Head;
 use super::recipe::{LEARNING_RATES, Recipe};
 use super::thaw::Thawed;
 use super::trainee::{
-    CurvePoint, Learned, TraineeError, build_optimizer, dropout, load_head, paired_variables, schedule, shrink,
-    sparsity,
+    CurvePoint, Learned, TraineeError, build_optimizer, dropout, load_head, paired_variables, penalised, schedule,
+    shrink, sparsity,
 };
 
 /// Shares of what a head moves the bank's median that are tried, and how much better the validation loss must
@@ -36,20 +39,23 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(super) struct Class<'a> {
     base: &'a Base,
     lesson: &'a Lesson,
-    train: [OnceCell<Material>; Freeze::COUNT],
-    validation: [OnceCell<Material>; Freeze::COUNT],
+    train: [OnceCell<Material>; Freeze::KINDS],
+    validation: [OnceCell<Material>; Freeze::KINDS],
 }
 
 /// A head that attempts begin from.
-pub(super) struct Beginning {
+pub(super) struct Beginning<'a> {
     head: Head,
     /// Its loss on the validation windows.
     pub(super) loss: f64,
+    /// What its last layer reads of the windows to learn from, and of those to validate on: where it alone learns.
+    thoughts: OnceCell<[Thoughts<'a>; 2]>,
 }
 
 /// A head on its way.
 pub(super) struct Attempt<'a> {
     class: &'a Class<'a>,
+    beginning: &'a Beginning<'a>,
     recipe: Recipe,
     freeze: Freeze,
     rate: f64,
@@ -86,21 +92,21 @@ impl<'a> Class<'a> {
     }
 
     fn train(&self, freeze: Freeze) -> &Material {
-        self.train[freeze.place()].get_or_init(|| {
+        self.train[freeze.kind()].get_or_init(|| {
             let Lesson { train, replay, synthetic, .. } = self.lesson;
             Material::new(self.base, freeze, train.iter().chain(replay).chain(synthetic))
         })
     }
 
     fn validation(&self, freeze: Freeze) -> &Material {
-        self.validation[freeze.place()].get_or_init(|| Material::new(self.base, freeze, &self.lesson.validation))
+        self.validation[freeze.kind()].get_or_init(|| Material::new(self.base, freeze, &self.lesson.validation))
     }
 
     /// Begins from a head, with as little of what it moves medians as the validation windows allow. Nothing has
     /// learned yet, so this is the same for every freeze policy.
-    pub(super) fn begin(&self, recipe: &Recipe, head: Head) -> Beginning {
+    pub(super) fn begin(&self, recipe: &Recipe, head: Head) -> Beginning<'_> {
         let loss = self.temper(recipe, &head, Freeze::Head, &Thawed::Nothing);
-        Beginning { head, loss }
+        Beginning { head, loss, thoughts: OnceCell::new() }
     }
 
     /// Keeps as little of what a head moves the bank's median as the validation windows allow; returns their
@@ -108,16 +114,19 @@ impl<'a> Class<'a> {
     fn temper(&self, recipe: &Recipe, head: &Head, freeze: Freeze, thawed: &Thawed) -> f64 {
         let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
         let validation = self.validation(freeze);
-        let read = match thawed {
-            Thawed::Nothing => None,
-            _ => Some(tch::no_grad(|| validation.all_features(thawed))),
-        };
+        // Medians are moved by the last layer alone.
+        let (mut read, mut thoughts) = (None, None);
+        match thawed {
+            Thawed::Nothing => thoughts = Some(validation.reading().thoughts(head)),
+            _ => read = Some(tch::no_grad(|| validation.all_features(thawed))),
+        }
         let mut tried = |kept: f64| {
             tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
             head.temper(kept);
-            match &read {
-                None => validate(recipe, validation, thawed, head),
-                Some(features) => validate_on(recipe, validation, features, head),
+            match (&thoughts, &read) {
+                (Some(thoughts), _) => thoughts.mean_loss(recipe, head),
+                (_, Some(features)) => validate_on(recipe, validation, features, head),
+                _ => f64::NAN,
             }
         };
         let losses = KEPT.map(&mut tried);
@@ -130,14 +139,21 @@ impl<'a> Class<'a> {
 impl<'a> Attempt<'a> {
     /// An attempt that has taken no step yet. A recipe that leaves its learning rate open learns with the first
     /// of those that are tried.
-    pub(super) fn new(class: &'a Class<'a>, beginning: &Beginning, recipe: Recipe) -> Result<Self, TraineeError> {
+    pub(super) fn new(
+        class: &'a Class<'a>,
+        beginning: &'a Beginning<'a>,
+        recipe: Recipe,
+    ) -> Result<Self, TraineeError> {
         let mut head = class.base.fresh_head();
         head.store_mut().copy(beginning.head.store())?;
         let rate = recipe.learning_rate.unwrap_or(LEARNING_RATES[0]);
         let freeze = recipe.freeze.unwrap_or_default();
         let backbone = &class.base.backbone;
         let thawed = Thawed::new(backbone, freeze, recipe.seed);
-        let mut start = paired_variables(head.store(), beginning.head.store());
+        let mut start = match freeze {
+            Freeze::Head => last_beside(&head, &beginning.head),
+            _ => paired_variables(head.store(), beginning.head.store()),
+        };
         start.extend(thawed.beside(backbone));
         let mut optimizers = vec![build_optimizer(&recipe, rate, head.store())?];
         if let Some((_, store)) = thawed.store() {
@@ -156,6 +172,7 @@ impl<'a> Attempt<'a> {
             since: (0.0, 0),
             waited: 0,
             class,
+            beginning,
             recipe,
             freeze,
             head,
@@ -217,8 +234,10 @@ impl<'a> Attempt<'a> {
     /// Looks at the validation windows, and keeps the weights where they are the best so far.
     fn evaluate(&mut self, progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>) -> Result<(), TraineeError> {
         let (step, (sum, counted)) = (self.taken, self.since);
-        let validation = self.class.validation(self.freeze);
-        let validation_loss = validate(&self.recipe, validation, &self.thawed, &self.head);
+        let validation_loss = match self.freeze {
+            Freeze::Head => self.beginning.thoughts(self.class)[1].mean_loss(&self.recipe, &self.head),
+            _ => validate(&self.recipe, self.class.validation(self.freeze), &self.thawed, &self.head),
+        };
         if !validation_loss.is_finite() {
             return Err(TraineeError::NotFinite(step));
         }
@@ -249,7 +268,7 @@ impl<'a> Attempt<'a> {
         };
         thawed.fill(&weights).map_err(broken)?;
         let loss = self.class.temper(&self.recipe, &head, freeze, &thawed);
-        let (weights, sparsity) = (saved(&head, &thawed), sparsity(&head));
+        let (weights, sparsity) = (saved(&head, &thawed), sparsity(penalised(&head, self.freeze)));
         let open = (Some(self.rate), Some(self.freeze));
         let recipe = Some(Recipe { learning_rate: open.0, freeze: open.1, search: None, ..self.recipe });
         Ok((loss, Learned { weights, curve: self.curve, best_step, recipe, sparsity, begun: None, search: None }))
@@ -258,16 +277,28 @@ impl<'a> Attempt<'a> {
     /// One step: its loss without penalties; `None` when that is not a finite number, and then nothing has
     /// moved.
     fn step(&mut self, step: u32) -> Result<Option<f64>, TraineeError> {
-        let Self { class, recipe, mix, head, thawed, start, optimizers, draw, .. } = self;
+        let Self { class, beginning, recipe, mix, head, thawed, start, optimizers, draw, .. } = self;
         let rate = self.rate * schedule(step, recipe.max_steps);
         optimizers.iter_mut().for_each(|optimizer| optimizer.set_lr(rate));
         let (material, rows) = (class.train(self.freeze), mix.rows(draw));
-        let shape = head.dropout_shape(rows.len(), material.future());
+        let shape = match self.freeze {
+            Freeze::Head => head.last_dropout_shape(rows.len(), material.future()),
+            _ => head.dropout_shape(rows.len(), material.future()),
+        };
         let mask = dropout(draw, recipe.dropout, shape.iter().product());
         let value = if matches!(thawed, Thawed::Nothing) {
-            let (value, gradient) = material.reading().gradient(recipe, head, &rows, mask.as_deref());
+            let ((value, gradient), variables) = match self.freeze {
+                Freeze::Head => {
+                    let [thoughts, _] = beginning.thoughts(class);
+                    (thoughts.gradient(recipe, head, &rows, mask.as_deref()), by_hand::last_variables(head))
+                }
+                _ => {
+                    let gradient = material.reading().gradient(recipe, head, &rows, mask.as_deref());
+                    (gradient, by_hand::variables(head))
+                }
+            };
             if value.is_finite() {
-                by_hand::put(head, gradient)?;
+                by_hand::put(variables, gradient)?;
                 pull(recipe, start);
             }
             value
@@ -292,9 +323,19 @@ impl<'a> Attempt<'a> {
         }
         optimizers.iter_mut().for_each(nn::Optimizer::step);
         if recipe.l1 > 0.0 {
-            shrink(head.store(), recipe.l1 * rate);
+            shrink(penalised(head, self.freeze), recipe.l1 * rate);
         }
         Ok(Some(value))
+    }
+}
+
+impl<'a> Beginning<'a> {
+    /// What its last layer reads, of a class.
+    fn thoughts(&self, class: &'a Class<'a>) -> &[Thoughts<'a>; 2] {
+        self.thoughts.get_or_init(|| {
+            [class.train(Freeze::Head), class.validation(Freeze::Head)]
+                .map(|material| material.reading().thoughts(&self.head))
+        })
     }
 }
 
@@ -303,58 +344,18 @@ fn saved(head: &Head, thawed: &Thawed) -> Vec<u8> {
     artefact::save(&stores)
 }
 
+/// The variables of a head's last layer, each beside that of another.
+fn last_beside(head: &Head, other: &Head) -> Vec<(Tensor, Tensor)> {
+    let others = by_hand::last_variables(other).into_iter().map(|variable| variable.detach());
+    by_hand::last_variables(head).into_iter().zip(others).collect()
+}
+
 /// The head's variables, each beside a copy of what it is now.
 fn beside_copies(head: &Head) -> Vec<(Tensor, Tensor)> {
     let mut own: Vec<_> = head.store().variables().into_iter().collect();
     // A map's order changes from run to run, and sums of floats change with it.
     own.sort_by(|a, b| a.0.cmp(&b.0));
     own.into_iter().map(|(_, value)| (value.shallow_clone(), value.detach().copy())).collect()
-}
-
-/// L2-SP (Li et al. 2018): L2 toward where learning started. Of adapters it is the weights that they change which are
-/// pulled back, and not the matrices that the change is made of.
-fn penalty(recipe: &Recipe, variables: &[(Tensor, Tensor)], thawed: &Thawed) -> Tensor {
-    let mut sum = Tensor::from(0.0f32);
-    if recipe.l2_sp > 0.0 {
-        for (value, start) in variables {
-            sum += (value - start).square().sum(Kind::Float) * recipe.l2_sp;
-        }
-        for change in thawed.changes() {
-            sum += change.square().sum(Kind::Float) * recipe.l2_sp;
-        }
-    }
-    sum
-}
-
-/// Adds the gradient of [`penalty`] to that of a head that learns alone.
-fn pull(recipe: &Recipe, variables: &[(Tensor, Tensor)]) {
-    if recipe.l2_sp > 0.0 {
-        tch::no_grad(|| {
-            for (value, start) in variables {
-                let _ = value.grad().g_add_(&((value - start) * (2.0 * recipe.l2_sp)));
-            }
-        });
-    }
-}
-
-/// Cuts the gradient of all that learns to a norm, as one vector: an optimiser cuts only its own part of it.
-fn clip(head: &nn::VarStore, thawed: &Thawed, most: f64) -> Result<(), tch::TchError> {
-    let stores = std::iter::once(head).chain(thawed.store().map(|(_, store)| store));
-    let gradients: Vec<Tensor> = stores
-        .flat_map(nn::VarStore::trainable_variables)
-        .map(|variable| variable.grad())
-        .filter(Tensor::defined)
-        .collect();
-    tch::no_grad(|| {
-        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-        let share = most / (f64::try_from(Tensor::stack(&norms, 0).norm())? + 1e-6);
-        if share < 1.0 {
-            for gradient in &gradients {
-                let _ = gradient.shallow_clone().g_mul_scalar_(share);
-            }
-        }
-        Ok(())
-    })
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ struct Meter<'t> {
 /// Searches from one beginning, and lets the best learn to its end.
 pub(super) fn halve<'a>(
     class: &'a Class<'a>,
-    beginning: &Beginning,
+    beginning: &'a Beginning<'a>,
     recipe: &Recipe,
     search: &Search,
     tell: &mut dyn FnMut(Lap) -> ControlFlow<()>,

@@ -24,7 +24,7 @@ pub struct Recipe {
     /// Optimiser steps at most, 1 to 20,000.
     #[schema(default = 300)]
     pub max_steps: u32,
-    /// Windows in one step, 1 to 1,024; at most 256 where more than the head learns.
+    /// Windows in one step, 1 to 1,024; at most 256 where more than head and decoder learn.
     #[schema(default = 32)]
     pub batch: u32,
     /// Share of a step's windows that are replayed from a reservoir of older ones, so that what
@@ -35,8 +35,8 @@ pub struct Recipe {
     /// Share of a step's windows that come from the synthetic plants of pretraining; 0 to 0.9.
     #[schema(default = 0.1)]
     pub synthetic: f64,
-    /// Pulls weights of the head (not biases) to exactly zero, 0 to 1: after every step each is shrunk by this
-    /// times the length of the step (soft threshold). The version's scores say how many are zero.
+    /// Pulls weights of head and decoder (not biases), as far as they learn, to exactly zero, 0 to 1: after every step each
+    /// is shrunk by this times the length of the step (soft threshold). The version's scores say how many are zero.
     #[schema(default = 0.0)]
     pub l1: f64,
     /// Weight decay toward zero, 0 to 1; decoupled from the gradient with `adamw`.
@@ -46,7 +46,8 @@ pub struct Recipe {
     /// begins from, of what else learns to the base model.
     #[schema(default = 1e-3)]
     pub l2_sp: f64,
-    /// Share of the head's activations that a step switches off, 0 to 0.9.
+    /// Share of the numbers before the head that a step switches off, 0 to 0.9; where the decoder learns too, of those before
+    /// its hidden layer.
     #[schema(default = 0.1)]
     pub dropout: f64,
     /// Norm that a step's gradient is cut to, more than 0 and at most 1,000.
@@ -196,7 +197,7 @@ pub struct Invalid {
 
 /// At least a tenth of every step is new.
 pub(super) const MOST_REPLAYED: f64 = 0.9;
-/// Windows in a step at most where more than the head learns: what a gradient needs of a whole network is some
+/// Windows in a step at most where more than head and decoder learn: what a gradient needs of a whole network is some
 /// megabytes for each.
 pub(super) const MOST_THROUGH_THE_NETWORK: u32 = 256;
 /// The largest whole number that every JSON reader keeps exactly.
@@ -268,10 +269,10 @@ impl Recipe {
         check("learning_rate", rate.is_none_or(|rate| rate > 0.0 && rate <= 1.0), "more than 0 and at most 1");
         check("max_steps", (1..=20_000).contains(&self.max_steps), "1 to 20000");
         match self.freeze.unwrap_or_default() {
-            Freeze::Head => check("batch", (1..=1024).contains(&self.batch), "1 to 1024"),
+            Freeze::Head | Freeze::Decoder => check("batch", (1..=1024).contains(&self.batch), "1 to 1024"),
             _ => {
                 let fits = (1..=MOST_THROUGH_THE_NETWORK).contains(&self.batch);
-                check("batch", fits, "1 to 256 where more than the head learns");
+                check("batch", fits, "1 to 256 where more than head and decoder learn");
             }
         }
         check("replay", (0.0..=MOST_REPLAYED).contains(&self.replay), "0 to 0.9");
@@ -352,9 +353,10 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_policy_is_one_of_four() {
+    fn a_freeze_policy_is_one_of_five() {
         for (name, freeze) in [
             ("head", Freeze::Head),
+            ("decoder", Freeze::Decoder),
             ("last_block", Freeze::LastBlock),
             ("adapters", Freeze::Adapters),
             ("all", Freeze::All),
@@ -366,7 +368,9 @@ mod tests {
         assert_eq!(parse(&json!({"freeze": true})).unwrap_err(), ["/freeze"]);
         assert_eq!(parse(&json!({"freeze": "all", "batch": 257})).unwrap_err(), ["/batch"]);
         assert!(parse(&json!({"freeze": "all", "batch": 256})).is_ok());
-        assert!(parse(&json!({"freeze": "head", "batch": 1024})).is_ok());
+        for policy in ["head", "decoder"] {
+            assert!(parse(&json!({"freeze": policy, "batch": 1024})).is_ok());
+        }
     }
 
     #[test]

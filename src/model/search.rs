@@ -26,7 +26,9 @@ const PULLS: (f64, f64) = (1e-5, 0.1);
 /// Values that settings are chosen from.
 const DROPOUTS: [f64; 4] = [0.0, 0.1, 0.2, 0.3];
 const REPLAYS: [f64; 4] = [0.0, 0.15, 0.3, 0.5];
-const POLICIES: [Freeze; 3] = [Freeze::Head, Freeze::LastBlock, Freeze::Adapters];
+const POLICIES: [Freeze; 4] = [Freeze::Head, Freeze::Decoder, Freeze::LastBlock, Freeze::Adapters];
+/// So many of them take a batch of any size.
+const LIGHT: usize = 2;
 
 /// A search for settings by successive halving: many candidates learn a little, the better ones go on from
 /// where they were, and the best of all learns to its end. The validation windows decide, never the holdout.
@@ -68,8 +70,8 @@ pub enum Searched {
     Dropout,
     /// 0, 0.15, 0.3 or 0.5, as far as `synthetic` leaves room.
     Replay,
-    /// `head`, `last_block` or `adapters`; `head` alone with a batch of more than 256. Steps of the other two cost many
-    /// times those of a head, and rungs count steps: leave them budget, or set `freeze`. `all` is never drawn: it
+    /// `head`, `decoder`, `last_block` or `adapters`; one of the first two with a batch of more than 256. Steps of the others
+    /// cost many times those of a head, and rungs count steps: leave them budget, or set `freeze`. `all` is never drawn: it
     /// costs the most, and what is drawn must not depend on the budget, or it could not be repeated with another.
     Freeze,
 }
@@ -136,8 +138,8 @@ pub struct SearchSettings {
     pub dropout: f64,
     /// Share of a step's windows that are replayed.
     pub replay: f64,
-    /// What of the network learned; `head` in searches that were made before there was a choice.
-    #[serde(default)]
+    /// What of the network learned; `decoder` in searches that were made before there was a choice.
+    #[serde(default = "before_there_was_a_choice")]
     pub freeze: Freeze,
 }
 
@@ -270,7 +272,7 @@ impl Searched {
                 recipe.replay = one_of(&fit, place);
             }
             Self::Freeze => {
-                let fit = if recipe.batch > MOST_THROUGH_THE_NETWORK { &POLICIES[..1] } else { &POLICIES[..] };
+                let fit = if recipe.batch > MOST_THROUGH_THE_NETWORK { &POLICIES[..LIGHT] } else { &POLICIES[..] };
                 recipe.freeze = Some(one_of(fit, place));
             }
         }
@@ -284,6 +286,10 @@ impl SearchSettings {
         let freeze = recipe.freeze.unwrap_or_default();
         Self { learning_rate: recipe.learning_rate.unwrap_or(LEARNING_RATES[0]), l2, l2_sp, dropout, replay, freeze }
     }
+}
+
+fn before_there_was_a_choice() -> Freeze {
+    Freeze::Decoder
 }
 
 /// A value of a range, evenly over its logarithm. Two digits are enough to tell settings apart, and are the

@@ -28,7 +28,7 @@ const ADAPTER: &str = "adapter";
 /// What of a backbone learns.
 #[derive(Debug)]
 pub(super) enum Thawed {
-    /// Nothing: the head alone does.
+    /// Nothing: head and decoder do, or the head alone.
     Nothing,
     /// The last block and the norm after it.
     Last(Last),
@@ -71,7 +71,7 @@ struct Change {
 /// What of a batch needs to be computed only once: as far as nothing learns.
 pub(super) fn once(backbone: &Backbone, freeze: Freeze, batch: &Batch) -> Tensor {
     match freeze {
-        Freeze::Head => backbone.states(batch),
+        Freeze::Head | Freeze::Decoder => backbone.states(batch),
         Freeze::LastBlock => {
             let before = backbone.blocks.len().saturating_sub(1);
             through(&backbone.blocks[..before], backbone.size, &backbone.enter(&tokens(batch)))
@@ -85,7 +85,7 @@ impl Thawed {
     /// What learns of a backbone by a policy, as it begins. The seed decides every draw.
     pub(super) fn new(backbone: &Backbone, freeze: Freeze, seed: u64) -> Self {
         match freeze {
-            Freeze::Head => Self::Nothing,
+            Freeze::Head | Freeze::Decoder => Self::Nothing,
             Freeze::LastBlock => Self::Last(Last::new(backbone)),
             Freeze::Adapters => {
                 let adapters = Adapters::new(backbone);

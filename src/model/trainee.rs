@@ -19,6 +19,7 @@ use super::attempt::{Attempt, Beginning, Class};
 use super::base::Base;
 use super::engine::{EngineError, Quantiles};
 use super::forward::forward;
+use super::freeze::Freeze;
 use super::halving::halve;
 pub use super::lesson::{Example, Lesson};
 use super::network::Head;
@@ -65,7 +66,7 @@ pub struct Learned {
     /// The recipe of the attempt that was chosen, with what it had left open filled in: alone, from the same
     /// head, it gives the same weights. `None` when nothing was learned.
     pub recipe: Option<Recipe>,
-    /// Share of the head's weights, biases left out, that are exactly 0.
+    /// Share of the weights that L1 works on, those of head and decoder as far as they learn, that are exactly 0.
     pub sparsity: f64,
     /// How the head to begin from was chosen, where there was a pooled one.
     pub begun: Option<Begun>,
@@ -129,7 +130,12 @@ pub fn learn_from(
 }
 
 /// The head to begin from, and how it was chosen where there were two.
-fn begin(class: &Class<'_>, base: &Base, recipe: &Recipe, pooled: Option<&[u8]>) -> (Beginning, Option<Begun>) {
+fn begin<'a>(
+    class: &'a Class<'a>,
+    base: &Base,
+    recipe: &Recipe,
+    pooled: Option<&[u8]>,
+) -> (Beginning<'a>, Option<Begun>) {
     let own = class.begin(recipe, base.fresh_head());
     let other = pooled.filter(|_| recipe.start != StartFrom::Base).and_then(|bytes| load_head(base, bytes).ok());
     let Some(other) = other.map(|head| class.begin(recipe, head)) else { return (own, None) };
@@ -140,7 +146,7 @@ fn begin(class: &Class<'_>, base: &Base, recipe: &Recipe, pooled: Option<&[u8]>)
 /// An attempt with each learning rate: the best of them.
 fn try_rates<'a>(
     class: &'a Class<'a>,
-    beginning: &Beginning,
+    beginning: &'a Beginning<'a>,
     recipe: &Recipe,
     progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
 ) -> Result<Learned, TraineeError> {
@@ -174,7 +180,7 @@ pub fn untaught(base: &Base) -> Learned {
         curve: Vec::new(),
         best_step: 0,
         recipe: None,
-        sparsity: sparsity(&base.head),
+        sparsity: sparsity(penalised(&base.head, Freeze::Head)),
         begun: None,
         search: None,
     }
@@ -182,7 +188,7 @@ pub fn untaught(base: &Base) -> Learned {
 
 /// A pooled head as it is, where there is too little to learn from.
 pub fn untaught_from(base: &Base, pool: &Pool) -> Result<Learned, ArtefactError> {
-    let sparsity = sparsity(&load_head(base, &pool.weights)?);
+    let sparsity = sparsity(penalised(&load_head(base, &pool.weights)?, Freeze::Head));
     Ok(Learned { weights: pool.weights.clone(), sparsity, ..untaught(base) })
 }
 
@@ -241,23 +247,31 @@ pub(super) fn paired_variables(own: &nn::VarStore, origin: &nn::VarStore) -> Vec
 }
 
 /// The weights in a store: its matrices, without biases.
-fn matrices(store: &nn::VarStore) -> impl Iterator<Item = Tensor> {
-    store.variables().into_values().filter(|variable| variable.dim() >= 2)
+pub(super) fn matrices(store: &nn::VarStore) -> Vec<Tensor> {
+    store.variables().into_values().filter(|variable| variable.dim() >= 2).collect()
+}
+
+/// The weights of a head that L1 works on: as far as they learn.
+pub(super) fn penalised(head: &Head, freeze: Freeze) -> Vec<Tensor> {
+    match freeze {
+        Freeze::Head => vec![head.out.ws.shallow_clone()],
+        _ => matrices(head.store()),
+    }
 }
 
 /// The proximal step of L1 (Parikh and Boyd 2014): weights go toward zero by `by` and stay there.
-pub(super) fn shrink(store: &nn::VarStore, by: f64) {
+pub(super) fn shrink(weights: Vec<Tensor>, by: f64) {
     tch::no_grad(|| {
-        for mut weight in matrices(store) {
+        for mut weight in weights {
             let shrunk = weight.sign() * (weight.abs() - by).clamp_min(0.0);
             weight.copy_(&shrunk);
         }
     });
 }
 
-/// Share of a head's weights that are exactly 0.
-pub(super) fn sparsity(head: &Head) -> f64 {
-    let (zeros, all) = matrices(head.store()).fold((0, 0), |(zeros, all), weight| {
+/// Share of weights that are exactly 0.
+pub(super) fn sparsity(weights: Vec<Tensor>) -> f64 {
+    let (zeros, all) = weights.into_iter().fold((0, 0), |(zeros, all), weight| {
         let elements = weight.numel() as i64;
         (zeros + elements - weight.count_nonzero(None::<i64>).int64_value(&[]), all + elements)
     });
@@ -304,8 +318,8 @@ mod tests {
     fn shrinking_leaves_biases_alone_and_stops_at_zero() {
         let base = Base::shipped().unwrap();
         let head = base.fresh_head();
-        assert_eq!(sparsity(&head), sparsity(&base.head));
-        shrink(head.store(), 0.01);
+        assert_eq!(sparsity(matrices(head.store())), sparsity(matrices(base.head.store())));
+        shrink(matrices(head.store()), 0.01);
         let mut zeros = 0.0;
         for (ours, shipped) in paired_variables(head.store(), base.head.store()) {
             let wanted = if ours.dim() < 2 { shipped } else { shipped.sign() * (shipped.abs() - 0.01).clamp_min(0.0) };
@@ -314,7 +328,7 @@ mod tests {
                 zeros += ours.eq(0.0).sum(Kind::Double).double_value(&[]);
             }
         }
-        let all: f64 = matrices(head.store()).map(|weight| weight.numel() as f64).sum();
-        assert!(zeros > 0.0 && (sparsity(&head) - zeros / all).abs() < 1e-12);
+        let all: f64 = matrices(head.store()).iter().map(|weight| weight.numel() as f64).sum();
+        assert!(zeros > 0.0 && (sparsity(matrices(head.store())) - zeros / all).abs() < 1e-12);
     }
 }

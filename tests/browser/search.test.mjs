@@ -118,7 +118,7 @@ test("what learns beyond the head is chosen in the recipe and said of the versio
   const learned = version.locator("[data-learns]");
   await learned.waitFor();
   assert.equal(await learned.getAttribute("data-learns"), "last_block");
-  assert.match((await learned.textContent()) ?? "", /head, last block/);
+  assert.match((await learned.textContent()) ?? "", /head, decoder, last block/);
   await accessible(p, t);
   assert.deepEqual(faults.filter((one) => !one.includes("422")), []);
   await close();

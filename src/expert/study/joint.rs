@@ -233,6 +233,11 @@ impl Joint {
         })
     }
 
+    /// Whether nothing is multiplied in its equations.
+    pub(super) fn is_linear(&self) -> bool {
+        self.order.degree == 1
+    }
+
     /// Mean squared error of free runs over the part that chooses.
     fn error(&self, context: &Context<'_>, parts: &Parts, horizon: usize) -> f64 {
         let (from, to) = parts.range(parts.newest());

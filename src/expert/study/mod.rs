@@ -46,8 +46,9 @@ pub const STUDIED: [Expert; MEMBERS] =
     [Expert::Curved, Expert::Pooled, Expert::Template, Expert::Joint, Expert::Stepwise];
 /// How many those are.
 pub const MEMBERS: usize = 5;
-/// Place of the template among them.
+/// Places of the template and of the joint equations among them.
 const TEMPLATE: usize = 2;
+const JOINT: usize = 3;
 /// A template that somebody named is believed to err this many times less than the few windows of a
 /// validation part can tell.
 const NAMED: f64 = 2.0;
@@ -201,6 +202,7 @@ impl Studies {
         if self.named {
             believed[TEMPLATE] = NAMED;
         }
+        let linear = self.whole().joint.as_ref().is_some_and(Joint::is_linear).then_some(JOINT);
         let tried = |end: usize| -> Vec<Tried<'_>> {
             let held = trials.iter().filter_map(|(origin, trial)| {
                 let stretch = self.parts.holding(*origin, origin + trial.truth.len().max(1) - 1)?;
@@ -210,7 +212,7 @@ impl Studies {
             held.collect()
         };
         let weighed = |tried: &[Tried<'_>]| {
-            let evidence = Evidence::of(tried, believed);
+            let evidence = Evidence::of(tried, believed, linear);
             let errors = stack::errors(tried, &evidence.shares(&[]));
             (evidence, stack::optimism(tried), errors)
         };

@@ -1,13 +1,14 @@
 //! The loss of a head and its gradient, worked out by hand.
 //!
-//! Where the head alone learns, a step is a few products of small matrices, and what libtorch does around them (a node of
-//! the graph, a buffer and a pass over memory for every operation) takes longer than they do. Here the passes between
-//! products are one each. What is computed is what [`super::network::Head::corrections`] and [`super::loss`] say, which the
-//! tests hold it to; libtorch goes on to do it where more than a head learns.
+//! Where head and decoder learn, or the head alone, a step is a few products of small matrices, and what libtorch does around
+//! them (a node of the graph, a buffer and a pass over memory for every operation) takes longer than they do. Here the
+//! passes between products are one each. What is computed is what [`super::network::Head::corrections`] and [`super::loss`] say, which the
+//! tests hold it to; libtorch goes on to do it where more learns.
 //!
 //! All matrices lie row by row: a row for each step ahead of each window, or for each patch.
 
 mod gelu;
+mod last;
 mod losses;
 
 use faer::linalg::matmul::matmul;
@@ -17,6 +18,7 @@ use tch::{Kind, TchError, Tensor};
 use super::network::{Features, Head, P, SUMMARY, Size, TAPS};
 use super::recipe::Recipe;
 use gelu::gelu_with_slope;
+pub(super) use last::Thoughts;
 use losses::Losses;
 
 const PATCH: usize = P as usize;
@@ -129,9 +131,14 @@ pub(super) fn variables(head: &Head) -> Vec<Tensor> {
     conv.into_iter().chain(linear).flatten().collect()
 }
 
-/// Puts a gradient where optimisers look for it.
-pub(super) fn put(head: &Head, gradient: Vec<Vec<f32>>) -> Result<(), TchError> {
-    for (variable, numbers) in variables(head).into_iter().zip(gradient) {
+/// The variables of a head's last layer in the order of gradients.
+pub(super) fn last_variables(head: &Head) -> Vec<Tensor> {
+    [Some(&head.out.ws), head.out.bs.as_ref()].into_iter().flatten().map(Tensor::shallow_clone).collect()
+}
+
+/// Puts the gradients of variables where optimisers look for them.
+pub(super) fn put(variables: Vec<Tensor>, gradient: Vec<Vec<f32>>) -> Result<(), TchError> {
+    for (variable, numbers) in variables.into_iter().zip(gradient) {
         let numbers = Tensor::from_slice(&numbers).view(variable.size().as_slice());
         let mut kept = variable.grad();
         if kept.defined() {
@@ -173,6 +180,12 @@ impl Numbers {
 }
 
 impl Layer {
+    /// The last one of a head.
+    fn last(head: &Head) -> Self {
+        let biases = head.out.bs.as_ref().map(numbers).expect("a head has biases");
+        Self { weights: numbers(&head.out.ws), biases }
+    }
+
     /// Its outputs for rows of inputs.
     fn forward(&self, rows: &[f32]) -> Vec<f32> {
         let (across, count) = (self.biases.len(), rows.len() * self.biases.len() / self.weights.len());

@@ -24,7 +24,7 @@ fn windows() -> Vec<Example> {
 #[test]
 fn losses_and_gradients_are_those_of_libtorch() {
     let base = base();
-    let material = Material::new(&base, Freeze::Head, &windows());
+    let material = Material::new(&base, Freeze::Decoder, &windows());
     let head = base.fresh_head();
     let rows = [3_usize, 3, 20, 7, 11];
     let index = Tensor::from_slice(&rows.map(|row| row as i64));
@@ -61,6 +61,48 @@ fn losses_and_gradients_are_those_of_libtorch() {
         let ours = material.reading().mean_loss(&recipe, &head);
         assert!((ours - theirs).abs() < 1e-5 * theirs, "{loss:?}: {ours} and {theirs}");
     }
+}
+
+#[test]
+fn the_last_layer_alone_has_the_losses_and_gradients_that_it_has_with_the_others() {
+    let base = base();
+    let material = Material::new(&base, Freeze::Head, &windows());
+    let (head, reading, rows) = (base.fresh_head(), material.reading(), [3_usize, 3, 20, 7, 11]);
+    let thoughts = reading.thoughts(&head);
+    for loss in [Loss::Pinball, Loss::Huber, Loss::Mse] {
+        let recipe = Recipe { loss, ..Recipe::default() };
+        let ((alone, last), (together, all)) =
+            (thoughts.gradient(&recipe, &head, &rows, None), reading.gradient(&recipe, &head, &rows, None));
+        assert!((alone - together).abs() < 1e-6 * together, "{loss:?}: {alone} and {together}");
+        assert_eq!(last.len(), last_variables(&head).len());
+        for (ours, theirs) in last.iter().flatten().zip(all[all.len() - 2..].iter().flatten()) {
+            assert!((ours - theirs).abs() < 1e-6, "{loss:?}: {ours} and {theirs}");
+        }
+        let (alone, together) = (thoughts.mean_loss(&recipe, &head), reading.mean_loss(&recipe, &head));
+        assert!((alone - together).abs() < 1e-6 * together, "{loss:?}: {alone} and {together}");
+    }
+}
+
+#[test]
+fn what_the_last_layer_reads_is_dropped_by_whole_numbers_of_whole_patches() {
+    let base = base();
+    let material = Material::new(&base, Freeze::Head, &windows());
+    let (head, recipe, rows) = (base.fresh_head(), Recipe::default(), [3_usize, 20]);
+    let thoughts = material.reading().thoughts(&head);
+    let shape = head.last_dropout_shape(rows.len(), 64);
+    let (patches, width) = (shape[1] as usize, shape[3] as usize);
+    // Nothing is left of the first number, and of the whole second patch of the second window.
+    let dropped = |place: usize| place.is_multiple_of(width) || place / width == patches + 1;
+    let mask: Vec<f32> = (0..rows.len() * patches * width).map(|place| f32::from(!dropped(place))).collect();
+    let (_, gradient) = thoughts.gradient(&recipe, &head, &rows, Some(&mask));
+    assert!(gradient[0].chunks_exact(width).all(|row| row[0] == 0.0 && row[1] != 0.0), "{:?}", &gradient[0][..width]);
+    let only = |patch: usize| -> Vec<f32> {
+        (0..patches * width).map(|place| if place / width == patch { 1.0 } else { 0.0 }).collect()
+    };
+    let parts: Vec<f32> =
+        (0..patches).map(|patch| thoughts.gradient(&recipe, &head, &rows[..1], Some(&only(patch))).1[0][1]).collect();
+    let whole = thoughts.gradient(&recipe, &head, &rows[..1], None).1[0][1];
+    assert!(whole != 0.0 && parts.iter().all(|part| *part != 0.0), "{whole} of {parts:?}");
 }
 
 #[test]

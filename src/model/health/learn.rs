@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use super::{Classifier, Classroom, HIDDEN, Network, Portrait, Rows, Sample, Shape, Taught};
 use crate::model::network::redraw;
 use crate::model::recipe::{ClassLoss, ClassWeights, Classification, Recipe};
-use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, schedule, shrink};
+use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, matrices, schedule, shrink};
 
 /// Learning rates that are tried when a recipe names none.
 const LEARNING_RATES: [f64; 2] = [7e-4, 2e-3];
@@ -176,7 +176,7 @@ pub(super) fn attempt<A: Aim>(
         optimizer.clip_grad_norm(recipe.gradient_clip);
         optimizer.step();
         if recipe.l1 > 0.0 {
-            shrink(&network.store, recipe.l1 * length);
+            shrink(matrices(&network.store), recipe.l1 * length);
         }
         (sum, counted) = (sum + value, counted + 1);
         if step % EVALUATE_EVERY != 0 && step != steps {

@@ -70,6 +70,11 @@ impl Head {
         self.size.dropout_shape(windows, future)
     }
 
+    /// Shape of the dropout mask of its last layer alone: whole numbers of whole patches, too.
+    pub(in super::super) fn last_dropout_shape(&self, windows: usize, future: usize) -> [i64; 4] {
+        [windows as i64, future as i64 / P, 1, self.size.hidden]
+    }
+
     /// Keeps only a share of how far the median is moved from the bank's answer; the quantiles keep their
     /// distances from it. Exact: every answer of a head is linear in its last layer.
     pub(in super::super) fn temper(&self, kept: f64) {

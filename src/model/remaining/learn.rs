@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 use super::{HIDDEN, Head, Left, Lesson, Manner, Moment, Network, Shape, Taught, rows, save};
 use crate::model::network::redraw;
 use crate::model::recipe::Recipe;
-use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, schedule, shrink};
+use crate::model::trainee::{CurvePoint, TraineeError, build_optimizer, dropout_mask, matrices, schedule, shrink};
 
 /// Networks at most; with fewer runs one for each run.
 const MEMBERS: usize = 5;
@@ -210,7 +210,7 @@ fn attempt(
         optimizer.clip_grad_norm(recipe.gradient_clip);
         optimizer.step();
         if recipe.l1 > 0.0 {
-            shrink(&network.store, recipe.l1 * length);
+            shrink(matrices(&network.store), recipe.l1 * length);
         }
         (sum, counted) = (sum + value, counted + 1);
         if step % EVALUATE_EVERY != 0 {

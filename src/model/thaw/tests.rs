@@ -16,8 +16,8 @@ use crate::model::tuned::Tuned;
 use crate::model::window::Window;
 use crate::model::{Base, BaseChoice, Quantiles, Recipe, digest};
 
-const ALL: [Freeze; 4] = [Freeze::Head, Freeze::LastBlock, Freeze::Adapters, Freeze::All];
-/// Policies in which more than the head learns.
+const ALL: [Freeze; 5] = [Freeze::Head, Freeze::Decoder, Freeze::LastBlock, Freeze::Adapters, Freeze::All];
+/// Policies in which more than head and decoder learn.
 const THAWED: [Freeze; 3] = [Freeze::LastBlock, Freeze::Adapters, Freeze::All];
 
 fn with(freeze: Freeze) -> Recipe {
@@ -67,8 +67,27 @@ fn every_policy_learns_and_the_base_model_stays() {
         let best = found.curve.iter().map(|point| point.validation_loss).fold(f64::MAX, f64::min);
         assert!(best < 0.98 * first && found.best_step > 0, "{freeze:?}: {:?}", found.curve);
         assert_eq!(found.recipe.as_ref().unwrap().freeze, Some(freeze));
-        assert_eq!(stands_apart(&found.weights).unwrap(), freeze != Freeze::Head);
+        assert_eq!(stands_apart(&found.weights).unwrap(), THAWED.contains(&freeze));
         assert!(all() == before, "{freeze:?}: not a bit of the base model has moved");
+    }
+}
+
+#[test]
+fn of_head_and_decoder_no_more_moves_than_learns() {
+    let base = base();
+    let own = tensors(&untaught(&base).weights);
+    for freeze in [Freeze::Head, Freeze::Decoder] {
+        // Decay and the pull to the beginning would move what has no gradient, too.
+        let found = learned(&base, &Recipe { l2: 0.1, l1: 1e-4, ..with(freeze) });
+        assert!(found.best_step > 0 && carried_by(&found.weights).is_empty());
+        let all = tensors(&found.weights);
+        assert_eq!(all.len(), own.len());
+        let moved: Vec<&str> =
+            all.iter().zip(&own).filter(|(one, other)| one != other).map(|((name, _), _)| &**name).collect();
+        match freeze {
+            Freeze::Head => assert_eq!(moved, ["head.out.bias", "head.out.weight"]),
+            _ => assert_eq!(moved.len(), own.len(), "{moved:?}"),
+        }
     }
 }
 

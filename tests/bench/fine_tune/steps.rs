@@ -25,7 +25,8 @@ pub(crate) fn compare() {
     let validation = windows.split_off(TAUGHT);
     let lesson = Lesson { train: windows, validation, ..Lesson::default() };
     let policies = [
-        ("head", Freeze::Head, [50, 450]),
+        ("head", Freeze::Head, [100, 2_100]),
+        ("decoder", Freeze::Decoder, [50, 450]),
         ("last_block", Freeze::LastBlock, [10, 60]),
         ("adapters", Freeze::Adapters, [4, 24]),
         ("all", Freeze::All, [4, 24]),

@@ -16,7 +16,7 @@ fn tried(trials: &[Trial], lacking: f64) -> Vec<Tried<'_>> {
 }
 
 fn stacked(trials: &[Trial], lacking: f64) -> Shares {
-    Evidence::of(&tried(trials, lacking), EQUALLY).shares(&[])
+    Evidence::of(&tried(trials, lacking), EQUALLY, None).shares(&[])
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn windows_that_overlap_are_no_more_windows() {
 #[test]
 fn what_came_since_counts_beside_what_was_learned() {
     // As learned the member is far better; since then it errs far more than the bank.
-    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY);
+    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY, None);
     let since = |windows: usize| learned.shares(&vec![trial(0.5, 2.0); windows]).at(8)[0];
     let before = learned.shares(&[]).at(8)[0];
     assert!(before > 0.8, "{before}");
@@ -95,8 +95,20 @@ fn what_came_since_counts_beside_what_was_learned() {
 
 #[test]
 fn a_window_that_somebody_did_not_answer_tells_nothing() {
-    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY);
+    let learned = Evidence::of(&tried(&vec![trial(0.5, 0.2); 40], 0.0), EQUALLY, None);
     let silent = Trial { members: Default::default(), ..trial(0.5, 0.2) };
     let short = Trial { bank: vec![9.0; 16], ..trial(0.5, 2.0) };
     assert_eq!(learned.shares(&[silent, short]), learned.shares(&[]));
+}
+
+#[test]
+fn a_linear_equation_answers_alone_until_the_blend_is_worth_more() {
+    let of = |bank: f64, member: f64| Evidence::of(&tried(&vec![trial(bank, member); 40], 0.0), EQUALLY, Some(0));
+    let as_good = of(1.0, 0.1);
+    assert_eq!(as_good.shares(&[]).at(8)[0], 1.0, "the bank has nothing to add");
+    let worse = of(0.5, 0.5).shares(&[]);
+    assert_eq!(worse, stacked(&vec![trial(0.5, 0.5); 40], 0.0), "two that err apart are better together");
+    assert!(worse.at(20)[0] < 0.7, "{worse:?}");
+    let worn = as_good.shares(&vec![trial(0.1, 1.0); 8]).at(8)[0];
+    assert!(worn < 0.5, "what came since speaks against it: {worn}");
 }

@@ -11,13 +11,13 @@ import { choice, field, form, typed } from "../form.js";
  */
 export const SETTINGS = /** @type {Setting[]} */ ([
   { name: "optimizer", label: "Optimiser", usual: "adamw", options: ["adamw", "adam", "sgd", "rmsprop"] },
-  { name: "freeze", label: "What learns", usual: "", options: { "": "the head", head: "the head, searched or not", last_block: "head and last block", adapters: "head and adapters", all: "head and whole backbone" }, hint: "The rest stays as it is in the base model." },
+  { name: "freeze", label: "What learns", usual: "", options: { "": "the head", head: "the head, searched or not", decoder: "head and decoder", last_block: "head, decoder and last block", adapters: "head, decoder and adapters", all: "head, decoder and whole backbone" }, hint: "The rest stays as it is in the base model." },
   { name: "learning_rate", label: "Learning rate", usual: "", hint: "Empty: 3e-4 and 1e-3 are tried." },
   { name: "momentum", label: "Momentum", usual: "", hint: "For sgd and rmsprop." },
   { name: "loss", label: "Loss", usual: "pinball", options: ["pinball", "huber", "mse"] },
   { name: "huber_delta", label: "Huber delta", usual: "", hint: "For huber." },
   { name: "max_steps", label: "Steps at most", usual: "300", hint: "1 to 20,000" },
-  { name: "batch", label: "Batch", usual: "32", hint: "1 to 1,024 windows, to 256 where more than the head learns" },
+  { name: "batch", label: "Batch", usual: "32", hint: "1 to 1,024 windows, to 256 where more than head and decoder learn" },
   { name: "evaluate_every", label: "Evaluate every", usual: "20", hint: "steps" },
   { name: "patience", label: "Patience", usual: "6", hint: "evaluations, then it stops" },
   { name: "dropout", label: "Dropout", usual: "0.1", hint: "0 to 0.9" },

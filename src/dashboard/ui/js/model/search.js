@@ -9,7 +9,7 @@ const ENDED = /** @type {Record<string, string>} */ ({ decided: "one candidate w
 /** Field, heading. */
 const SETTINGS = [["learning_rate", "Learning rate"], ["l2", "L2"], ["l2_sp", "L2 to the beginning"], ["dropout", "Dropout"], ["replay", "Replayed"]];
 /** What of the network learns, by the freeze policy of a recipe. */
-export const LEARNS = /** @type {Record<string, string>} */ ({ head: "head", last_block: "head, last block", adapters: "head, adapters", all: "head, whole backbone" });
+export const LEARNS = /** @type {Record<string, string>} */ ({ head: "head", decoder: "head, decoder", last_block: "head, decoder, last block", adapters: "head, decoder, adapters", all: "head, decoder, whole backbone" });
 
 /** Read when it is opened. @param {import("../feed.js").Feed} feed @param {any} item a version with a search */
 export function searchDetails(feed, item) {
@@ -46,7 +46,7 @@ function shown(search, version) {
           h("td", {}, String(trial.rung)),
           h("th", { scope: "row" }, name(trial)),
           SETTINGS.map(([field]) => h("td", { class: "number" }, String(trial.settings[field]))),
-          h("td", {}, LEARNS[trial.settings.freeze ?? "head"] ?? trial.settings.freeze),
+          h("td", {}, LEARNS[trial.settings.freeze ?? "decoder"] ?? trial.settings.freeze),
           h("td", { class: "number" }, String(trial.steps)),
           h("td", { class: "number" }, trial.validation_loss === null ? "not finite" : trial.validation_loss.toFixed(4)),
           h("td", {}, trial.kept ? "yes" : "no"),

@@ -17,7 +17,7 @@ const ROWS: usize = 700;
 const HORIZON: usize = 20;
 
 /// A level that follows a pump, with a little of something else.
-fn rows() -> Vec<Vec<f64>> {
+pub(super) fn rows() -> Vec<Vec<f64>> {
     let (mut level, mut pump, mut state) = (0.0, 1.0, 1_u64);
     (0..ROWS)
         .map(|step| {
@@ -33,7 +33,7 @@ fn rows() -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn task(rows: Vec<Vec<f64>>, most: usize) -> Task {
+pub(super) fn task(rows: Vec<Vec<f64>>, most: usize) -> Task {
     let signals = vec![signal("pump", Role::ControlInput, None), signal("level", Role::Output, None)];
     let protocol = Protocol {
         horizon: HORIZON,

@@ -40,7 +40,7 @@ const CHANCE: f64 = 2.5;
 const WIDEST: (f64, f64) = (0.3, 6.0);
 
 /// Places in [`LEVELS`] of the ends of the 80 % band.
-const INNER: (usize, usize) = (2, 18);
+pub(super) const INNER: (usize, usize) = (2, 18);
 /// Of the levels 0.05 and 0.95, and of 0.01 and 0.99: the ends of the 95 % band lie between them,
 /// at this share of the way inward, on a straight line as they are served.
 const NEAR: (usize, usize) = (1, 19);

@@ -118,14 +118,7 @@ fn comparable(prediction: &Prediction, asset_type: &AssetType, frames: &[Frame],
 /// Truths of each block that the 80 % band of a forecast held. Without such a band none were seen.
 fn held(bands: &Bands, truths: &[f64]) -> Vec<Held> {
     let (Some(low), Some(high)) = (bands.get("0.1"), bands.get("0.9")) else { return Vec::new() };
-    let mut blocks = vec![Held::default(); truths.len().div_ceil(BLOCK)];
-    for (place, ((low, high), truth)) in low.iter().zip(high).zip(truths).enumerate() {
-        if truth.is_finite() {
-            blocks[place / BLOCK].steps += 1;
-            blocks[place / BLOCK].held += u64::from(low <= truth && truth <= high);
-        }
-    }
-    blocks
+    Held::between(low.iter().copied(), high.iter().copied(), truths)
 }
 
 #[cfg(test)]

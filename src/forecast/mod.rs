@@ -23,7 +23,7 @@ mod hindsight;
 pub mod ledger;
 pub mod naive;
 mod named;
-mod online;
+pub mod online;
 mod paths;
 mod probe;
 pub mod refresher;

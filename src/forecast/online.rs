@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::calibration::BLOCK;
+use super::calibration::{BLOCK, INNER};
 use crate::model::{MEDIAN, Quantiles};
 use crate::score::LeadCoverage;
 
@@ -28,7 +28,7 @@ const MISSED: f64 = 0.2;
 
 /// The factors of one version on one asset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Online {
+pub struct Online {
     /// By target signal, for each block that was ever compared.
     targets: BTreeMap<String, Vec<Track>>,
 }
@@ -46,14 +46,41 @@ struct Track {
 
 /// Truths of one block of a forecast that the served 80 % band held, and all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) held: u64,
-    pub(super) steps: u64,
+pub struct Held {
+    /// Those that it held.
+    pub held: u64,
+    /// All.
+    pub steps: u64,
+}
+
+impl Held {
+    /// Of a forecast with these ends of its band; truths are NaN where nothing was measured.
+    pub(super) fn between(
+        low: impl Iterator<Item = f64>,
+        high: impl Iterator<Item = f64>,
+        truths: &[f64],
+    ) -> Vec<Self> {
+        let mut blocks = vec![Self::default(); truths.len().div_ceil(BLOCK)];
+        for (place, ((low, high), truth)) in low.zip(high).zip(truths).enumerate() {
+            if truth.is_finite() {
+                blocks[place / BLOCK].steps += 1;
+                blocks[place / BLOCK].held += u64::from(low <= *truth && *truth <= high);
+            }
+        }
+        blocks
+    }
+
+    /// Of an answer, in the unit of the truths.
+    #[must_use]
+    pub fn by_block(answer: &Quantiles, truths: &[f64]) -> Vec<Self> {
+        let (low, high) = INNER;
+        Self::between(answer.iter().map(|row| row[low]), answer.iter().map(|row| row[high]), truths)
+    }
 }
 
 impl Online {
     /// Learns from one forecast of a target: a block after the other, from the first.
-    pub(super) fn observe(&mut self, target: &str, blocks: &[Held]) {
+    pub fn observe(&mut self, target: &str, blocks: &[Held]) {
         let tracks = self.targets.entry(target.to_owned()).or_default();
         // A block seen for the first time begins as its neighbour stands.
         let begun = tracks.last().map_or(0.0, |track| track.log);
@@ -71,7 +98,7 @@ impl Online {
     }
 
     /// Widens or narrows an answer of a target around its median.
-    pub(super) fn apply(&self, target: &str, answer: &mut Quantiles) {
+    pub fn apply(&self, target: &str, answer: &mut Quantiles) {
         let Some(tracks) = self.targets.get(target).filter(|tracks| !tracks.is_empty()) else { return };
         for (step, row) in answer.iter_mut().enumerate() {
             let factor = tracks[(step / BLOCK).min(tracks.len() - 1)].log.exp();

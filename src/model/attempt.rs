@@ -114,22 +114,23 @@ impl<'a> Class<'a> {
     fn temper(&self, recipe: &Recipe, head: &Head, freeze: Freeze, thawed: &Thawed) -> f64 {
         let whole: Vec<(Tensor, Tensor)> = beside_copies(head);
         let validation = self.validation(freeze);
-        // Medians are moved by the last layer alone.
-        let (mut read, mut thoughts) = (None, None);
-        match thawed {
-            Thawed::Nothing => thoughts = Some(validation.reading().thoughts(head)),
-            _ => read = Some(tch::no_grad(|| validation.all_features(thawed))),
-        }
-        let mut tried = |kept: f64| {
-            tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
-            head.temper(kept);
-            match (&thoughts, &read) {
-                (Some(thoughts), _) => thoughts.mean_loss(recipe, head),
-                (_, Some(features)) => validate_on(recipe, validation, features, head),
-                _ => f64::NAN,
+        // Medians are moved by the last layer alone: what comes before it is worked out once.
+        let loss: Box<dyn Fn() -> f64 + '_> = match thawed {
+            Thawed::Nothing => {
+                let thoughts = validation.reading().thoughts(head);
+                Box::new(move || thoughts.mean_loss(recipe, head))
+            }
+            _ => {
+                let features = tch::no_grad(|| validation.all_features(thawed));
+                Box::new(move || validate_on(recipe, validation, &features, head))
             }
         };
-        let losses = KEPT.map(&mut tried);
+        let tried = |kept: f64| {
+            tch::no_grad(|| whole.iter().for_each(|(value, copy)| value.shallow_clone().copy_(copy)));
+            head.temper(kept);
+            loss()
+        };
+        let losses = KEPT.map(tried);
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
         let enough = losses.iter().position(|loss| *loss <= least * (1.0 + WORTH)).unwrap_or(KEPT.len() - 1);
         tried(KEPT[enough])

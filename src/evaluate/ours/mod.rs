@@ -1,10 +1,11 @@
 //! Our own forecasters: the one place where evaluation meets bank, features, network and
 //! calibration. A fine-tuned head is what a fine-tune job makes ([`Teacher`]), served as the engine
-//! serves it.
+//! serves it, with bands that follow what they turned out to be.
 //!
 //! Always true: a forecast is made from a grid that ends before its origin and from the inputs of
-//! its horizon, so nothing else can reach it.
+//! its horizon, and its bands from forecasts that ended before it, so nothing else can reach it.
 
+mod followed;
 mod what_if;
 
 use std::cell::RefCell;
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use self::followed::Followed;
 pub(super) use self::what_if::what_if;
 use super::forecaster::Forecaster;
 use super::task::{Span, Task};
@@ -229,6 +231,7 @@ pub(super) struct Corrected {
     base: Base,
     head: Option<Vec<u8>>,
     calibration: Calibration,
+    followed: Option<Followed>,
 }
 
 impl Corrected {
@@ -241,6 +244,7 @@ impl Corrected {
             base,
             head: None,
             calibration: Calibration::default(),
+            followed: None,
         }
     }
 
@@ -262,6 +266,7 @@ impl Corrected {
         let tuned = views.tuned(task, &Setups::attached_to(&learned.weights));
         Ok(Self {
             head: Some(learned.weights),
+            followed: Some(Followed::new(task, &tuned.spans)),
             calibration: calibration.map_err(|error| EvaluateError::Broken(error.to_string()))?,
             ..Self::new(task, &tuned, loaded(base)?)
         })
@@ -301,14 +306,24 @@ impl Forecaster for Corrected {
         let mut said = said.map_err(|error| EvaluateError::Broken(error.to_string()))?.into_iter();
         let mut answers = Vec::with_capacity(spans.len());
         for (span, views) in spans.iter().zip(views) {
-            let targets = views.iter().zip(self.names.iter().zip(&self.limits)).zip(said.by_ref());
-            let row = targets.map(|(((_, scale), (name, limits)), mut answer)| {
+            if let Some(followed) = &mut self.followed {
+                followed.arrive(span.origin);
+            }
+            let targets = views.iter().zip(self.names.iter().zip(&self.limits)).zip(said.by_ref()).enumerate();
+            let row = targets.map(|(place, (((_, scale), (name, limits)), mut answer))| {
                 self.calibration.apply(name, &mut answer);
+                if let Some(followed) = &self.followed {
+                    followed.apply(place, &mut answer);
+                }
                 in_units(&mut answer, scale, *limits);
                 answer.truncate(span.steps);
                 answer
             });
-            answers.push(row.collect());
+            let row: Vec<Quantiles> = row.collect();
+            if let Some(followed) = &mut self.followed {
+                followed.serve(*span, &row);
+            }
+            answers.push(row);
         }
         Ok(answers)
     }

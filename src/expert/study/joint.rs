@@ -4,7 +4,8 @@
 //! pairs and triples, among the newest outputs and inputs, over all outputs that are looked back on,
 //! fitted by ridge to the whole past (a vector ARX, Ljung 1999; with products a polynomial NARX,
 //! Billings 2013). What one tank sends to the next is in it, which an equation for the next one alone
-//! does not see. Orders and ridge are those whose free runs err least on the part that chooses.
+//! does not see. Orders and ridge are those whose free runs err least on the part that chooses, the smallest of those that
+//! err alike.
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ const RIDGES: [f64; 3] = [1e-6, 1e-4, 1e-2];
 const ROWS: usize = 24_000;
 /// Fewer rows in the part that teaches say too little.
 const LEAST_ROWS: usize = 200;
+/// How much less the squared error of larger equations must be for them to be worth it: a hundredth of the error.
+const WORTH: f64 = 0.02;
 /// Origins of the free runs that choose.
 const ORIGINS: usize = 40;
 /// Answers stay within this many deviations.
@@ -195,17 +198,23 @@ impl Joint {
         });
         let outputs = std::iter::once(context.target).chain(context.others.iter().copied());
         let reach: Vec<(f64, f64)> = outputs.map(|row| reach(&row[..parts.validation().max(1)])).collect();
-        let mut best: Option<(f64, f64, Self)> = None;
+        let mut tried: Vec<(f64, f64, Self)> = Vec::new();
         for order in orders {
             for ridge in RIDGES {
                 let Some(fitted) = Self::fit(&taught, layout, order, ridge, &reach) else { continue };
                 let error = fitted.error(context, parts, horizon);
-                if error.is_finite() && best.as_ref().is_none_or(|(least, ..)| error < *least) {
-                    best = Some((error, ridge, fitted));
+                if error.is_finite() {
+                    tried.push((error, ridge, fitted));
                 }
             }
         }
-        let (mut least, ridge, mut chosen) = best?;
+        // Of equations that err alike the smallest: what they do not need bends their answer to an override.
+        let enough = tried.iter().map(|(error, ..)| *error).fold(f64::INFINITY, f64::min) * (1.0 + WORTH);
+        let alike = tried.into_iter().filter(|(error, ..)| *error <= enough);
+        let smaller = |a: &(f64, f64, Self), b: &(f64, f64, Self)| {
+            a.2.weights.len().cmp(&b.2.weights.len()).then(a.0.total_cmp(&b.0))
+        };
+        let (mut least, ridge, mut chosen) = alike.min_by(smaller)?;
         for observer in OBSERVERS {
             let observed = Self { observer, ..chosen.clone() };
             let error = observed.error(context, parts, horizon);

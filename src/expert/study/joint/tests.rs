@@ -63,3 +63,19 @@ fn what_nobody_measures_is_taken_along() {
     let blind = Joint { observer: Observer::default(), ..joint.clone() };
     assert!(error(joint) < 0.05 * error(&blind), "{} against {}", error(joint), error(&blind));
 }
+
+#[test]
+fn of_equations_that_err_alike_the_smallest_is_taken() {
+    let (flow, mut level) = tank(3_000, usize::MAX);
+    let mut word = 9_u32;
+    for value in &mut level {
+        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *value += 0.02 * (f64::from(word >> 8) / f64::from(1 << 23) - 1.0);
+    }
+    let context = Context { target: &level, inputs: vec![&flow], others: Vec::new(), segments: vec![(0, 3_000)] };
+    let parts = Parts::new((1_800, 2_400, 3_000), 64, Vec::new());
+    let joint = &Joint::learn(&context.within(0, 2_400), &parts, 64).expect("there is enough")[parts.newest()];
+    let Order { inputs, degree, .. } = joint.order;
+    assert_eq!((inputs, degree), (1, 1), "what flows in now is all that the level depends on: {:?}", joint.order);
+    assert!(joint.is_linear());
+}

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 #[schema(as = FreezePolicy)]
 pub enum Freeze {
     /// The last layer alone (linear probing, Kumar et al. 2022): for a quantile loss a convex problem. What it reads is
-    /// computed once per window and step ahead, so that a step of learning is very cheap.
-    #[default]
+    /// computed once per window and step ahead, so that a step of learning is very cheap. It makes other use of what the
+    /// network sees, and sees nothing new.
     Head,
     /// The head, and the decoder before it: the convolution over the raw steps, what of the backbone's states scales and
     /// joins it, and the hidden layer. The states are computed once per window.
+    #[default]
     Decoder,
     /// Head and decoder, and the backbone's last block with the norm after it (the first stage of gradual unfreezing,
     /// Howard and Ruder 2018). What enters that block is computed once per window. The version carries the block.

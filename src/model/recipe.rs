@@ -16,7 +16,7 @@ pub struct Recipe {
     /// Turns gradients into steps.
     pub optimizer: Optimizer,
     /// What of the network learns; the rest stays as it is in the base model. Left out, a search tries several, and
-    /// without one it is `head`; the version's recipe says which it was.
+    /// without one it is `decoder`; the version's recipe says which it was.
     pub freeze: Option<Freeze>,
     /// Length of a step at its greatest, more than 0 and at most 1. Left out, 3e-4 and 1e-3 are
     /// both tried and the validation windows choose; the version's recipe says which it was.

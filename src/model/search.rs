@@ -139,7 +139,7 @@ pub struct SearchSettings {
     /// Share of a step's windows that are replayed.
     pub replay: f64,
     /// What of the network learned; `decoder` in searches that were made before there was a choice.
-    #[serde(default = "before_there_was_a_choice")]
+    #[serde(default)]
     pub freeze: Freeze,
 }
 
@@ -286,10 +286,6 @@ impl SearchSettings {
         let freeze = recipe.freeze.unwrap_or_default();
         Self { learning_rate: recipe.learning_rate.unwrap_or(LEARNING_RATES[0]), l2, l2_sp, dropout, replay, freeze }
     }
-}
-
-fn before_there_was_a_choice() -> Freeze {
-    Freeze::Decoder
 }
 
 /// A value of a range, evenly over its logarithm. Two digits are enough to tell settings apart, and are the

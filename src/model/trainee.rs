@@ -180,7 +180,7 @@ pub fn untaught(base: &Base) -> Learned {
         curve: Vec::new(),
         best_step: 0,
         recipe: None,
-        sparsity: sparsity(penalised(&base.head, Freeze::Head)),
+        sparsity: sparsity(penalised(&base.head, Freeze::default())),
         begun: None,
         search: None,
     }
@@ -188,7 +188,7 @@ pub fn untaught(base: &Base) -> Learned {
 
 /// A pooled head as it is, where there is too little to learn from.
 pub fn untaught_from(base: &Base, pool: &Pool) -> Result<Learned, ArtefactError> {
-    let sparsity = sparsity(penalised(&load_head(base, &pool.weights)?, Freeze::Head));
+    let sparsity = sparsity(penalised(&load_head(base, &pool.weights)?, Freeze::default()));
     Ok(Learned { weights: pool.weights.clone(), sparsity, ..untaught(base) })
 }
 

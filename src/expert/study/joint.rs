@@ -208,13 +208,7 @@ impl Joint {
                 }
             }
         }
-        // Of equations that err alike the smallest: what they do not need bends their answer to an override.
-        let enough = tried.iter().map(|(error, ..)| *error).fold(f64::INFINITY, f64::min) * (1.0 + WORTH);
-        let alike = tried.into_iter().filter(|(error, ..)| *error <= enough);
-        let smaller = |a: &(f64, f64, Self), b: &(f64, f64, Self)| {
-            a.2.weights.len().cmp(&b.2.weights.len()).then(a.0.total_cmp(&b.0))
-        };
-        let (mut least, ridge, mut chosen) = alike.min_by(smaller)?;
+        let (mut least, ridge, mut chosen) = smallest(tried)?;
         for observer in OBSERVERS {
             let observed = Self { observer, ..chosen.clone() };
             let error = observed.error(context, parts, horizon);
@@ -335,6 +329,14 @@ impl Joint {
         }
         outputs.swap_remove(0).split_off(self.order.outputs)
     }
+}
+
+/// Of equations that were tried, each behind its error and its ridge, the smallest that err as little as any: what they do
+/// not need bends their answer to an override. Of equals the ones that err least.
+fn smallest(tried: Vec<(f64, f64, Joint)>) -> Option<(f64, f64, Joint)> {
+    let enough = tried.iter().map(|(error, ..)| *error).fold(f64::INFINITY, f64::min) * (1.0 + WORTH);
+    let alike = tried.into_iter().filter(|(error, ..)| *error <= enough);
+    alike.min_by(|one, other| one.2.weights.len().cmp(&other.2.weights.len()).then(one.0.total_cmp(&other.0)))
 }
 
 /// The sums over the regression rows `[output lags, input lags, 1, outputs]` of each part.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use counterpart::asset::{Asset, AssetType, TypeDocument, TypeForm};
 use counterpart::ids::AssetId;
-use counterpart::model::Recipe;
+use counterpart::model::{Freeze, Recipe};
 use counterpart::reading::Frame;
 use counterpart::training::learner::Stage;
 use counterpart::training::teacher::Teacher;
@@ -18,11 +18,11 @@ use serde_json::{Map, json};
 use super::{FRAMES, GOAL_S, cpu};
 
 /// What a whole job costs, by stage.
-pub(crate) fn job(seed: u64) {
+pub(crate) fn job(seed: u64, freeze: Freeze) {
     let assignment = Assignment {
         asset: Arc::new(heater()),
         frames: frames(seed),
-        recipe: Recipe::default(),
+        recipe: Recipe { freeze: Some(freeze), ..Recipe::default() },
         champion: None,
         labels: Vec::new(),
         bases: Bases::default(),
@@ -46,7 +46,7 @@ pub(crate) fn job(seed: u64) {
         .unwrap();
     let end = cpu();
     stages.last_mut().unwrap().1 += end - last;
-    println!("One output, seven inputs: CPU-seconds of a job on {FRAMES} frames, recipe as by default");
+    println!("One output, seven inputs: CPU-seconds of a job on {FRAMES} frames, in which learns: {freeze:?}");
     println!("| stage | CPU-s |");
     println!("|---|--:|");
     for (stage, spent) in &stages {

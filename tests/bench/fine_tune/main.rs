@@ -3,7 +3,7 @@
 //! An optimiser step of every freeze policy on the same windows: CPU time as the slope between a short and a longer
 //! attempt, so that what is computed once per window drops out (goal: a step of the whole network is 80 of the
 //! head's). A job on 10,000 frames of eight signals, evaluation included (goal: 5 CPU-seconds): of a heater with one
-//! output and seven inputs, in this thread; and of two tanks with three outputs and five inputs, by the server's own
+//! output and seven inputs, in this thread, as by default and where the head alone learns; and of two tanks with three outputs and five inputs, by the server's own
 //! worker, once alone and once beside a client that asks for predictions of another asset without a pause (goal: their
 //! 99th percentile is at most 1.5 of what it was before). CPU time is that of the whole process.
 //!
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterpart::clock::Clock;
 use counterpart::db::fixture;
+use counterpart::model::Freeze;
 use counterpart::server::{self, Config, Rooms, RoomsConfig};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
@@ -49,8 +50,10 @@ fn main() {
     let seed = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(11);
     steps::compare();
     println!();
-    heater::job(seed);
-    println!();
+    for freeze in [Freeze::default(), Freeze::Head] {
+        heater::job(seed, freeze);
+        println!();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(measure());
 }

@@ -65,17 +65,20 @@ fn what_nobody_measures_is_taken_along() {
 }
 
 #[test]
-fn of_equations_that_err_alike_the_smallest_is_taken() {
-    let (flow, mut level) = tank(3_000, usize::MAX);
-    let mut word = 9_u32;
-    for value in &mut level {
-        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *value += 0.02 * (f64::from(word >> 8) / f64::from(1 << 23) - 1.0);
-    }
-    let context = Context { target: &level, inputs: vec![&flow], others: Vec::new(), segments: vec![(0, 3_000)] };
-    let parts = Parts::new((1_800, 2_400, 3_000), 64, Vec::new());
-    let joint = &Joint::learn(&context.within(0, 2_400), &parts, 64).expect("there is enough")[parts.newest()];
-    let Order { inputs, degree, .. } = joint.order;
-    assert_eq!((inputs, degree), (1, 1), "what flows in now is all that the level depends on: {:?}", joint.order);
-    assert!(joint.is_linear());
+fn of_equations_that_err_alike_the_smallest_are_taken() {
+    let order = Order { outputs: 1, inputs: 1, degree: 1 };
+    let tried = |errors: &[(f64, usize)]| {
+        let joint = |weights: usize| Joint {
+            order,
+            weights: vec![0.0; weights],
+            outputs: 1,
+            reach: Vec::new(),
+            observer: Observer::default(),
+        };
+        let all = errors.iter().map(|(error, weights)| (*error, 0.0, joint(*weights))).collect();
+        smallest(all).map(|(error, _, joint)| (error, joint.weights.len()))
+    };
+    assert_eq!(tried(&[(1.0, 60), (1.019, 20), (1.021, 3), (1.015, 20), (1.01, 40)]), Some((1.015, 20)));
+    assert_eq!(tried(&[(1.0, 60), (1.1, 20)]), Some((1.0, 60)), "more weights that are worth it");
+    assert_eq!(tried(&[]), None);
 }

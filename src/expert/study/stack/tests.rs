@@ -110,5 +110,5 @@ fn a_linear_equation_answers_alone_until_the_blend_is_worth_more() {
     assert_eq!(worse, stacked(&vec![trial(0.5, 0.5); 40], 0.0), "two that err apart are better together");
     assert!(worse.at(20)[0] < 0.7, "{worse:?}");
     let worn = as_good.shares(&vec![trial(0.1, 1.0); 8]).at(8)[0];
-    assert!(worn < 0.5, "what came since speaks against it: {worn}");
+    assert!(worn < 0.7, "what came since speaks against it: {worn}");
 }

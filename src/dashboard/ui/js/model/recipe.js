@@ -11,7 +11,7 @@ import { choice, field, form, typed } from "../form.js";
  */
 export const SETTINGS = /** @type {Setting[]} */ ([
   { name: "optimizer", label: "Optimiser", usual: "adamw", options: ["adamw", "adam", "sgd", "rmsprop"] },
-  { name: "freeze", label: "What learns", usual: "", options: { "": "the head", head: "the head, searched or not", decoder: "head and decoder", last_block: "head, decoder and last block", adapters: "head, decoder and adapters", all: "head, decoder and whole backbone" }, hint: "The rest stays as it is in the base model." },
+  { name: "freeze", label: "What learns", usual: "", options: { "": "head and decoder", decoder: "head and decoder, searched or not", head: "the head alone, which is quick", last_block: "head, decoder and last block", adapters: "head, decoder and adapters", all: "head, decoder and whole backbone" }, hint: "The rest stays as it is in the base model." },
   { name: "learning_rate", label: "Learning rate", usual: "", hint: "Empty: 3e-4 and 1e-3 are tried." },
   { name: "momentum", label: "Momentum", usual: "", hint: "For sgd and rmsprop." },
   { name: "loss", label: "Loss", usual: "pinball", options: ["pinball", "huber", "mse"] },

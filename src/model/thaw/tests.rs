@@ -33,14 +33,15 @@ fn learned_of(base: &Base, lesson: &Lesson, recipe: &Recipe) -> Learned {
     learn(base, lesson, recipe, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-/// What a policy can learn: that the bank misses a part of an input; the last layer alone, that it is off.
+/// What a policy can learn: that the bank misses a part of an input; the last layer alone, that it is off by as much as it
+/// usually errs.
 fn lesson_of(freeze: Freeze) -> Lesson {
     let mut lesson = lesson();
     if freeze == Freeze::Head {
         for example in lesson.train.iter_mut().chain(&mut lesson.validation) {
-            let (steps, context) = (example.truth.len(), example.window.context);
+            let (steps, context, scale) = (example.truth.len(), example.window.context, example.window.scale);
             for (value, input) in example.truth.iter_mut().zip(&example.window.inputs[0][context..context + steps]) {
-                *value += 0.4 - 0.4 * input;
+                *value += scale - 0.4 * input;
             }
         }
     }

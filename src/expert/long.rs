@@ -2,11 +2,12 @@
 //!
 //! Only for a target without inputs and with a long contiguous past; there one such ridge is level
 //! with published networks. All horizons share one Cholesky factor, and the sums are built by
-//! sliding along diagonals, so a fit costs milliseconds.
+//! sliding along diagonals, so a fit costs milliseconds; a truncated one, which answers a single
+//! time, is solved for the window that it answers from instead of for every horizon.
 
 use faer::Mat;
 
-use super::algebra::{dot, factorise, substitute_all};
+use super::algebra::{add_lagged, dot, factorise, substitute_all, times};
 use super::history::Context;
 
 /// Lags looked at.
@@ -21,16 +22,23 @@ const RIDGE: f64 = 5_000.0;
 /// Answers stay within this many deviations.
 const LIMIT: f64 = 12.0;
 
-/// Weights on the newest 512 samples, oldest first; one column per horizon.
+/// The answer for a window `x` is `b' A^-1 x` for every horizon's column `b`: it is solved for the columns where many
+/// windows are to be answered, and for the window where one is.
+///
+/// Everything is in single precision: the ridge keeps the system so far from singular that this is exact to five digits,
+/// in half the time.
 #[derive(Clone, Debug)]
 pub(super) struct Long {
-    weights: Mat<f64>,
+    /// One column per horizon, newest lag first: weights, or what they are solved from.
+    columns: Mat<f32>,
+    /// The Cholesky factor, where the columns are not solved.
+    factor: Option<Mat<f32>>,
 }
 
-/// The newest samples, centred, oldest first, and their mean.
+/// The newest samples, centred, newest first, solved where the columns are not, and their mean.
 #[derive(Clone, Debug)]
 pub(super) struct LongState {
-    window: Vec<f64>,
+    window: Vec<f32>,
     mean: f64,
 }
 
@@ -44,12 +52,14 @@ impl Long {
             .map(|&end| {
                 let known = segment.get(..end.checked_sub(start)?)?;
                 let windows = known.len().checked_sub(LAGS + horizon)? + 1;
-                (apt && windows >= LEAST_WINDOWS).then(|| Self::of(known, horizon)).flatten()
+                let once = end < context.len();
+                (apt && windows >= LEAST_WINDOWS).then(|| Self::of(known, horizon, once)).flatten()
             })
             .collect()
     }
 
-    fn of(known: &[f64], horizon: usize) -> Option<Self> {
+    /// `once`: whether a single window is to be answered.
+    fn of(known: &[f64], horizon: usize, once: bool) -> Option<Self> {
         let mut factor = gram(known, LAGS, horizon);
         let mut cross = cross(known, LAGS, horizon, &factor);
         // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
@@ -68,29 +78,33 @@ impl Long {
                 *value -= expected + mean;
             }
         }
-        // The ridge keeps the system far from singular: single precision is exact to five digits, in half the time.
-        let single = |matrix: &Mat<f64>| Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] as f32);
-        let (mut factor, mut weights) = (single(&factor), single(&cross));
+        let (mut factor, mut columns) = (single(&factor, |column| column), single(&cross, |_| 0));
         factorise(&mut factor)?;
-        substitute_all(&factor, &mut weights);
-        let finite = (0..horizon).all(|h| weights.col_as_slice(h).iter().all(|w| w.is_finite()));
-        finite.then(|| Self { weights: Mat::from_fn(LAGS, horizon, |i, h| f64::from(weights[(LAGS - 1 - i, h)])) })
+        if !once {
+            substitute_all(&factor, &mut columns);
+            let finite = (0..horizon).all(|h| columns.col_as_slice(h).iter().all(|w| w.is_finite()));
+            return finite.then_some(Self { columns, factor: None });
+        }
+        Some(Self { columns, factor: Some(factor) })
     }
 
     /// The window that a forecast from the end of `context` looks at; `None` when its segment is
     /// shorter than that.
-    #[expect(clippy::unused_self, reason = "every expert is asked in the same way")]
     pub(super) fn stand(&self, context: &Context<'_>) -> Option<LongState> {
         let segment = &context.target[context.last_start()..];
         let window = &segment[segment.len().checked_sub(LAGS)?..];
         let mean = window.iter().sum::<f64>() / LAGS as f64;
-        Some(LongState { window: window.iter().map(|x| x - mean).collect(), mean })
+        let mut newest_first = Mat::from_fn(LAGS, 1, |lag, _| (window[LAGS - 1 - lag] - mean) as f32);
+        if let Some(factor) = &self.factor {
+            substitute_all(factor, &mut newest_first);
+        }
+        Some(LongState { window: newest_first.col_as_slice(0).to_vec(), mean })
     }
 
     /// The answers for `steps`; beyond the fitted horizon the last one holds.
     pub(super) fn answer(&self, state: &LongState, steps: usize) -> Vec<f64> {
-        let mut out: Vec<f64> = (0..steps.min(self.weights.ncols()))
-            .map(|h| dot(self.weights.col_as_slice(h), &state.window) + state.mean)
+        let mut out: Vec<f64> = (0..steps.min(self.columns.ncols()))
+            .map(|h| inner(self.columns.col_as_slice(h), &state.window) + state.mean)
             .map(|value| value.clamp(-LIMIT, LIMIT))
             .collect();
         let last = out.last().copied().unwrap_or(state.mean);
@@ -99,12 +113,38 @@ impl Long {
     }
 }
 
+/// A matrix in single precision, of each column what lies below the row that `from` says.
+fn single(matrix: &Mat<f64>, from: impl Fn(usize) -> usize) -> Mat<f32> {
+    let mut rounded = Mat::zeros(matrix.nrows(), matrix.ncols());
+    for j in 0..matrix.ncols() {
+        let rows = from(j)..matrix.nrows();
+        let values = &matrix.col_as_slice(j)[rows.clone()];
+        rounded.col_as_slice_mut(j)[rows].iter_mut().zip(values).for_each(|(to, value)| *to = *value as f32);
+    }
+    rounded
+}
+
+/// The inner product of two rows of single precision, summed in double.
+fn inner(a: &[f32], b: &[f32]) -> f64 {
+    let mut strands = [0.0; 4];
+    let (fours_a, rest_a) = a.as_chunks::<4>();
+    let (fours_b, rest_b) = b.as_chunks::<4>();
+    for (x, y) in fours_a.iter().zip(fours_b) {
+        for k in 0..4 {
+            strands[k] += f64::from(x[k]) * f64::from(y[k]);
+        }
+    }
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+    strands.iter().sum::<f64>() + rest
+}
+
 /// `sum x(t-i) x(t-j)` over every origin `t` that has `lags` samples up to it and a whole horizon:
 /// the lower triangle of a symmetric matrix.
 pub(super) fn gram(x: &[f64], lags: usize, horizon: usize) -> Mat<f64> {
     let last = x.len() - 1 - horizon;
     let mut sums = Mat::zeros(lags, lags);
-    let mut column: Vec<f64> = (0..lags).map(|i| dot(&x[lags - 1 - i..=last - i], &x[lags - 1..=last])).collect();
+    let mut column = vec![0.0; lags];
+    add_lagged(&x[..=last], lags - 1, &mut column);
     sums.col_as_slice_mut(0).copy_from_slice(&column);
     // One step along every diagonal at once: what comes in before the first origin, what goes out at the last.
     let before: Vec<f64> = x[..lags - 1].iter().rev().copied().collect();
@@ -120,19 +160,6 @@ pub(super) fn gram(x: &[f64], lags: usize, horizon: usize) -> Mat<f64> {
         column.copy_from_slice(next);
     }
     sums
-}
-
-/// A symmetric matrix, of which the lower triangle is given, times a vector.
-pub(super) fn times(lower: &Mat<f64>, vector: &[f64]) -> Vec<f64> {
-    let mut product = vec![0.0; vector.len()];
-    for (j, &by) in vector.iter().enumerate() {
-        let (diagonal, below) = lower.col_as_slice(j)[j..].split_first().expect("a square matrix");
-        product[j] += diagonal * by + dot(below, &vector[j + 1..]);
-        for (sum, value) in product[j + 1..].iter_mut().zip(below) {
-            *sum += value * by;
-        }
-    }
-    product
 }
 
 /// `sum x(t-i) x(t+h)` over the same origins: one column of lags per horizon `h` from 1 on.
@@ -183,16 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn the_lower_triangle_stands_for_the_whole() {
-        let lower = Mat::from_fn(3, 3, |i, j| if i >= j { (3 * i + j) as f64 } else { f64::NAN });
-        // [[0, 3, 6], [3, 4, 7], [6, 7, 8]]
-        assert_eq!(times(&lower, &[1.0, 10.0, 100.0]), [630.0, 743.0, 876.0]);
-    }
-
-    #[test]
     fn single_precision_solves_the_ridge() {
         let (x, horizon) = (signal(2_000), 4);
-        let long = Long::of(&x, horizon).expect("long enough");
+        let long = Long::of(&x, horizon, false).expect("long enough");
         // The normal equations over rows that are centred one by one, in double precision.
         let mut gram: Mat<f64> = Mat::zeros(LAGS, LAGS);
         let mut cross: Mat<f64> = Mat::zeros(LAGS, horizon);
@@ -208,8 +228,24 @@ mod tests {
         substitute_all(&gram, &mut cross);
         let largest = (0..LAGS).map(|lag| cross[(lag, 0)].abs()).fold(0.0, f64::max);
         for (lag, h) in [(0, 0), (17, 1), (255, 2), (511, 0), (511, 3)] {
-            let off = (long.weights[(lag, h)] - cross[(lag, h)]).abs();
-            assert!(off < 1e-4 * largest, "{lag} {h}: {} {}", long.weights[(lag, h)], cross[(lag, h)]);
+            let weight = f64::from(long.columns[(LAGS - 1 - lag, h)]);
+            assert!((weight - cross[(lag, h)]).abs() < 1e-4 * largest, "{lag} {h}: {weight} {}", cross[(lag, h)]);
+        }
+    }
+
+    #[test]
+    fn a_fit_that_answers_once_says_what_one_that_answers_often_says() {
+        let (x, horizon) = (signal(2_000), 64);
+        let context = Context { target: &x, inputs: Vec::new(), others: Vec::new(), segments: vec![(0, x.len())] };
+        let said = |once| {
+            let long = Long::of(&x[..1_900], horizon, once).expect("long enough");
+            assert_eq!(long.factor.is_some(), once);
+            long.answer(&long.stand(&context.until(1_900)).expect("512 samples"), horizon + 3)
+        };
+        let (once, often) = (said(true), said(false));
+        assert!(often.iter().any(|value| value.abs() > 0.1), "{often:?}");
+        for (one, other) in once.iter().zip(&often) {
+            assert!((one - other).abs() < 1e-4, "{one} {other}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! fitted; profile and level are read from the samples that the forecast starts from, so the
 //! phase is right however late that is. Oracle: `season` in the prototype.
 
-use super::algebra::dot;
+use super::algebra::add_lagged;
 use super::history::{Context, History};
 
 /// Fewer samples show no season.
@@ -107,13 +107,7 @@ impl LagSums {
 
     /// Takes the samples of `known` that were not seen yet.
     fn extend(&mut self, known: &[f64]) {
-        let from = self.seen.min(known.len());
-        for (lag, sum) in self.sums.iter_mut().enumerate() {
-            let from = from.max(lag);
-            if from < known.len() {
-                *sum += dot(&known[from..], &known[from - lag..known.len() - lag]);
-            }
-        }
+        add_lagged(known, self.seen, &mut self.sums);
         self.seen = known.len();
     }
 

@@ -10,9 +10,9 @@
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-use super::super::algebra::{dot, factorise, substitute_all};
+use super::super::algebra::{dot, factorise, substitute_all, times};
 use super::super::history::Context;
-use super::super::long::{cross, gram, times};
+use super::super::long::{cross, gram};
 use super::parts::{Fits, Parts};
 
 /// Most and fewest lags; in between, a share of the samples that teach.
@@ -125,7 +125,11 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
         let own: Vec<Sums> = own.iter().map(|sums| pick(sums, &known)).collect();
         let mut all = Sums::none(lags, horizon);
         own.iter().for_each(|sums| all.add(sums));
-        (all.windows >= LEAST_WINDOWS * own.len()).then(|| own.iter().map(|own| Pooled::fit(own, &all)).collect())?
+        if all.windows < LEAST_WINDOWS * own.len() {
+            return None;
+        }
+        let common = Common::of(&all)?;
+        own.iter().map(|own| Pooled::fit(own, &all, &common)).collect()
     };
     let chosen = fit(parts.newest())?;
     let fitted = |place: usize| (place != parts.newest()).then(|| fit(place)).flatten();
@@ -134,20 +138,43 @@ pub(super) fn learn(contexts: &[Context<'_>], parts: &Parts, horizon: usize) -> 
     Some((0..contexts.len()).map(|target| by_place.iter().map(|maps| maps[target].clone()).collect()).collect())
 }
 
+/// The maps of those regressions for which all targets are one.
+struct Common(Vec<Option<Mat<f64>>>);
+
+impl Common {
+    fn of(all: &Sums) -> Option<Self> {
+        let maps = KINDS.iter().map(|kind| match kind.own {
+            0.0 => kind.map(all, all).map(Some),
+            _ => Some(None),
+        });
+        maps.collect::<Option<_>>().map(Self)
+    }
+}
+
+impl Kind {
+    /// Its map for a target, from the target's own windows and those of all.
+    fn map(&self, own: &Sums, all: &Sums) -> Option<Mat<f64>> {
+        let (mine, theirs) = if own.windows == 0 {
+            (0.0, 1.0 / all.windows as f64)
+        } else {
+            (self.own / own.windows as f64, (1.0 - self.own) / all.windows as f64)
+        };
+        let mixed = |own: &Mat<f64>, all: &Mat<f64>| {
+            Mat::from_fn(own.nrows(), own.ncols(), |i, j| mine * own[(i, j)] + theirs * all[(i, j)])
+        };
+        ridge(mixed(&own.lags, &all.lags), mixed(&own.ahead, &all.ahead), self)
+    }
+}
+
 impl Pooled {
-    fn fit(own: &Sums, all: &Sums) -> Option<Self> {
+    fn fit(own: &Sums, all: &Sums, common: &Common) -> Option<Self> {
         let (lags, horizon) = (own.lags.nrows(), own.ahead.ncols());
         let mut map: Mat<f64> = Mat::zeros(lags, horizon);
-        for kind in &KINDS {
-            let (mine, theirs) = if own.windows == 0 {
-                (0.0, 1.0 / all.windows as f64)
-            } else {
-                (kind.own / own.windows as f64, (1.0 - kind.own) / all.windows as f64)
-            };
-            let mixed = |own: &Mat<f64>, all: &Mat<f64>| {
-                Mat::from_fn(own.nrows(), own.ncols(), |i, j| mine * own[(i, j)] + theirs * all[(i, j)])
-            };
-            map += ridge(mixed(&own.lags, &all.lags), mixed(&own.ahead, &all.ahead), kind)?;
+        for (kind, common) in KINDS.iter().zip(&common.0) {
+            match common {
+                Some(common) => map += common,
+                None => map += kind.map(own, all)?,
+            }
         }
         let share = 1.0 / KINDS.len() as f64;
         let rows = (0..horizon).flat_map(|h| (0..lags).rev().map(move |lag| (lag, h)));

@@ -12,9 +12,8 @@ use rows::{Rows, Span};
 use super::algebra::Gram;
 use super::filters::{Coefficients, InputMemory, Memory, PER_INPUT, TargetMemory};
 use super::history::Context;
+use super::shared::{FADES, fades};
 
-/// How fast the origin fades, in steps (prototype `TJ`).
-const FADES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e6];
 /// The ridges that the hold-out tail chooses from; the last one where there is no tail.
 const RIDGES: [f64; 3] = [1e-2, 1.0, 30.0];
 /// Ridge on the intercept: only there to keep the system regular.
@@ -27,8 +26,6 @@ const LEAST_ROWS: usize = 40;
 const ORIGINS: usize = 70;
 /// Samples of a segment before its first origin.
 const WARM_UP: usize = 3;
-/// Horizons that are fitted, spread geometrically.
-const HORIZONS: usize = 10;
 
 /// A fitted regression; weights in the order of the features.
 #[derive(Clone, Debug)]
@@ -91,7 +88,7 @@ impl Direct {
 
     /// The answers for `steps` over `future` (one row per input, at least `steps` long).
     pub(super) fn answer(&self, state: &DirectState, future: &[Vec<f64>], steps: usize) -> Vec<f64> {
-        let rates = FADES.map(|fade| (-1.0 / fade).exp());
+        let rates = fades(1);
         let intercept = self.weights[self.weights.len() - 1];
         let mut inputs = state.memory.inputs.clone();
         let mut fading = state.fading;

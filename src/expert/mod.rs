@@ -20,6 +20,7 @@ mod history;
 mod long;
 mod scale;
 mod season;
+mod shared;
 pub mod study;
 mod team;
 pub mod template;

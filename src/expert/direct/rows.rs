@@ -1,22 +1,20 @@
 //! The regression rows of the direct expert, and their sums.
 //!
 //! A row is what the inputs stand at when an answer is due, what was held at its origin, fading with the steps between, 1,
-//! and the answer. Many rows share an origin, and some an instant, so the sums of their products are found from instants
-//! and origins, with a quarter of the work that row by row takes; no row is ever written down.
+//! and the answer. No row is ever written down.
 
 use std::ops::Range;
 
-use super::super::algebra::{Gram, dot, outer};
+use super::super::algebra::{Gram, dot};
 use super::super::filters::{Coefficients, HELD_EACH, InputMemory, Memory, PER_INPUT};
 use super::super::history::Context;
-use super::{FADES, HORIZONS, ORIGINS, RIDGES, WARM_UP, held, others, ridged};
+use super::super::shared::{self, Columns, FADES, fades, horizons};
+use super::{ORIGINS, RIDGES, WARM_UP, held, others, ridged};
 
 /// The hold-out tail decides only with more rows than this.
 const LEAST_HELD_OUT: usize = 20;
 /// The share of rows before the hold-out tail.
 const TRAIN_SHARE: f64 = 0.7;
-/// Products of two fades.
-const PAIRS: usize = FADES.len() * (FADES.len() + 1) / 2;
 
 /// Which rows were known at an end, and where the hold-out tail begins.
 pub(super) struct Span {
@@ -57,7 +55,7 @@ impl Rows {
         let mut rows = Self {
             driven: inputs * PER_INPUT,
             kept: HELD_EACH * (1 + inputs + others.len()),
-            fades: steps.iter().map(|&h| FADES.map(|fade| (-(h as f64) / fade).exp())).collect(),
+            fades: steps.iter().map(|&h| fades(h)).collect(),
             instants: Vec::new(),
             origins: Vec::new(),
             all: Vec::with_capacity(context.segments.len() * ORIGINS * steps.len()),
@@ -129,60 +127,17 @@ impl Rows {
 
     /// Adds some of the rows to the sums.
     pub(super) fn add(&self, some: Range<usize>, gram: &mut Gram) {
-        let rows = &self.all[some];
-        let (Some(first), Some(last)) = (rows.iter().map(|r| r.origin.0).min(), rows.iter().map(|r| r.origin.0).max())
-        else {
-            return;
+        let place = |row: &Row| shared::Row { instant: row.instant.0, origin: row.origin.0, horizon: row.horizon };
+        let rows: Vec<shared::Row> = self.all[some].iter().map(place).collect();
+        let intercept = self.intercept();
+        let columns = Columns {
+            instant: (0..self.driven).chain([intercept, intercept + 1]).collect(),
+            held: self.driven,
+            values: self.kept,
+            own: self.width(),
         };
-        let (width, intercept) = (self.instant_width(), self.intercept());
-        // Columns of an instant, and of what is held, in the sums.
-        let of_instant = |column: usize| if column < self.driven { column } else { intercept + column - self.driven };
-        let of_held = |value: usize, fade: usize| self.driven + value * FADES.len() + fade;
-
-        let mut instants = Vec::with_capacity(rows.len() * width);
-        for shared in rows.chunk_by(|one, other| one.instant == other.instant) {
-            let times = (shared.len() as f64).sqrt();
-            instants.extend(self.at_instant(&shared[0]).iter().map(|value| times * value));
-        }
-        let mut among = Gram::new(width);
-        among.add(&instants);
-        gram.take(&among, 0..width, of_instant);
-
-        // Of each origin: what its answers saw of the inputs, and the products of its fades, faded.
-        let origins = last + 1 - first;
-        let (mut seen, mut products) = (vec![0.0; origins * FADES.len() * width], vec![[0.0; PAIRS]; origins]);
-        for row in rows {
-            let (place, fades, values) = (row.origin.0 - first, &self.fades[row.horizon], self.at_instant(row));
-            let all = &mut seen[place * FADES.len() * width..(place + 1) * FADES.len() * width];
-            for (sums, fade) in all.chunks_exact_mut(width).zip(fades) {
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += fade * value);
-            }
-            products[place].iter_mut().zip(pairs()).for_each(|(sum, (i, j))| *sum += fades[i] * fades[j]);
-        }
-        let held = &self.origins[first * self.kept..(last + 1) * self.kept];
-        let crossed = outer((held, self.kept), (&seen, FADES.len() * width));
-        for fade in 0..FADES.len() {
-            for column in 0..width {
-                let sums = crossed.col_as_slice(fade * width + column);
-                gram.take_column(of_instant(column), sums, |value| of_held(value, fade));
-            }
-        }
-        let mut weighted = Vec::with_capacity(origins * PAIRS * self.kept);
-        for (values, products) in held.chunks_exact(self.kept).zip(&products) {
-            weighted.extend(products.iter().flat_map(|times| values.iter().map(move |value| times * value)));
-        }
-        let squared = outer((held, self.kept), (&weighted, PAIRS * self.kept));
-        for (pair, (i, j)) in pairs().enumerate() {
-            for value in 0..self.kept {
-                let sums = squared.col_as_slice(pair * self.kept + value);
-                if i == j {
-                    gram.take_column(of_held(value, j), &sums[value..], |other| of_held(value + other, i));
-                } else {
-                    gram.take_column(of_held(value, j), sums, |other| of_held(other, i));
-                }
-            }
-        }
-        gram.count(rows.len());
+        let (instants, origins) = (&self.instants, &self.origins);
+        shared::Rows { rows: &rows, instants, origins, own: &[], fades: &self.fades }.add_to(gram, &columns);
     }
 
     /// The ridge with the least squared error on the hold-out tail.
@@ -211,20 +166,6 @@ impl Rows {
         let held: f64 = self.at_origin(row.origin.0).iter().zip(faded).map(|(value, weight)| value * weight).sum();
         dot(inputs, &values[..self.driven]) + held + weights[self.intercept()] - values[self.driven + 1]
     }
-}
-
-/// The products of two fades, the later one first.
-fn pairs() -> impl Iterator<Item = (usize, usize)> {
-    (0..FADES.len()).flat_map(|i| (0..=i).map(move |j| (i, j)))
-}
-
-/// The horizons that are fitted: geometric from 1, rounded, without repeats.
-fn horizons(horizon: usize) -> Vec<usize> {
-    let last = (horizon.max(2) as f64).ln();
-    let mut steps: Vec<usize> =
-        (0..HORIZONS).map(|i| (last * i as f64 / (HORIZONS - 1) as f64).exp().round() as usize).collect();
-    steps.dedup();
-    steps
 }
 
 #[cfg(test)]

@@ -20,11 +20,10 @@ use serde::{Deserialize, Serialize};
 use super::super::algebra::{dot, products};
 use super::super::filters::{Coefficients, HELD_EACH, PER_INPUT};
 use super::super::history::Context;
+use super::super::shared::{Columns, FADES, fades};
 use super::cosine::cosines;
 use super::drive::{Drive, Held};
 
-/// How fast the origin fades, in steps.
-const FADES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e6];
 /// Past values of an only input beside its averages: dense, they shape a fast filter.
 const TAPS_ALONE: &[usize] =
     &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40];
@@ -263,7 +262,7 @@ impl Basis {
     }
 
     /// Every wave `ahead` steps after an origin.
-    fn waves(&self, drive: &Drive, held: &Held, ahead: usize) -> [f64; WAVES] {
+    pub(super) fn waves(&self, drive: &Drive, held: &Held, ahead: usize) -> [f64; WAVES] {
         // Beyond what was fitted the answer goes on as at its end.
         let ahead = ahead.min(self.horizon);
         let ahead = 2.0 * (ahead as f64).ln() / (self.horizon as f64).ln() - 1.0;
@@ -278,17 +277,21 @@ impl Basis {
 }
 
 impl Basis {
-    /// Appends the features of the answer `ahead` steps after an origin, where the inputs have come
-    /// to stand as `drive` says.
-    pub(super) fn features(&self, drive: &Drive, held: &Held, ahead: usize, into: &mut Vec<f64>) {
+    /// Appends the features of all answers at an instant where the inputs have come to stand as `drive` says: those that
+    /// depend on nothing else.
+    pub(super) fn instant(&self, drive: &Drive, into: &mut Vec<f64>) {
         into.extend_from_slice(&drive.values);
-        let fades = FADES.map(|fade| (-(ahead as f64) / fade).exp());
-        for value in &held.values {
-            into.extend(fades.map(|fade| fade * value));
-        }
         into.push(1.0);
         into.extend(drive.hinges.iter().flatten());
-        into.extend(self.waves(drive, held, ahead));
+    }
+
+    /// Where the features lie in a row, with what came behind them: those of an instant and what came, what is held at an
+    /// origin, and the waves, which each row has of its own.
+    pub(super) fn row(&self) -> Columns {
+        let Groups { intercept, waves, width, .. } = self.groups();
+        let held = self.drive_width();
+        let instant = (0..held).chain(intercept..waves).chain([width]).collect();
+        Columns { instant, held, values: self.held_width(), own: waves }
     }
 
     /// The weighted sum of the features; groups without weights cost nothing.
@@ -296,7 +299,7 @@ impl Basis {
         let groups = self.groups();
         let inputs = drive.values.len();
         let mut sum = dot(&weights[..inputs], &drive.values) + weights[groups.intercept];
-        let fades = FADES.map(|fade| (-(ahead as f64) / fade).exp());
+        let fades = fades(ahead);
         for (value, weights) in held.values.iter().zip(weights[inputs..groups.intercept].chunks_exact(FADES.len())) {
             sum += value * dot(&fades, weights);
         }

@@ -133,6 +133,11 @@ const BLOCK: usize = 256;
 /// from both neighbours learns from these too.
 pub(super) type Sums = Vec<Gram>;
 
+/// How many sums there are.
+pub(super) fn places(parts: &Parts) -> usize {
+    2 * parts.count() - 1
+}
+
 /// Regression rows, summed up by stretch.
 pub(super) struct Rows {
     width: usize,
@@ -143,7 +148,7 @@ pub(super) struct Rows {
 impl Rows {
     /// None yet; `width` counts features and targets.
     pub(super) fn new(width: usize, parts: &Parts) -> Self {
-        let places = 2 * parts.count() - 1;
+        let places = places(parts);
         Self { width, sums: vec![Gram::new(width); places], waiting: vec![Vec::new(); places] }
     }
 

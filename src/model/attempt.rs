@@ -21,8 +21,8 @@ use super::network::Head;
 use super::recipe::{LEARNING_RATES, Recipe};
 use super::thaw::Thawed;
 use super::trainee::{
-    CurvePoint, Learned, TraineeError, build_optimizer, dropout, load_head, paired_variables, penalised, schedule,
-    shrink, sparsity,
+    CurvePoint, Learned, Said, TraineeError, build_optimizer, dropout, load_head, paired_variables, penalised,
+    schedule, shrink, sparsity,
 };
 
 /// Shares of what a head moves the bank's median that are tried, and how much better the validation loss must
@@ -100,6 +100,15 @@ impl<'a> Class<'a> {
 
     fn validation(&self, freeze: Freeze) -> &Material {
         self.validation[freeze.kind()].get_or_init(|| Material::new(self.base, freeze, &self.lesson.validation))
+    }
+
+    /// What a head on the base model's backbone says of the windows to learn from, and of those to validate on.
+    pub(super) fn said(&self, head: &Head) -> Option<Said> {
+        let Lesson { train, replay, validation, .. } = self.lesson;
+        let [taught, validated] = [self.train(Freeze::Head), self.validation(Freeze::Head)].map(Material::reading);
+        let mut fresh = taught.said(head, train.len() + replay.len())?;
+        let replay = fresh.split_off(train.len());
+        Some(Said { train: fresh, replay, validation: validated.said(head, validation.len())? })
     }
 
     /// Begins from a head, with as little of what it moves medians as the validation windows allow. Nothing has
@@ -272,7 +281,8 @@ impl<'a> Attempt<'a> {
         let (weights, sparsity) = (saved(&head, &thawed), sparsity(penalised(&head, self.freeze)));
         let open = (Some(self.rate), Some(self.freeze));
         let recipe = Some(Recipe { learning_rate: open.0, freeze: open.1, search: None, ..self.recipe });
-        Ok((loss, Learned { weights, curve: self.curve, best_step, recipe, sparsity, begun: None, search: None }))
+        let (curve, (begun, search, said)) = (self.curve, (None, None, None));
+        Ok((loss, Learned { weights, curve, best_step, recipe, sparsity, begun, search, said }))
     }
 
     /// One step: its loss without penalties; `None` when that is not a finite number, and then nothing has

@@ -128,18 +128,21 @@ pub(super) fn forward(
 fn finish(windows: &[&Window], corrections: &[f32]) -> Result<Vec<Quantiles>, EngineError> {
     let (context, steps) = windows[0].shape();
     let answer = |(window, numbers): (&&Window, &[f32])| -> Result<Quantiles, EngineError> {
-        let rows = numbers.chunks_exact(LEVELS.len()).zip(&window.bank[context..]);
-        rows.map(|(row, bank)| {
-            let mut quantiles: [f32; LEVELS.len()] = std::array::from_fn(|level| bank + window.scale * row[level]);
-            if quantiles.iter().any(|value| !value.is_finite()) {
-                return Err(EngineError::NotFinite);
-            }
-            quantiles.sort_unstable_by(f32::total_cmp);
-            Ok(quantiles.map(f64::from))
-        })
-        .collect()
+        quantiles(numbers, &window.bank[context..], window.scale).ok_or(EngineError::NotFinite)
     };
     windows.iter().zip(corrections.chunks_exact(steps * LEVELS.len())).map(answer).collect()
+}
+
+/// The quantiles of one window, in ascending order, from its corrections and the bank's answer, a row and a number for each
+/// step; `None` where one is not finite.
+pub(super) fn quantiles(corrections: &[f32], bank: &[f32], scale: f32) -> Option<Quantiles> {
+    let rows = corrections.chunks_exact(LEVELS.len()).zip(bank);
+    rows.map(|(row, bank)| {
+        let mut quantiles: [f32; LEVELS.len()] = std::array::from_fn(|level| bank + scale * row[level]);
+        quantiles.sort_unstable_by(f32::total_cmp);
+        quantiles.iter().all(|value| value.is_finite()).then(|| quantiles.map(f64::from))
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Freeze {
     /// How many kinds of what is computed once per window there are.
     pub(super) const KINDS: usize = 4;
 
+    /// Whether the backbone stays as it is.
+    pub(super) fn keeps_backbone(self) -> bool {
+        matches!(self, Self::Head | Self::Decoder)
+    }
+
     /// Which of them it needs.
     pub(super) fn kind(self) -> usize {
         match self {

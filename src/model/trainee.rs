@@ -72,6 +72,19 @@ pub struct Learned {
     pub begun: Option<Begun>,
     /// What a search tried, where there was one.
     pub search: Option<SearchRecord>,
+    /// What it says of the windows of its lesson, where that costs little because the backbone is the base model's.
+    pub said: Option<Said>,
+}
+
+/// What a head says of the windows of its lesson: sorted quantiles in normalised units.
+#[derive(Debug)]
+pub struct Said {
+    /// Of [`Lesson::train`].
+    pub train: Vec<Quantiles>,
+    /// Of [`Lesson::replay`].
+    pub replay: Vec<Quantiles>,
+    /// Of [`Lesson::validation`].
+    pub validation: Vec<Quantiles>,
 }
 
 /// Why a head did not learn.
@@ -126,7 +139,10 @@ pub fn learn_from(
         Some(search) => halve(&class, &beginning, &recipe, search, progress)?,
         None => try_rates(&class, &beginning, &recipe, progress)?,
     };
-    Ok(Learned { begun, ..learned })
+    let frozen = learned.recipe.as_ref().and_then(|recipe| recipe.freeze).is_none_or(Freeze::keeps_backbone);
+    let head = frozen.then(|| load_head(base, &learned.weights).ok()).flatten();
+    let said = head.and_then(|head| class.said(&head));
+    Ok(Learned { begun, said, ..learned })
 }
 
 /// The head to begin from, and how it was chosen where there were two.
@@ -183,6 +199,7 @@ pub fn untaught(base: &Base) -> Learned {
         sparsity: sparsity(penalised(&base.head, Freeze::default())),
         begun: None,
         search: None,
+        said: None,
     }
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::card::DataCard;
+use super::heard::answers;
 use super::learner::{Champion, LearnError};
-use super::teacher::answers;
 use crate::asset::{AUTO, AssetType};
 use crate::features::TargetExamples;
 use crate::model::registry::{self, without_version};

@@ -18,6 +18,7 @@ pub mod data_health;
 mod dataset;
 pub mod due;
 pub mod health;
+mod heard;
 mod job;
 pub mod learner;
 pub mod probation;

@@ -11,16 +11,16 @@ use super::backing::Backing;
 use super::companions::{self, School};
 use super::contradiction::contradiction;
 use super::dataset::{Dataset, Exam, NEEDED, Parts, STEPS, count, overlap};
+use super::heard::{Rehearsal, answers_each};
 use super::learner::{Assignment, Candidate, Evaluation, Holdout, LearnError, Learner, Progress, Stage};
 use super::marks::{naive, score};
 use super::start::{Ancestry, Fleet};
 use super::{bases, card};
 use crate::asset::{Asset, AssetType};
 use crate::features::{Banks, Grid, Layout, Seen, Setups, Subject, TargetExamples};
-use crate::forecast::calibration::{Answered, Calibration};
+use crate::forecast::calibration::Calibration;
 use crate::model::pretrain::synthetic;
 use crate::model::trainee::{self, Example, Learned, Lesson, TraineeError};
-use crate::model::window::Window;
 use crate::model::{Base, BaseChoice, Quantiles, Recipe};
 use crate::score::Scored;
 
@@ -28,8 +28,6 @@ use crate::score::Scored;
 pub(super) const USABLE: usize = 300;
 /// Synthetic windows that a job draws from.
 const SYNTHETIC: usize = 192;
-/// Windows answered between two signs of life.
-const CHUNK: usize = 64;
 
 /// Learns with libtorch on the calling thread.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +47,8 @@ struct Synthetic {
 /// A head, its bands, and how they came about.
 struct Taught {
     learned: Learned,
+    /// What it says of the windows that its bands are made from.
+    rehearsal: Rehearsal,
     calibration: Calibration,
     /// Why nothing was learned, when nothing was.
     note: Option<String>,
@@ -125,17 +125,24 @@ impl Learner for Teacher {
         let banks: Vec<Banks> = layout
             .targets
             .iter()
-            .map(|target| Banks::of(setups.of(name(asset, *target))).sharing(&backing.crews))
+            .map(|target| &asset.asset_type.document.signals[*target].name)
+            .map(|name| Banks::of(setups.of(name)).sharing(&backing.crews))
             .collect();
         let rival = Exam::cut(subject, &parts, &banks);
-        let judge =
-            |own: &[TargetExamples], rival: &[TargetExamples]| class.judge(own, rival, &taught, served.as_ref());
-        let recent = judge(&exam.holdout, &rival.holdout)?;
+        let judge = |own: &[TargetExamples], said: &[Vec<Quantiles>], rival: &[TargetExamples]| {
+            class.judge((own, said), rival, &taught.calibration, served.as_ref())
+        };
+        let says = |parts: &[TargetExamples]| answers_each(&class.base, Some(&taught.learned.weights), parts);
+        let said = says(&exam.holdout)?;
+        let recent = judge(&exam.holdout, &said, &rival.holdout)?;
         signs.at(Stage::Evaluating, 0.96)?;
-        let older = if count(&exam.older) > 0 { Some(judge(&exam.older, &rival.older)?) } else { None };
+        let older = match count(&exam.older) {
+            0 => None,
+            _ => Some(judge(&exam.older, &says(&exam.older)?, &rival.older)?),
+        };
         signs.at(Stage::Evaluating, 0.98)?;
         // The judgement stands; what judged is the newest that bands can be made honest on.
-        let calibration = class.calibrate(&taught.learned.weights, &exam.holdout)?;
+        let calibration = taught.rehearsal.and_judged(&exam.holdout, said).calibration(asset);
         let weights = backing.setups.attach_to(&taught.learned.weights);
         let weights = weights.and_then(|weights| match Seen::of(&asset.asset_type, &grid, &layout) {
             Some(seen) => seen.attach_to(&weights),
@@ -203,14 +210,15 @@ impl Teacher {
     ) -> Result<Taught, LearnError> {
         if usable < USABLE {
             let learned = fleet.untaught(&class.base, recipe, &class.dataset.stopping);
-            let calibration = class.calibrate(&learned.weights, &[])?;
+            let rehearsal = Rehearsal::of(&class.base, &class.dataset, &learned)?;
+            let calibration = rehearsal.calibration(class.asset);
             let ancestry = fleet.ancestry(learned.begun);
             let head = ancestry.as_ref().map_or_else(|| "the base model's head".to_owned(), Ancestry::instead);
             let note = format!(
                 "there are {usable} usable windows and fine-tuning needs {USABLE}: {head}, with experts and honest bands \
                  of this asset's own"
             );
-            return Ok(Taught { learned, calibration, note: Some(note), ancestry });
+            return Ok(Taught { learned, rehearsal, calibration, note: Some(note), ancestry });
         }
         let all = |parts: &[TargetExamples]| parts.iter().flat_map(|part| part.examples.iter().cloned()).collect();
         let lesson = Lesson {
@@ -232,9 +240,10 @@ impl Teacher {
         })
         .map_err(refusal)?;
         signs.at(Stage::Calibrating, 0.82)?;
-        let calibration = class.calibrate(&learned.weights, &[])?;
+        let rehearsal = Rehearsal::of(&class.base, &class.dataset, &learned)?;
+        let calibration = rehearsal.calibration(class.asset);
         let ancestry = fleet.ancestry(learned.begun);
-        Ok(Taught { learned, calibration, note: None, ancestry })
+        Ok(Taught { learned, rehearsal, calibration, note: None, ancestry })
     }
 
     /// Windows of synthetic plants: no more than the steps could draw.
@@ -252,103 +261,43 @@ impl Teacher {
 }
 
 impl Class<'_> {
-    /// Bands for a head, found on windows that its gradients never saw (with those that judged it, once
-    /// they have), and on those that they did.
-    fn calibrate(&self, weights: &[u8], judged: &[TargetExamples]) -> Result<Calibration, LearnError> {
-        let mut calibration = Calibration::default();
-        let Dataset { fresh, replay, stopping, calibrating, .. } = &self.dataset;
-        for (target, slice) in calibrating.iter().enumerate() {
-            let past = [&replay[target], &fresh[target], &stopping[target]];
-            let slices: Vec<&TargetExamples> = std::iter::once(slice).chain(judged.get(target)).collect();
-            let (own, past) = (self.said(weights, &slices)?, self.said(weights, &past)?);
-            calibration.fit(name(self.asset, slice.target), own.answered(), Some(past.answered()));
-        }
-        Ok(calibration)
-    }
-
-    /// What a head says of windows in normalised units, and what happened.
-    fn said(&self, weights: &[u8], parts: &[&TargetExamples]) -> Result<Heard, LearnError> {
-        let mut heard = Heard::default();
-        for part in parts {
-            heard.answers.extend(answers(&self.base, Some(weights), &part.examples)?);
-            let truth = |example: &Example| example.truth.iter().map(|value| f64::from(*value)).collect();
-            heard.truths.extend(part.examples.iter().map(truth));
-            heard.origins.extend(&part.origins);
-        }
-        Ok(heard)
-    }
-
     /// Candidate, champion and the naive forecast on the same windows, each as its own banks answer
-    /// them. `served` is the champion's head with its bands; without it the base model served.
+    /// them; what the candidate has `said` of them is given. `served` is the champion's head with its bands; without it
+    /// the base model served.
     fn judge(
         &self,
-        parts: &[TargetExamples],
+        (parts, said): (&[TargetExamples], &[Vec<Quantiles>]),
         rival: &[TargetExamples],
-        taught: &Taught,
+        calibration: &Calibration,
         served: Option<&(&[u8], Calibration)>,
     ) -> Result<Holdout, LearnError> {
         let Self { asset, grid, base, .. } = self;
-        let old = self.rival.as_ref().unwrap_or(base);
-        let champion = match served {
-            Some((weights, calibration)) => judge(asset, grid, old, Some(weights), calibration, rival)?,
-            None => judge(asset, grid, old, None, &Calibration::default(), rival)?,
-        };
+        let (old, bare) = (self.rival.as_ref().unwrap_or(base), Calibration::default());
+        let (weights, bands) = served.map_or((None, &bare), |(weights, bands)| (Some(*weights), bands));
         Ok(Holdout {
-            candidate: judge(asset, grid, base, Some(&taught.learned.weights), &taught.calibration, parts)?,
-            champion,
+            candidate: judged(asset, grid, calibration, parts, said.to_vec()),
+            champion: judged(asset, grid, bands, rival, answers_each(old, weights, rival)?),
             naive: naive(asset, grid, parts),
             overlap: overlap(parts),
         })
     }
 }
 
-/// Answers of one head, with what happened.
-#[derive(Default)]
-struct Heard {
-    answers: Vec<Quantiles>,
-    truths: Vec<Vec<f64>>,
-    origins: Vec<usize>,
-}
-
-impl Heard {
-    fn answered(&self) -> Answered<'_> {
-        Answered { answers: &self.answers, truths: &self.truths, origins: &self.origins }
-    }
-}
-
-/// Quantiles of examples in normalised units.
-pub(super) fn answers(base: &Base, weights: Option<&[u8]>, examples: &[Example]) -> Result<Vec<Quantiles>, LearnError> {
-    let mut all = Vec::with_capacity(examples.len());
-    for chunk in examples.chunks(CHUNK) {
-        let windows: Vec<&Window> = chunk.iter().map(|example| &example.window).collect();
-        all.extend(trainee::answer(base, weights, &windows).map_err(|error| LearnError::NonFinite(error.to_string()))?);
-    }
-    Ok(all)
-}
-
-fn name(asset: &Asset, target: usize) -> &str {
-    &asset.asset_type.document.signals[target].name
-}
-
-/// Scores a head on the holdout, in the signals' units, as it would have been served.
-fn judge(
+/// Scores what a head has said of the holdout, in the signals' units, as it would have been served.
+fn judged(
     asset: &Asset,
     grid: &Grid,
-    base: &Base,
-    weights: Option<&[u8]>,
     calibration: &Calibration,
     parts: &[TargetExamples],
-) -> Result<Scored, LearnError> {
-    let mut forecasts = Vec::with_capacity(parts.len());
-    for part in parts {
+    mut said: Vec<Vec<Quantiles>>,
+) -> Scored {
+    for (part, said) in parts.iter().zip(&mut said) {
         let signal = &asset.asset_type.document.signals[part.target];
-        let mut said = answers(base, weights, &part.examples)?;
         for (answer, scale) in said.iter_mut().zip(&part.scales) {
             calibration.serve(signal, *scale, answer);
         }
-        forecasts.push(said);
     }
-    Ok(score(asset, grid, parts, &forecasts))
+    score(asset, grid, parts, &said)
 }
 
 fn refusal(error: TraineeError) -> LearnError {

@@ -59,10 +59,8 @@ impl Thoughts<'_> {
             }
         }
         let said = Layer::last(head).forward(&rows);
-        let mut slopes = vec![0.0; said.len()];
-        let truths = &reading.truths;
-        let (sum, counted) = Losses::of(recipe).sum(truths, reading.future, windows, &said, Some(&mut slopes));
+        let (loss, slopes) = reading.slopes(recipe, windows, &said);
         let Layer { weights, biases } = Layer::gradient(&rows, &slopes, width);
-        (sum / counted.max(1.0), vec![weights, biases])
+        (loss, vec![weights, biases])
     }
 }

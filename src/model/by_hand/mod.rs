@@ -15,6 +15,8 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use tch::{Kind, TchError, Tensor};
 
+use super::engine::Quantiles;
+use super::forward::quantiles;
 use super::network::{Features, Head, P, SUMMARY, Size, TAPS};
 use super::recipe::Recipe;
 use gelu::gelu_with_slope;
@@ -40,7 +42,7 @@ pub(super) struct Reading {
     truths: Truths,
 }
 
-/// What came, in numbers that [`super::lesson::Material`] has as tensors.
+/// What came and what the bank said, in numbers that [`super::lesson::Material`] has as tensors.
 pub(super) struct Truths {
     pub(super) bank: Vec<f32>,
     pub(super) scale: Vec<f32>,
@@ -102,6 +104,22 @@ impl Reading {
         sum / f64::max(counted, 1.0)
     }
 
+    /// What a head says of the first windows, in ascending order; `None` where a number is not finite.
+    pub(super) fn said(&self, head: &Head, windows: usize) -> Option<Vec<Quantiles>> {
+        let numbers = Numbers::of(head);
+        let all: Vec<usize> = (0..windows).collect();
+        let mut said = Vec::with_capacity(windows);
+        for windows in all.chunks(TOGETHER) {
+            let pass = Pass::forward(self, &numbers, head.size(), windows, None);
+            let each = pass.said.len() / windows.len();
+            for (window, corrections) in windows.iter().zip(pass.said.chunks_exact(each)) {
+                let bank = &self.truths.bank[window * self.future..(window + 1) * self.future];
+                said.push(quantiles(corrections, bank, self.truths.scale[*window])?);
+            }
+        }
+        Some(said)
+    }
+
     /// The mean loss of a head on the chosen windows, and its gradient, variable by variable of [`variables`]. `mask` is that
     /// of [`Head::dropout_shape`].
     pub(super) fn gradient(
@@ -113,11 +131,17 @@ impl Reading {
     ) -> (f64, Vec<Vec<f32>>) {
         let numbers = Numbers::of(head);
         let mut pass = Pass::forward(self, &numbers, head.size(), windows, mask);
-        let mut slopes = vec![0.0; pass.said.len()];
-        let losses = Losses::of(recipe);
-        let (sum, counted) = losses.sum(&self.truths, self.future, windows, &pass.said, Some(&mut slopes));
+        let (loss, slopes) = self.slopes(recipe, windows, &pass.said);
         let gradient = pass.backward(self, &numbers, windows, mask, &slopes);
-        (sum / counted.max(1.0), gradient.in_order(self.channels))
+        (loss, gradient.in_order(self.channels))
+    }
+
+    /// The mean loss of what is `said` of the chosen windows, and its slope by each number of it.
+    fn slopes(&self, recipe: &Recipe, windows: &[usize], said: &[f32]) -> (f64, Vec<f32>) {
+        let mut slopes = vec![0.0; said.len()];
+        let losses = Losses::of(recipe);
+        let (sum, counted) = losses.sum(&self.truths, self.future, windows, said, Some(&mut slopes));
+        (sum / counted.max(1.0), slopes)
     }
 }
 

@@ -84,25 +84,43 @@ fn the_last_layer_alone_has_the_losses_and_gradients_that_it_has_with_the_others
 }
 
 #[test]
-fn what_the_last_layer_reads_is_dropped_by_whole_numbers_of_whole_patches() {
+fn a_number_that_is_dropped_from_what_the_last_layer_reads_teaches_it_nothing() {
     let base = base();
     let material = Material::new(&base, Freeze::Head, &windows());
     let (head, recipe, rows) = (base.fresh_head(), Recipe::default(), [3_usize, 20]);
     let thoughts = material.reading().thoughts(&head);
     let shape = head.last_dropout_shape(rows.len(), 64);
     let (patches, width) = (shape[1] as usize, shape[3] as usize);
-    // Nothing is left of the first number, and of the whole second patch of the second window.
-    let dropped = |place: usize| place.is_multiple_of(width) || place / width == patches + 1;
-    let mask: Vec<f32> = (0..rows.len() * patches * width).map(|place| f32::from(!dropped(place))).collect();
+    let mask: Vec<f32> =
+        (0..rows.len() * patches * width).map(|place| f32::from(!place.is_multiple_of(width))).collect();
     let (_, gradient) = thoughts.gradient(&recipe, &head, &rows, Some(&mask));
     assert!(gradient[0].chunks_exact(width).all(|row| row[0] == 0.0 && row[1] != 0.0), "{:?}", &gradient[0][..width]);
-    let only = |patch: usize| -> Vec<f32> {
-        (0..patches * width).map(|place| if place / width == patch { 1.0 } else { 0.0 }).collect()
+}
+
+#[test]
+fn a_patch_that_is_dropped_from_what_the_last_layer_reads_teaches_its_weights_as_if_nothing_had_come_of_it() {
+    let (base, window) = (base(), 3);
+    let (head, recipe) = (base.fresh_head(), Recipe::default());
+    let weights = |windows: &[Example], mask: Option<&[f32]>| -> Vec<f64> {
+        let material = Material::new(&base, Freeze::Head, windows);
+        let (_, gradient) = material.reading().thoughts(&head).gradient(&recipe, &head, &[window], mask);
+        // Means are over what was measured: only directions can be the same.
+        let norm = gradient[0].iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        gradient[0].iter().map(|value| f64::from(*value) / norm).collect()
     };
-    let parts: Vec<f32> =
-        (0..patches).map(|patch| thoughts.gradient(&recipe, &head, &rows[..1], Some(&only(patch))).1[0][1]).collect();
-    let whole = thoughts.gradient(&recipe, &head, &rows[..1], None).1[0][1];
-    assert!(whole != 0.0 && parts.iter().all(|part| *part != 0.0), "{whole} of {parts:?}");
+    let apart = |one: &[f64], other: &[f64]| one.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let shape = head.last_dropout_shape(1, 64);
+    let (patches, width) = (shape[1] as usize, shape[3] as usize);
+    let whole = weights(&windows(), None);
+    for patch in 0..patches {
+        let mask: Vec<f32> = (0..patches * width).map(|place| f32::from(place / width != patch)).collect();
+        let dropped = weights(&windows(), Some(&mask));
+        let mut silent = windows();
+        silent[window].truth[patch * PATCH..(patch + 1) * PATCH].fill(f32::NAN);
+        let unknown = weights(&silent, None);
+        assert!(apart(&dropped, &unknown) < 1e-6, "patch {patch}: {}", apart(&dropped, &unknown));
+        assert!(apart(&dropped, &whole) > 1e-3, "patch {patch} taught nothing: {}", apart(&dropped, &whole));
+    }
 }
 
 #[test]

@@ -2,27 +2,28 @@
 //! left where it is and taken up again, and learns on as if it had never stopped.
 
 mod gradient;
+mod pupil;
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use gradient::{clip, penalty, pull};
+use gradient::clip;
+use pupil::Pupil;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{Tensor, nn};
 
 use super::artefact;
 use super::base::Base;
-use super::by_hand::{self, Thoughts};
+use super::by_hand::Thoughts;
 use super::freeze::Freeze;
-use super::lesson::{Lesson, Material, Mix, validate, validate_on};
+use super::lesson::{Lesson, Material, Mix, validate_on};
 use super::network::Head;
 use super::recipe::{LEARNING_RATES, Recipe};
 use super::thaw::Thawed;
 use super::trainee::{
-    CurvePoint, Learned, Said, TraineeError, build_optimizer, dropout, load_head, paired_variables, penalised,
-    schedule, shrink, sparsity,
+    CurvePoint, Learned, Said, TraineeError, build_optimizer, load_head, penalised, schedule, shrink, sparsity,
 };
 
 /// Shares of what a head moves the bank's median that are tried, and how much better the validation loss must
@@ -55,16 +56,12 @@ pub(super) struct Beginning<'a> {
 /// A head on its way.
 pub(super) struct Attempt<'a> {
     class: &'a Class<'a>,
-    beginning: &'a Beginning<'a>,
     recipe: Recipe,
-    freeze: Freeze,
     rate: f64,
     mix: Mix,
     head: Head,
-    /// What learns with it.
-    thawed: Thawed,
-    /// All that learns, each variable beside what it was at the beginning.
-    start: Vec<(Tensor, Tensor)>,
+    /// What of it learns, and what learns with it.
+    pupil: Pupil<'a>,
     /// Of the head, and of what learns with it.
     optimizers: Vec<nn::Optimizer>,
     draw: ChaCha8Rng,
@@ -157,23 +154,15 @@ impl<'a> Attempt<'a> {
         let mut head = class.base.fresh_head();
         head.store_mut().copy(beginning.head.store())?;
         let rate = recipe.learning_rate.unwrap_or(LEARNING_RATES[0]);
-        let freeze = recipe.freeze.unwrap_or_default();
-        let backbone = &class.base.backbone;
-        let thawed = Thawed::new(backbone, freeze, recipe.seed);
-        let mut start = match freeze {
-            Freeze::Head => last_beside(&head, &beginning.head),
-            _ => paired_variables(head.store(), beginning.head.store()),
-        };
-        start.extend(thawed.beside(backbone));
+        let pupil = Pupil::new(class, beginning, (recipe.freeze.unwrap_or_default(), recipe.seed), &head);
         let mut optimizers = vec![build_optimizer(&recipe, rate, head.store())?];
-        if let Some((_, store)) = thawed.store() {
+        if let Some((_, store)) = pupil.thawed.store() {
             optimizers.push(build_optimizer(&recipe, rate, store)?);
         }
         let loss = beginning.loss;
         Ok(Self {
             rate,
             mix: Mix::new(&recipe, class.lesson),
-            start,
             optimizers,
             draw: ChaCha8Rng::seed_from_u64(recipe.seed),
             best: Best { loss, weights: saved(&head, &Thawed::Nothing), step: 0 },
@@ -182,11 +171,9 @@ impl<'a> Attempt<'a> {
             since: (0.0, 0),
             waited: 0,
             class,
-            beginning,
             recipe,
-            freeze,
             head,
-            thawed,
+            pupil,
         })
     }
 
@@ -244,10 +231,7 @@ impl<'a> Attempt<'a> {
     /// Looks at the validation windows, and keeps the weights where they are the best so far.
     fn evaluate(&mut self, progress: &mut dyn FnMut(CurvePoint) -> ControlFlow<()>) -> Result<(), TraineeError> {
         let (step, (sum, counted)) = (self.taken, self.since);
-        let validation_loss = match self.freeze {
-            Freeze::Head => self.beginning.thoughts(self.class)[1].mean_loss(&self.recipe, &self.head),
-            _ => validate(&self.recipe, self.class.validation(self.freeze), &self.thawed, &self.head),
-        };
+        let validation_loss = self.pupil.validation_loss(&self.recipe, &self.head);
         if !validation_loss.is_finite() {
             return Err(TraineeError::NotFinite(step));
         }
@@ -258,7 +242,7 @@ impl<'a> Attempt<'a> {
             return Err(TraineeError::Cancelled);
         }
         if validation_loss < self.best.loss - 1e-4 {
-            self.best = Best { loss: validation_loss, weights: saved(&self.head, &self.thawed), step };
+            self.best = Best { loss: validation_loss, weights: saved(&self.head, &self.pupil.thawed), step };
             self.waited = 0;
         } else {
             self.waited += 1;
@@ -272,14 +256,15 @@ impl<'a> Attempt<'a> {
         let Best { weights, step: best_step, .. } = self.best;
         let broken = |_| TraineeError::NotFinite(best_step);
         let head = load_head(self.class.base, &weights).map_err(broken)?;
+        let asked = self.pupil.freeze;
         let (freeze, thawed) = match best_step {
             0 => (Freeze::Head, Thawed::Nothing),
-            _ => (self.freeze, self.thawed),
+            _ => (asked, self.pupil.thawed),
         };
         thawed.fill(&weights).map_err(broken)?;
         let loss = self.class.temper(&self.recipe, &head, freeze, &thawed);
-        let (weights, sparsity) = (saved(&head, &thawed), sparsity(penalised(&head, self.freeze)));
-        let open = (Some(self.rate), Some(self.freeze));
+        let (weights, sparsity) = (saved(&head, &thawed), sparsity(penalised(&head, asked)));
+        let open = (Some(self.rate), Some(asked));
         let recipe = Some(Recipe { learning_rate: open.0, freeze: open.1, search: None, ..self.recipe });
         let (curve, (begun, search, said)) = (self.curve, (None, None, None));
         Ok((loss, Learned { weights, curve, best_step, recipe, sparsity, begun, search, said }))
@@ -288,55 +273,30 @@ impl<'a> Attempt<'a> {
     /// One step: its loss without penalties; `None` when that is not a finite number, and then nothing has
     /// moved.
     fn step(&mut self, step: u32) -> Result<Option<f64>, TraineeError> {
-        let Self { class, beginning, recipe, mix, head, thawed, start, optimizers, draw, .. } = self;
+        let Self { recipe, mix, head, pupil, optimizers, draw, .. } = self;
         let rate = self.rate * schedule(step, recipe.max_steps);
-        optimizers.iter_mut().for_each(|optimizer| optimizer.set_lr(rate));
-        let (material, rows) = (class.train(self.freeze), mix.rows(draw));
-        let shape = match self.freeze {
-            Freeze::Head => head.last_dropout_shape(rows.len(), material.future()),
-            _ => head.dropout_shape(rows.len(), material.future()),
-        };
-        let mask = dropout(draw, recipe.dropout, shape.iter().product());
-        let value = if matches!(thawed, Thawed::Nothing) {
-            let ((value, gradient), variables) = match self.freeze {
-                Freeze::Head => {
-                    let [thoughts, _] = beginning.thoughts(class);
-                    (thoughts.gradient(recipe, head, &rows, mask.as_deref()), by_hand::last_variables(head))
-                }
-                _ => {
-                    let gradient = material.reading().gradient(recipe, head, &rows, mask.as_deref());
-                    (gradient, by_hand::variables(head))
-                }
-            };
-            if value.is_finite() {
-                by_hand::put(variables, gradient)?;
-                pull(recipe, start);
-            }
-            value
-        } else {
-            let mask = mask.map(|mask| Tensor::from_slice(&mask).view(shape.as_slice()));
-            let rows = Tensor::from_slice(&rows.iter().map(|row| *row as i64).collect::<Vec<_>>());
-            let features = material.features(thawed, &rows);
-            let loss = material.loss(recipe, head, &features, Some(&rows), mask.as_ref());
-            let value = f64::try_from(loss.detach())?;
-            if value.is_finite() {
-                optimizers.iter_mut().for_each(nn::Optimizer::zero_grad);
-                (loss + penalty(recipe, start, thawed)).f_backward()?;
-            }
-            value
-        };
-        if !value.is_finite() {
+        let windows = mix.rows(draw);
+        let mask = pupil.mask(draw, recipe, head, windows.len());
+        if !matches!(pupil.thawed, Thawed::Nothing) {
+            // Gradients worked out by hand take the place of those before.
+            optimizers.iter_mut().for_each(nn::Optimizer::zero_grad);
+        }
+        let loss = pupil.learn(recipe, head, &windows, mask.as_ref())?;
+        if !loss.is_finite() {
             return Ok(None);
         }
         match &optimizers[..] {
             [alone] => alone.clip_grad_norm(recipe.gradient_clip),
-            _ => clip(head.store(), thawed, recipe.gradient_clip)?,
+            _ => clip(head.store(), &pupil.thawed, recipe.gradient_clip)?,
         }
-        optimizers.iter_mut().for_each(nn::Optimizer::step);
+        for optimizer in optimizers {
+            optimizer.set_lr(rate);
+            optimizer.step();
+        }
         if recipe.l1 > 0.0 {
-            shrink(penalised(head, self.freeze), recipe.l1 * rate);
+            shrink(penalised(head, pupil.freeze), recipe.l1 * rate);
         }
-        Ok(Some(value))
+        Ok(Some(loss))
     }
 }
 
@@ -353,12 +313,6 @@ impl<'a> Beginning<'a> {
 fn saved(head: &Head, thawed: &Thawed) -> Vec<u8> {
     let stores: Vec<(&str, &nn::VarStore)> = std::iter::once(("head", head.store())).chain(thawed.store()).collect();
     artefact::save(&stores)
-}
-
-/// The variables of a head's last layer, each beside that of another.
-fn last_beside(head: &Head, other: &Head) -> Vec<(Tensor, Tensor)> {
-    let others = by_hand::last_variables(other).into_iter().map(|variable| variable.detach());
-    by_hand::last_variables(head).into_iter().zip(others).collect()
 }
 
 /// The head's variables, each beside a copy of what it is now.

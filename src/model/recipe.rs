@@ -18,8 +18,8 @@ pub struct Recipe {
     /// What of the network learns; the rest stays as it is in the base model. Left out, a search tries several, and
     /// without one it is `decoder`; the version's recipe says which it was.
     pub freeze: Option<Freeze>,
-    /// Length of a step at its greatest, more than 0 and at most 1. Left out, 3e-4 and 1e-3 are
-    /// both tried and the validation windows choose; the version's recipe says which it was.
+    /// Length of a step at its greatest, more than 0 and at most 1. Left out, 3e-4 and 1e-3 are both tried for a third of
+    /// the steps and the validation windows choose which goes on; the version's recipe says which it was.
     pub learning_rate: Option<f64>,
     /// Optimiser steps at most, 1 to 20,000.
     #[schema(default = 300)]

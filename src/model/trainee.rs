@@ -31,6 +31,9 @@ use super::window::Window;
 
 /// Momentum of stochastic gradient descent when a recipe does not say.
 const SGD_MOMENTUM: f64 = 0.9;
+/// Share of the steps that is taken with each learning rate before one is chosen.
+const TRIED: f64 = 1.0 / 3.0;
+
 /// Losses at one step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct CurvePoint {
@@ -108,8 +111,8 @@ pub enum TraineeError {
 ///
 /// `progress` hears of every evaluation, and now and then in between, and may stop the training. The weights of the best
 /// validation loss are kept; the base's own are among the candidates. Without a learning rate in
-/// the recipe each of [`LEARNING_RATES`] is tried from the same start, and the same validation
-/// loss chooses.
+/// the recipe each of [`LEARNING_RATES`] is tried from the same start for a third of the steps, and the same validation
+/// loss chooses which goes on.
 pub fn learn(
     base: &Base,
     lesson: &Lesson,
@@ -159,7 +162,7 @@ fn begin<'a>(
     (if begun.pooled { other } else { own }, Some(begun))
 }
 
-/// An attempt with each learning rate: the best of them.
+/// An attempt with each learning rate, of which the one that is ahead after [`TRIED`] of the steps goes on.
 fn try_rates<'a>(
     class: &'a Class<'a>,
     beginning: &'a Beginning<'a>,
@@ -167,25 +170,27 @@ fn try_rates<'a>(
     progress: &mut dyn FnMut(Lap) -> ControlFlow<()>,
 ) -> Result<Learned, TraineeError> {
     let rates = recipe.learning_rate.map_or_else(|| LEARNING_RATES.to_vec(), |rate| vec![rate]);
-    let mut best: Option<(f64, Learned)> = None;
-    for (place, rate) in rates.iter().enumerate() {
-        let share = 1.0 / rates.len() as f64;
-        let mut tell = |point: CurvePoint| {
-            let within = f64::from(point.step) / f64::from(recipe.max_steps);
-            progress(Lap { point, fraction: share * (place as f64 + within), rung: None })
-        };
+    let tried = if rates.len() > 1 { (f64::from(recipe.max_steps) * TRIED).ceil() as u32 } else { 0 };
+    let all = rates.len() as f64 * f64::from(tried) + f64::from(recipe.max_steps - tried);
+    let mut tell = |point: CurvePoint, before: u32| {
+        progress(Lap { point, fraction: (f64::from(before) + f64::from(point.step)) / all, rung: None })
+    };
+    let mut ahead: Option<Attempt<'a>> = None;
+    for (before, rate) in (0..).step_by(tried.max(1) as usize).zip(&rates) {
         let recipe = Recipe { learning_rate: Some(*rate), ..recipe.clone() };
         let mut attempt = Attempt::new(class, beginning, recipe)?;
-        if tell(attempt.first()).is_break() {
+        if tell(attempt.first(), before).is_break() {
             return Err(TraineeError::Cancelled);
         }
-        attempt.advance(u32::MAX, &mut tell)?;
-        let (loss, learned) = attempt.finish()?;
-        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-            best = Some((loss, learned));
+        attempt.advance(tried, &mut |point| tell(point, before))?;
+        if ahead.as_ref().is_none_or(|other| attempt.loss() < other.loss()) {
+            ahead = Some(attempt);
         }
     }
-    best.map(|(_, learned)| learned).ok_or(TraineeError::Empty)
+    let mut attempt = ahead.ok_or(TraineeError::Empty)?;
+    let before = tried * (rates.len() as u32 - 1);
+    attempt.advance(u32::MAX, &mut |point| tell(point, before))?;
+    Ok(attempt.finish()?.1)
 }
 
 /// The base model's own head, where there is too little to learn from.

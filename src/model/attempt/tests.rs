@@ -2,8 +2,10 @@
 
 use tch::Kind;
 
+use super::gradient::penalty;
 use super::*;
 use crate::model::tests::base;
+use crate::model::trainee::paired_variables;
 
 /// What learns by a policy, each variable beside what it was.
 fn begun(base: &Base, freeze: Freeze) -> (Head, Thawed, Vec<(Tensor, Tensor)>) {

@@ -45,7 +45,17 @@ impl Version {
         origin: usize,
         futures: &[Vec<Vec<f64>>],
     ) -> Result<Said, EvaluateError> {
-        answer(base, Some(&self.weights), &self.setups, task, origin, futures)
+        answer(Some((base, Some(&self.weights))), &self.setups, task, origin, futures)
+    }
+
+    /// The same without the network: what its bank and its study say.
+    pub(super) fn answer_without_network(
+        &self,
+        task: &Task,
+        origin: usize,
+        futures: &[Vec<Vec<f64>>],
+    ) -> Result<Said, EvaluateError> {
+        answer(None, &self.setups, task, origin, futures)
     }
 
     /// Mean support of each future, by what was said of it.
@@ -72,12 +82,12 @@ pub(super) fn zero_shot(
     origin: usize,
     futures: &[Vec<Vec<f64>>],
 ) -> Result<Said, EvaluateError> {
-    answer(base, None, &Setups::default(), task, origin, futures)
+    answer(Some((base, None)), &Setups::default(), task, origin, futures)
 }
 
+/// The answers of a base model with its own head or with that of an artefact, or of the banks alone.
 fn answer(
-    base: &Base,
-    weights: Option<&[u8]>,
+    network: Option<(&Base, Option<&[u8]>)>,
     setups: &Setups,
     task: &Task,
     origin: usize,
@@ -94,12 +104,21 @@ fn answer(
         scales.push(fit.scale());
     }
     let flat: Vec<&Window> = windows.iter().collect();
-    let said = trainee::answer(base, weights, &flat).map_err(|error| EvaluateError::Broken(error.to_string()))?;
+    let medians: Vec<Vec<f64>> = match network {
+        Some((base, weights)) => trainee::answer(base, weights, &flat)
+            .map_err(|error| EvaluateError::Broken(error.to_string()))?
+            .iter()
+            .map(|answer| answer.iter().map(|row| row[MEDIAN]).collect())
+            .collect(),
+        None => {
+            flat.iter().map(|window| window.bank[window.context..].iter().map(|v| f64::from(*v)).collect()).collect()
+        }
+    };
     let limits = super::super::ours::limits(task);
     let row = |future: usize, place: usize| {
         let (low, high) = limits[place];
-        let answer = &said[place * futures.len() + future];
-        answer.iter().map(|row| scales[place].undo(row[MEDIAN]).clamp(low, high)).collect::<Vec<f64>>()
+        let answer = &medians[place * futures.len() + future];
+        answer.iter().map(|value| scales[place].undo(*value).clamp(low, high)).collect::<Vec<f64>>()
     };
     let targets = task.layout.targets.len();
     Ok((0..futures.len()).map(|future| (0..targets).map(|place| row(future, place)).collect()).collect())

@@ -47,7 +47,7 @@ pub struct Judged {
 pub struct Found {
     /// Which plant.
     pub plant: TruePlant,
-    /// Ours (fine-tuned), the base model, ARX, ridge.
+    /// Ours (fine-tuned), the same without the network, the base model, ARX, ridge.
     pub methods: Vec<Judged>,
     /// Scenarios judged.
     pub scenarios: usize,
@@ -68,7 +68,8 @@ pub fn find(plant: TruePlant, seed: u64) -> Result<Found, EvaluateError> {
     let version = Version::learn(&task, seed)?;
     let base = super::ours::loaded(&BaseChoice::default())?;
     let mut baselines = Baselines::learn(&task)?;
-    let mut tallies: Vec<Tally> = ["fine-tuned", "base model", "ARX", "ridge"].map(Tally::new).to_vec();
+    let methods = ["fine-tuned", "bank + study", "base model", "ARX", "ridge"];
+    let mut tallies: Vec<Tally> = methods.map(Tally::new).to_vec();
     let mut support = Vec::new();
     for origin in &operation.origins {
         let futures = futures(&task, origin, plant.controls());
@@ -76,7 +77,8 @@ pub fn find(plant: TruePlant, seed: u64) -> Result<Found, EvaluateError> {
         support.extend(version.support(&task, origin.step, &futures, &ours).into_iter().skip(1));
         let [arx, ridge] = baselines.answer(&task, origin.step, &futures);
         let plain = zero_shot(&base, &task, origin.step, &futures)?;
-        for (tally, said) in tallies.iter_mut().zip([&ours, &plain, &arx, &ridge]) {
+        let studied = version.answer_without_network(&task, origin.step, &futures)?;
+        for (tally, said) in tallies.iter_mut().zip([&ours, &studied, &plain, &arx, &ridge]) {
             tally.take(plant, &task, origin, said);
         }
     }

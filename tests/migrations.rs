@@ -15,6 +15,51 @@ async fn they_apply_to_an_empty_database_and_only_once() {
     assert_eq!(usize::try_from(applied).unwrap(), MIGRATIONS.iter().count());
 }
 
+#[tokio::test]
+async fn what_was_called_head_is_called_decoder_wherever_it_is_stored() {
+    let fixture = fixture::empty().await;
+    let renames = 20_261_128_000_097;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version < renames) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&fixture.pool).await.unwrap();
+    }
+    // A version each that learned as the name says, otherwise, and as nobody said; jobs that asked for the same.
+    sqlx::raw_sql(
+        r#"insert into asset_type (key, version, document, created_at) values ('tank', 1, '{"signals": []}', now());
+        insert into asset (key, asset_type_id, created_at, updated_at) select 'tank-1', id, now(), now() from asset_type;
+        create temporary table said (place int, recipe jsonb, search jsonb);
+        insert into said values (1, '{"freeze": "head", "seed": 1}', '{"trials": [{"freeze": "head"}, {"freeze": "all"}]}'),
+            (2, '{"freeze": "last_block", "seed": 2}', null), (3, '{"seed": 3}', null);
+        insert into model_version (id, asset_id, version, job_id, base, weights, sha256, recipe, calibration, scores, curve,
+                promoted, reason, created_at, search)
+            select gen_random_uuid(), asset.id, place, gen_random_uuid(), 'small-2', '', '', recipe, '{}', '{}', '[]', true,
+                'it is better', now(), search
+            from asset, said;
+        insert into fine_tune_job (id, asset_id, status, cause, recipe, run_after, created_at, updated_at)
+            select gen_random_uuid(), asset.id, 'pending', 'request', recipe, now(), now(), now() from asset, said;"#,
+    )
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    let migration = MIGRATIONS.iter().find(|migration| migration.version == renames).unwrap();
+    sqlx::raw_sql(migration.sql.clone()).execute(&fixture.pool).await.unwrap();
+
+    let said = [Some("decoder"), Some("last_block"), None].map(|word| word.map(str::to_owned));
+    for table in ["model_version", "fine_tune_job"] {
+        let found: Vec<Option<String>> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "select recipe ->> 'freeze' from {table} order by recipe -> 'seed'"
+        )))
+        .fetch_all(&fixture.pool)
+        .await
+        .unwrap();
+        assert_eq!(found, said, "{table}");
+    }
+    let searched: serde_json::Value = sqlx::query_scalar("select search from model_version where search is not null")
+        .fetch_one(&fixture.pool)
+        .await
+        .unwrap();
+    assert_eq!(searched, serde_json::json!({"trials": [{"freeze": "decoder"}, {"freeze": "all"}]}));
+}
+
 /// Tables and views, and columns of tables, that no comment explains.
 const WITHOUT_A_COMMENT: &str = "
     select c.relname || coalesce('.' || a.attname, '')

@@ -31,8 +31,6 @@ use super::trainee::{
 const KEPT: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// How much better something must be on the validation windows to be taken: few windows tell.
 pub(super) const WORTH: f64 = 0.01;
-/// How much less the validation loss must be to count as less, as a share: it is small where an asset is easy to forecast.
-const LESS: f64 = 1e-3;
 /// Whoever waits hears from an attempt at least this often, and at the end of the step that then goes on: steps of a
 /// whole network take long, and so may evaluations be in coming.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -243,7 +241,7 @@ impl<'a> Attempt<'a> {
         if progress(point).is_break() {
             return Err(TraineeError::Cancelled);
         }
-        if validation_loss < self.best.loss * (1.0 - LESS) {
+        if validation_loss < self.best.loss - 1e-4 {
             self.best = Best { loss: validation_loss, weights: saved(&self.head, &self.pupil.thawed), step };
             self.waited = 0;
         } else {

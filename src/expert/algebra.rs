@@ -272,7 +272,44 @@ pub(super) fn factorise<T: RealField>(matrix: &mut Mat<T>) -> Option<()> {
 
 /// Solves `L L' x = b` in place, `L` being the lower triangle of `factor`.
 pub(super) fn substitute(factor: &Mat<f64>, b: &mut [f64]) {
-    pulp::Arch::new().dispatch(|| {
+    pulp::Arch::new().dispatch(Substitute { factor, b });
+}
+
+/// Adds `sum x(t) x(t - lag)`, over all `t` from `from` and from the lag on, to the sum of each lag from 0 on.
+pub(super) fn add_lagged(x: &[f64], from: usize, sums: &mut [f64]) {
+    pulp::Arch::new().dispatch(AddLagged { x, from, sums });
+}
+
+/// A symmetric matrix, of which the lower triangle is given, times a vector.
+pub(super) fn times(lower: &Mat<f64>, vector: &[f64]) -> Vec<f64> {
+    pulp::Arch::new().dispatch(Times { lower, vector })
+}
+
+/// A function that is compiled for the long vectors of a processor that has them, as those below: a closure is only where
+/// it is short enough to be inlined.
+struct Substitute<'a> {
+    factor: &'a Mat<f64>,
+    b: &'a mut [f64],
+}
+
+struct AddLagged<'a> {
+    x: &'a [f64],
+    from: usize,
+    sums: &'a mut [f64],
+}
+
+struct Times<'a> {
+    lower: &'a Mat<f64>,
+    vector: &'a [f64],
+}
+
+impl pulp::NullaryFnOnce for Substitute<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for long vectors")]
+    #[inline(always)]
+    fn call(self) {
+        let Self { factor, b } = self;
         for j in 0..b.len() {
             let column = &factor.col_as_slice(j)[j..b.len()];
             let (head, tail) = b[j..].split_at_mut(1);
@@ -285,25 +322,33 @@ pub(super) fn substitute(factor: &Mat<f64>, b: &mut [f64]) {
             let column = &factor.col_as_slice(j)[j..b.len()];
             b[j] = (b[j] - stranded::<WIDE>(&column[1..], &b[j + 1..])) / column[0];
         }
-    });
+    }
 }
 
-/// Adds `sum x(t) x(t - lag)`, over all `t` from `from` and from the lag on, to the sum of each lag from 0 on.
-pub(super) fn add_lagged(x: &[f64], from: usize, sums: &mut [f64]) {
-    pulp::Arch::new().dispatch(|| {
+impl pulp::NullaryFnOnce for AddLagged<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for long vectors")]
+    #[inline(always)]
+    fn call(self) {
+        let Self { x, from, sums } = self;
         for (lag, sum) in sums.iter_mut().enumerate() {
             let from = from.max(lag);
             if from < x.len() {
                 *sum += stranded::<WIDE>(&x[from..], &x[from - lag..x.len() - lag]);
             }
         }
-    });
+    }
 }
 
-/// A symmetric matrix, of which the lower triangle is given, times a vector.
-pub(super) fn times(lower: &Mat<f64>, vector: &[f64]) -> Vec<f64> {
-    let mut product = vec![0.0; vector.len()];
-    pulp::Arch::new().dispatch(|| {
+impl pulp::NullaryFnOnce for Times<'_> {
+    type Output = Vec<f64>;
+
+    #[expect(clippy::inline_always, reason = "only what is inlined is compiled for long vectors")]
+    #[inline(always)]
+    fn call(self) -> Vec<f64> {
+        let Self { lower, vector } = self;
+        let mut product = vec![0.0; vector.len()];
         for (j, &by) in vector.iter().enumerate() {
             let (diagonal, below) = lower.col_as_slice(j)[j..].split_first().expect("a square matrix");
             product[j] += diagonal * by + stranded::<WIDE>(below, &vector[j + 1..]);
@@ -311,8 +356,8 @@ pub(super) fn times(lower: &Mat<f64>, vector: &[f64]) -> Vec<f64> {
                 *sum += value * by;
             }
         }
-    });
-    product
+        product
+    }
 }
 
 /// Solves `L L' X = B` in place for many columns, `L` being the lower triangle of `factor`.
@@ -327,6 +372,14 @@ pub(super) fn substitute_all<T: RealField>(factor: &Mat<T>, columns: &mut Mat<T>
 /// The inner product.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     stranded::<4>(a, b)
+}
+
+/// The sum, in strands as [`dot`] has them.
+pub(super) fn total(a: &[f64]) -> f64 {
+    let (some, rest) = a.as_chunks::<4>();
+    let mut strands = [0.0; 4];
+    some.iter().for_each(|x| (0..4).for_each(|k| strands[k] += x[k]));
+    strands.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
 /// Strands that fill the long vectors of a processor that has them.

@@ -7,7 +7,7 @@
 
 use faer::Mat;
 
-use super::algebra::{add_lagged, dot, factorise, substitute_all, times};
+use super::algebra::{add_lagged, dot, factorise, substitute_all, total};
 use super::history::Context;
 
 /// Lags looked at.
@@ -60,25 +60,34 @@ impl Long {
 
     /// `once`: whether a single window is to be answered.
     fn of(known: &[f64], horizon: usize, once: bool) -> Option<Self> {
-        let mut factor = gram(known, LAGS, horizon);
-        let mut cross = cross(known, LAGS, horizon, &factor);
         // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
-        let means = times(&factor, &[1.0 / LAGS as f64; LAGS]);
+        let (mut means, mut newest) = (vec![0.0; LAGS], Vec::new());
+        columns(known, LAGS, horizon, |j, column| {
+            if j == 0 {
+                newest = column.to_vec();
+            }
+            means[j] += total(column);
+            means[j + 1..].iter_mut().zip(&column[1..]).for_each(|(mean, value)| *mean += value);
+        });
+        means.iter_mut().for_each(|mean| *mean /= LAGS as f64);
         let grand = means.iter().sum::<f64>() / LAGS as f64;
-        for j in 0..LAGS {
-            for (value, mean) in factor.col_as_slice_mut(j)[j..].iter_mut().zip(&means[j..]) {
-                *value += grand - mean - means[j];
+        let mut factor: Mat<f32> = Mat::zeros(LAGS, LAGS);
+        columns(known, LAGS, horizon, |j, column| {
+            let below = &mut factor.col_as_slice_mut(j)[j..];
+            for ((to, value), mean) in below.iter_mut().zip(column).zip(&means[j..]) {
+                *to = (value + (grand - mean - means[j])) as f32;
             }
-            factor[(j, j)] += RIDGE;
-        }
+            below[0] += RIDGE as f32;
+        });
+        let cross = cross(known, LAGS, horizon, &newest);
+        let mut columns: Mat<f32> = Mat::zeros(LAGS, horizon);
         for h in 0..horizon {
-            let column = cross.col_as_slice_mut(h);
-            let mean = column.iter().sum::<f64>() / LAGS as f64 - grand;
-            for (value, expected) in column.iter_mut().zip(&means) {
-                *value -= expected + mean;
+            let column = cross.col_as_slice(h);
+            let mean = total(column) / LAGS as f64 - grand;
+            for ((to, value), expected) in columns.col_as_slice_mut(h).iter_mut().zip(column).zip(&means) {
+                *to = (value - (expected + mean)) as f32;
             }
         }
-        let (mut factor, mut columns) = (single(&factor, |column| column), single(&cross, |_| 0));
         factorise(&mut factor)?;
         if !once {
             substitute_all(&factor, &mut columns);
@@ -113,17 +122,6 @@ impl Long {
     }
 }
 
-/// A matrix in single precision, of each column what lies below the row that `from` says.
-fn single(matrix: &Mat<f64>, from: impl Fn(usize) -> usize) -> Mat<f32> {
-    let mut rounded = Mat::zeros(matrix.nrows(), matrix.ncols());
-    for j in 0..matrix.ncols() {
-        let rows = from(j)..matrix.nrows();
-        let values = &matrix.col_as_slice(j)[rows.clone()];
-        rounded.col_as_slice_mut(j)[rows].iter_mut().zip(values).for_each(|(to, value)| *to = *value as f32);
-    }
-    rounded
-}
-
 /// The inner product of two rows of single precision, summed in double.
 fn inner(a: &[f32], b: &[f32]) -> f64 {
     let mut strands = [0.0; 4];
@@ -138,35 +136,39 @@ fn inner(a: &[f32], b: &[f32]) -> f64 {
     strands.iter().sum::<f64>() + rest
 }
 
-/// `sum x(t-i) x(t-j)` over every origin `t` that has `lags` samples up to it and a whole horizon:
-/// the lower triangle of a symmetric matrix.
-pub(super) fn gram(x: &[f64], lags: usize, horizon: usize) -> Mat<f64> {
+/// Shows each column of [`gram`], from its diagonal on.
+fn columns(x: &[f64], lags: usize, horizon: usize, mut see: impl FnMut(usize, &[f64])) {
     let last = x.len() - 1 - horizon;
-    let mut sums = Mat::zeros(lags, lags);
     let mut column = vec![0.0; lags];
     add_lagged(&x[..=last], lags - 1, &mut column);
-    sums.col_as_slice_mut(0).copy_from_slice(&column);
+    see(0, &column);
     // One step along every diagonal at once: what comes in before the first origin, what goes out at the last.
     let before: Vec<f64> = x[..lags - 1].iter().rev().copied().collect();
     let newest: Vec<f64> = x[last + 2 - lags..=last].iter().rev().copied().collect();
     for j in 0..lags - 1 {
-        let (comes, goes) = (before[j], newest[j]);
-        let next = &mut sums.col_as_slice_mut(j + 1)[j + 1..];
+        column.pop();
         let ends = before[j..].iter().zip(&newest[j..]);
-        for ((value, above), (enters, leaves)) in next.iter_mut().zip(&column).zip(ends) {
-            *value = above + (enters * comes - leaves * goes);
+        for (value, (enters, leaves)) in column.iter_mut().zip(ends) {
+            *value += enters * before[j] - leaves * newest[j];
         }
-        column.truncate(next.len());
-        column.copy_from_slice(next);
+        see(j + 1, &column);
     }
+}
+
+/// `sum x(t-i) x(t-j)` over every origin `t` that has `lags` samples up to it and a whole horizon:
+/// the lower triangle of a symmetric matrix.
+pub(super) fn gram(x: &[f64], lags: usize, horizon: usize) -> Mat<f64> {
+    let mut sums = Mat::zeros(lags, lags);
+    columns(x, lags, horizon, |j, column| sums.col_as_slice_mut(j)[j..].copy_from_slice(column));
     sums
 }
 
-/// `sum x(t-i) x(t+h)` over the same origins: one column of lags per horizon `h` from 1 on.
-pub(super) fn cross(x: &[f64], lags: usize, horizon: usize, gram: &Mat<f64>) -> Mat<f64> {
+/// `sum x(t-i) x(t+h)` over the same origins: one column of lags per horizon `h` from 1 on, from the first column of
+/// [`gram`].
+pub(super) fn cross(x: &[f64], lags: usize, horizon: usize, first: &[f64]) -> Mat<f64> {
     let last = x.len() - 1 - horizon;
     let mut sums = Mat::zeros(lags, horizon);
-    let mut before = gram.col_as_slice(0).to_vec();
+    let mut before = first.to_vec();
     for h in 1..=horizon {
         let column = sums.col_as_slice_mut(h - 1);
         for (i, value) in column[..lags - 1].iter_mut().enumerate() {
@@ -192,7 +194,7 @@ mod tests {
         let x = signal(700);
         let horizon = 5;
         let sums = gram(&x, LAGS, horizon);
-        let columns = cross(&x, LAGS, horizon, &sums);
+        let columns = cross(&x, LAGS, horizon, sums.col_as_slice(0));
         let over_rows = |a: usize, b: usize| -> f64 {
             // sum over origins of x(t + a - 511) x(t + b - 511)
             (0..=x.len() - horizon - LAGS).map(|row| x[row + a] * x[row + b]).sum()

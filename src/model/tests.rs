@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::engine::{Config, Engine, EngineError, HeadArtefact};
+use super::freeze::Freeze;
 use super::trainee::{Example, Lesson, answer, learn};
 use super::window::{CONTEXT, SLOTS, Window};
 use super::{ArtefactError, Base, BaseChoice, LEVELS, Loss, MEDIAN, Optimizer, Recipe, artefact, digest, shipped_card};
@@ -268,5 +269,28 @@ fn the_levels_are_symmetric() {
     assert!((LEVELS[MEDIAN] - 0.5).abs() < 1e-12);
     for (low, high) in LEVELS.iter().zip(LEVELS.iter().rev()) {
         assert!((low + high - 1.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_head_that_has_learned_says_of_its_lesson_what_it_answers() {
+    let base = base();
+    let mut lesson = lesson();
+    lesson.replay = lesson.train.split_off(lesson.train.len() - 3);
+    for (freeze, says) in [(Freeze::Head, true), (Freeze::Decoder, true), (Freeze::LastBlock, false)] {
+        let recipe = Recipe { freeze: Some(freeze), max_steps: 20, ..recipe() };
+        let learned = learn(&base, &lesson, &recipe, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(freeze == Freeze::Head || learned.best_step > 0, "{freeze:?} learned nothing");
+        assert_eq!(learned.said.is_some(), says, "{freeze:?}");
+        let Some(said) = learned.said else { continue };
+        let parts = [(&lesson.train, said.train), (&lesson.replay, said.replay), (&lesson.validation, said.validation)];
+        for (examples, said) in parts {
+            let windows: Vec<&Window> = examples.iter().map(|example| &example.window).collect();
+            let answers = answer(&base, Some(&learned.weights), &windows).unwrap();
+            assert_eq!(said.len(), answers.len());
+            let both = said.iter().flatten().flatten().zip(answers.iter().flatten().flatten());
+            let apart = both.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-4, "{freeze:?}: {apart}");
+        }
     }
 }

@@ -118,3 +118,29 @@ pub(super) fn answers_each(
 ) -> Result<Vec<Vec<Quantiles>>, LearnError> {
     parts.iter().map(|part| answers(base, weights, &part.examples)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LEVELS;
+    use crate::model::pretrain::synthetic;
+
+    #[test]
+    fn what_is_said_of_all_targets_in_one_goes_back_to_each() {
+        let windows = synthetic(5, 5, 16);
+        let part = |target: usize, windows: &[Example]| TargetExamples {
+            target,
+            examples: windows.to_vec(),
+            scales: Vec::new(),
+            origins: Vec::new(),
+        };
+        let parts = [part(3, &windows[..2]), part(7, &[]), part(4, &windows[2..])];
+        let said: Vec<Quantiles> = (0..5).map(|window| vec![[f64::from(window); LEVELS.len()]; 16]).collect();
+        let of_each = by_target(&parts, &said);
+        let first = |said: &[Quantiles]| said.iter().map(|answer| answer[0][0]).collect::<Vec<f64>>();
+        assert_eq!(
+            of_each.iter().map(|said| first(said)).collect::<Vec<_>>(),
+            [vec![0.0, 1.0], vec![], vec![2.0, 3.0, 4.0]]
+        );
+    }
+}

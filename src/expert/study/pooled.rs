@@ -85,7 +85,7 @@ impl Sums {
             }
             let x = &context.target[first..last];
             let products = gram(x, lags, horizon);
-            sums.ahead += cross(x, lags, horizon, &products);
+            sums.ahead += cross(x, lags, horizon, products.col_as_slice(0));
             sums.lags += products;
             sums.windows += x.len() - lags - horizon + 1;
         }

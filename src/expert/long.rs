@@ -3,7 +3,7 @@
 //! Only for a target without inputs and with a long contiguous past; there one such ridge is level
 //! with published networks. All horizons share one Cholesky factor, and the sums are built by
 //! sliding along diagonals, so a fit costs milliseconds; a truncated one, which answers a single
-//! time, is solved for the window that it answers from instead of for every horizon.
+//! time, is solved for the window that it answers from instead of for every horizon, and keeps nothing but its answer.
 
 use faer::Mat;
 
@@ -28,18 +28,20 @@ const LIMIT: f64 = 12.0;
 /// Everything is in single precision: the ridge keeps the system so far from singular that this is exact to five digits,
 /// in half the time.
 #[derive(Clone, Debug)]
-pub(super) struct Long {
-    /// One column per horizon, newest lag first: weights, or what they are solved from.
-    columns: Mat<f32>,
-    /// The Cholesky factor, where the columns are not solved.
-    factor: Option<Mat<f32>>,
+pub(super) enum Long {
+    /// One column of weights per horizon, newest lag first.
+    Often(Mat<f32>),
+    /// What follows one instant, and how many samples come before it.
+    Once { end: usize, answer: Vec<f64> },
 }
 
-/// The newest samples, centred, newest first, solved where the columns are not, and their mean.
+/// What an answer needs of the end of a context.
 #[derive(Clone, Debug)]
-pub(super) struct LongState {
-    window: Vec<f32>,
-    mean: f64,
+pub(super) enum LongState {
+    /// The newest samples, centred, newest first, and their mean.
+    Window { window: Vec<f32>, mean: f64 },
+    /// The answer itself.
+    Answer,
 }
 
 impl Long {
@@ -52,14 +54,14 @@ impl Long {
             .map(|&end| {
                 let known = segment.get(..end.checked_sub(start)?)?;
                 let windows = known.len().checked_sub(LAGS + horizon)? + 1;
-                let once = end < context.len();
+                let once = (end < context.len()).then_some(end);
                 (apt && windows >= LEAST_WINDOWS).then(|| Self::of(known, horizon, once)).flatten()
             })
             .collect()
     }
 
-    /// `once`: whether a single window is to be answered.
-    fn of(known: &[f64], horizon: usize, once: bool) -> Option<Self> {
+    /// Fitted to what is `known`; `once` where nothing is asked but what follows it, so many samples into a context.
+    fn of(known: &[f64], horizon: usize, once: Option<usize>) -> Option<Self> {
         // centre the windows: C G C and C (B - G 1/n), with C = I - 11'/n
         let (mut means, mut newest) = (vec![0.0; LAGS], Vec::new());
         columns(known, LAGS, horizon, |j, column| {
@@ -89,37 +91,53 @@ impl Long {
             }
         }
         factorise(&mut factor)?;
-        if !once {
+        let Some(end) = once else {
             substitute_all(&factor, &mut columns);
             let finite = (0..horizon).all(|h| columns.col_as_slice(h).iter().all(|w| w.is_finite()));
-            return finite.then_some(Self { columns, factor: None });
-        }
-        Some(Self { columns, factor: Some(factor) })
+            return finite.then_some(Self::Often(columns));
+        };
+        let (window, mean) = centred(known)?;
+        let mut solved = Mat::from_fn(LAGS, 1, |lag, _| window[lag]);
+        substitute_all(&factor, &mut solved);
+        Some(Self::Once { end, answer: answers(&columns, solved.col_as_slice(0), mean) })
     }
 
-    /// The window that a forecast from the end of `context` looks at; `None` when its segment is
-    /// shorter than that.
+    /// What a forecast from the end of `context` looks at; `None` when its segment is shorter than that, or where another
+    /// end was asked about.
     pub(super) fn stand(&self, context: &Context<'_>) -> Option<LongState> {
-        let segment = &context.target[context.last_start()..];
-        let window = &segment[segment.len().checked_sub(LAGS)?..];
-        let mean = window.iter().sum::<f64>() / LAGS as f64;
-        let mut newest_first = Mat::from_fn(LAGS, 1, |lag, _| (window[LAGS - 1 - lag] - mean) as f32);
-        if let Some(factor) = &self.factor {
-            substitute_all(factor, &mut newest_first);
+        match self {
+            Self::Often(_) => {
+                let (window, mean) = centred(&context.target[context.last_start()..])?;
+                Some(LongState::Window { window, mean })
+            }
+            Self::Once { end, .. } => (context.len() == *end).then_some(LongState::Answer),
         }
-        Some(LongState { window: newest_first.col_as_slice(0).to_vec(), mean })
     }
 
     /// The answers for `steps`; beyond the fitted horizon the last one holds.
     pub(super) fn answer(&self, state: &LongState, steps: usize) -> Vec<f64> {
-        let mut out: Vec<f64> = (0..steps.min(self.columns.ncols()))
-            .map(|h| inner(self.columns.col_as_slice(h), &state.window) + state.mean)
-            .map(|value| value.clamp(-LIMIT, LIMIT))
-            .collect();
-        let last = out.last().copied().unwrap_or(state.mean);
-        out.resize(steps, last);
-        out
+        let mut said = match (self, state) {
+            (Self::Often(columns), LongState::Window { window, mean }) => answers(columns, window, *mean),
+            (Self::Once { answer, .. }, _) => answer.clone(),
+            (Self::Often(_), LongState::Answer) => unreachable!("a state is asked of where it came from"),
+        };
+        let last = said.last().copied().unwrap_or_default();
+        said.resize(steps, last);
+        said
     }
+}
+
+/// The newest samples of a segment, newest first, less their mean, which comes with them.
+fn centred(segment: &[f64]) -> Option<(Vec<f32>, f64)> {
+    let window = &segment[segment.len().checked_sub(LAGS)?..];
+    let mean = window.iter().sum::<f64>() / LAGS as f64;
+    Some((window.iter().rev().map(|value| (value - mean) as f32).collect(), mean))
+}
+
+/// An answer for every column.
+fn answers(columns: &Mat<f32>, window: &[f32], mean: f64) -> Vec<f64> {
+    let said = (0..columns.ncols()).map(|h| inner(columns.col_as_slice(h), window) + mean);
+    said.map(|value| value.clamp(-LIMIT, LIMIT)).collect()
 }
 
 /// The inner product of two rows of single precision, summed in double.
@@ -214,7 +232,7 @@ mod tests {
     #[test]
     fn single_precision_solves_the_ridge() {
         let (x, horizon) = (signal(2_000), 4);
-        let long = Long::of(&x, horizon, false).expect("long enough");
+        let Long::Often(columns) = Long::of(&x, horizon, None).expect("long enough") else { panic!("asked often") };
         // The normal equations over rows that are centred one by one, in double precision.
         let mut gram: Mat<f64> = Mat::zeros(LAGS, LAGS);
         let mut cross: Mat<f64> = Mat::zeros(LAGS, horizon);
@@ -230,7 +248,7 @@ mod tests {
         substitute_all(&gram, &mut cross);
         let largest = (0..LAGS).map(|lag| cross[(lag, 0)].abs()).fold(0.0, f64::max);
         for (lag, h) in [(0, 0), (17, 1), (255, 2), (511, 0), (511, 3)] {
-            let weight = f64::from(long.columns[(LAGS - 1 - lag, h)]);
+            let weight = f64::from(columns[(LAGS - 1 - lag, h)]);
             assert!((weight - cross[(lag, h)]).abs() < 1e-4 * largest, "{lag} {h}: {weight} {}", cross[(lag, h)]);
         }
     }
@@ -241,10 +259,11 @@ mod tests {
         let context = Context { target: &x, inputs: Vec::new(), others: Vec::new(), segments: vec![(0, x.len())] };
         let said = |once| {
             let long = Long::of(&x[..1_900], horizon, once).expect("long enough");
-            assert_eq!(long.factor.is_some(), once);
+            assert_eq!(long.stand(&context.until(1_950)).is_none(), once.is_some(), "only of one end");
             long.answer(&long.stand(&context.until(1_900)).expect("512 samples"), horizon + 3)
         };
-        let (once, often) = (said(true), said(false));
+        let (once, often) = (said(Some(1_900)), said(None));
+        assert_eq!((once.len(), often.len()), (horizon + 3, horizon + 3));
         assert!(often.iter().any(|value| value.abs() > 0.1), "{often:?}");
         for (one, other) in once.iter().zip(&often) {
             assert!((one - other).abs() < 1e-4, "{one} {other}");

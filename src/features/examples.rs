@@ -45,7 +45,7 @@ fn visit(
     banks: &Banks,
     mut at: impl FnMut(&[usize], &Fit),
 ) {
-    let Subject { grid, layout, .. } = subject;
+    let grid = subject.grid;
     let first = split.from.max(super::fit::FEWEST);
     let Some(last) = split.to.checked_sub(steps).filter(|last| *last >= first) else { return };
     let stride = ((last - first) / split.windows.max(1)).max(1);
@@ -53,13 +53,7 @@ fn visit(
     let mut waiting: Option<(usize, Setup, Vec<usize>)> = None;
     let mut answer = |until: usize, setup: &Setup, origins: &[usize]| {
         let fit = |crew: &mut Crew| Fit::among(subject, target, until, steps, setup, crew);
-        // Without inputs an expert has weights by the megabyte, too many to keep.
-        let fit = if layout.inputs.is_empty() {
-            fit(&mut Crew::default())
-        } else {
-            banks.crews.with((target, until, steps, setup.context), fit)
-        };
-        at(origins, &fit);
+        at(origins, &banks.crews.with((target, until, steps, setup.context), fit));
     };
     for origin in origins.filter(|origin| !grid.breaks_within(*origin, origin + steps)) {
         let setup = banks.at(grid, origin);

@@ -115,25 +115,40 @@ pub struct Banks {
 }
 
 /// Experts that were fitted to one grid, shared by all banks of a job: most of its windows are answered more than once,
-/// beside one study or another. Copies share what they hold.
+/// beside one study or another. Copies share what they hold. By default nothing is held.
 #[derive(Clone, Debug, Default)]
-pub struct Crews(Arc<Mutex<HashMap<CrewKey, Crew>>>);
+pub struct Crews(Option<Arc<Mutex<HashMap<CrewKey, Crew>>>>);
 
 /// Target, step that the fit ends before, horizon, and context.
 type CrewKey = (usize, usize, usize, usize);
 
 impl Crews {
+    /// Holds what is fitted for a layout throughout a job; without inputs nothing: there an expert has weights by the
+    /// hundred kilobytes, too many to hold for all windows of a job.
+    #[must_use]
+    pub fn of(layout: &Layout) -> Self {
+        if layout.inputs.is_empty() { Self::default() } else { Self::held() }
+    }
+
+    /// Holds whatever is fitted.
+    #[must_use]
+    pub fn held() -> Self {
+        Self(Some(Arc::default()))
+    }
+
     /// Lets `fit` use the crew of a target, of the steps before `until`, for a horizon and a context.
     pub(super) fn with<T>(&self, key: CrewKey, fit: impl FnOnce(&mut Crew) -> T) -> T {
-        let taken = self.lock().remove(&key);
+        let taken = self.lock().and_then(|mut held| held.remove(&key));
         let mut crew = taken.unwrap_or_default();
         let fitted = fit(&mut crew);
-        self.lock().insert(key, crew);
+        if let Some(mut held) = self.lock() {
+            held.insert(key, crew);
+        }
         fitted
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CrewKey, Crew>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<MutexGuard<'_, HashMap<CrewKey, Crew>>> {
+        self.0.as_ref().map(|held| held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

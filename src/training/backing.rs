@@ -61,7 +61,7 @@ impl Backing {
         let studies = study(grid, layout, &lessons);
         told(0.5)?;
         let mut backing = Self::default();
-        let crews = Crews::default();
+        let crews = Crews::of(layout);
         let banks = |context| Banks { context: Some(context), study: Known::Nothing, crews: crews.clone() };
         for (index, (&target, studies)) in layout.targets.iter().zip(studies).enumerate() {
             let error = |context| bank_error(subject, target, validation(CHOOSING), STEPS, &banks(context));

@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::backing::Backing;
-use crate::features::{Banks, FEWEST, FRESH, Grid, Layout, Split, Subject, TargetExamples, examples};
+use crate::features::{Banks, Crews, FEWEST, FRESH, Grid, Layout, Split, Subject, TargetExamples, examples};
 
 /// Steps of the windows that are learned from.
 pub(super) const STEPS: usize = 64;
@@ -152,15 +152,21 @@ impl Dataset {
 }
 
 impl Exam {
-    /// Makes the windows that judge a version whose banks are built like this, for each target.
-    pub(super) fn cut(subject: Subject<'_>, parts: &Parts, banks: &[Banks]) -> Self {
+    /// Makes the windows that judge two versions whose banks, one for each target, are built like these.
+    pub(super) fn cut(subject: Subject<'_>, parts: &Parts, banks: [&[Banks]; 2]) -> [Self; 2] {
         let budget = |windows: usize| budget(subject.layout, windows);
-        let mut made = Self::default();
-        for (&target, banks) in subject.layout.targets.iter().zip(banks) {
-            let holdout = std::slice::from_ref(&parts.holdout);
-            made.holdout.push(take(subject, target, holdout, budget(HOLDOUT_WINDOWS), banks));
-            if !parts.older.is_empty() {
-                made.older.push(take(subject, target, &parts.older, budget(OLDER_WINDOWS), banks));
+        let mut made = [Self::default(), Self::default()];
+        for (place, &target) in subject.layout.targets.iter().enumerate() {
+            // Where a job holds nothing of what is fitted, both share what is fitted for one target.
+            let crews = Crews::held();
+            let apart = subject.layout.inputs.is_empty();
+            for (made, banks) in made.iter_mut().zip(banks) {
+                let banks = if apart { banks[place].clone().sharing(&crews) } else { banks[place].clone() };
+                let holdout = std::slice::from_ref(&parts.holdout);
+                made.holdout.push(take(subject, target, holdout, budget(HOLDOUT_WINDOWS), &banks));
+                if !parts.older.is_empty() {
+                    made.older.push(take(subject, target, &parts.older, budget(OLDER_WINDOWS), &banks));
+                }
             }
         }
         made

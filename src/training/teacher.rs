@@ -101,11 +101,10 @@ impl Learner for Teacher {
         let dataset = Dataset::cut(subject, &parts, &backing, seed, &mut |share| {
             signs.at(Stage::Preparing, 0.15 + 0.15 * share)
         })?;
-        let exam = Exam::cut(subject, &parts, &backing.judging);
-        data.complete(&grid, &dataset, &exam);
         let usable = parts.usable(&grid);
-        if count(&dataset.calibrating) == 0 || count(&exam.holdout) == 0 {
-            return Err(LearnError::InsufficientData { have: usable, need: usable + 1 });
+        let none_left = LearnError::InsufficientData { have: usable, need: usable + 1 };
+        if count(&dataset.calibrating) == 0 {
+            return Err(none_left);
         }
         let known = std::mem::take(&mut assignment.bases).or(&self.base);
         let (base, tried) = bases::choose(&known.tried, &dataset.stopping, &mut || signs.at(Stage::Preparing, 0.32))?;
@@ -114,6 +113,14 @@ impl Learner for Teacher {
         // Up to a megabyte each, and no longer needed.
         assignment.fleet = Vec::new();
         let (champion, rival) = known.serving(assignment.champion.as_ref(), &base)?;
+        let setups = champion.map(|champion| Setups::attached_to(&champion.weights)).unwrap_or_default();
+        let names = layout.targets.iter().map(|target| &asset.asset_type.document.signals[*target].name);
+        let theirs: Vec<Banks> = names.map(|name| Banks::of(setups.of(name)).sharing(&backing.crews)).collect();
+        let [exam, their_exam] = Exam::cut(subject, &parts, [&backing.judging, &theirs]);
+        data.complete(&grid, &dataset, &exam);
+        if count(&exam.holdout) == 0 {
+            return Err(none_left);
+        }
         let class = Class { asset, grid: &grid, base, rival, dataset };
         let taught = self.teach(&class, &fleet, &assignment.recipe, usable, &mut signs)?;
 
@@ -121,24 +128,16 @@ impl Learner for Teacher {
         let served = champion.map(|champion| {
             (&champion.weights[..], serde_json::from_value(champion.calibration.clone()).unwrap_or_default())
         });
-        let setups = champion.map(|champion| Setups::attached_to(&champion.weights)).unwrap_or_default();
-        let banks: Vec<Banks> = layout
-            .targets
-            .iter()
-            .map(|target| &asset.asset_type.document.signals[*target].name)
-            .map(|name| Banks::of(setups.of(name)).sharing(&backing.crews))
-            .collect();
-        let rival = Exam::cut(subject, &parts, &banks);
         let judge = |own: &[TargetExamples], said: &[Vec<Quantiles>], rival: &[TargetExamples]| {
             class.judge((own, said), rival, &taught.calibration, served.as_ref())
         };
         let says = |parts: &[TargetExamples]| answers_each(&class.base, Some(&taught.learned.weights), parts);
         let said = says(&exam.holdout)?;
-        let recent = judge(&exam.holdout, &said, &rival.holdout)?;
+        let recent = judge(&exam.holdout, &said, &their_exam.holdout)?;
         signs.at(Stage::Evaluating, 0.96)?;
         let older = match count(&exam.older) {
             0 => None,
-            _ => Some(judge(&exam.older, &says(&exam.older)?, &rival.older)?),
+            _ => Some(judge(&exam.older, &says(&exam.older)?, &their_exam.older)?),
         };
         signs.at(Stage::Evaluating, 0.98)?;
         // The judgement stands; what judged is the newest that bands can be made honest on.

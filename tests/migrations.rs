@@ -35,7 +35,7 @@ async fn what_was_called_head_is_called_decoder_wherever_it_is_stored() {
                 'it is better', now(), search
             from asset, said;
         insert into fine_tune_job (id, asset_id, status, cause, recipe, run_after, created_at, updated_at)
-            select gen_random_uuid(), asset.id, 'pending', 'request', recipe, now(), now(), now() from asset, said;"#,
+            select gen_random_uuid(), asset.id, 'succeeded', 'request', recipe, now(), now(), now() from asset, said;"#,
     )
     .execute(&fixture.pool)
     .await

@@ -40,7 +40,7 @@ pub(super) struct Row {
 
 /// Rows, those of one instant one after another.
 pub(super) struct Rows<'r> {
-    pub(super) rows: &'r [Row],
+    pub(super) all: &'r [Row],
     /// Instant by instant.
     pub(super) instants: &'r [f64],
     /// Origin by origin.
@@ -65,18 +65,18 @@ pub(super) struct Columns {
 impl Rows<'_> {
     /// Adds all rows to sums.
     pub(super) fn add_to(&self, gram: &mut Gram, columns: &Columns) {
-        let places = || self.rows.iter().map(|row| row.origin);
+        let places = || self.all.iter().map(|row| row.origin);
         let (Some(first), Some(last)) = (places().min(), places().max()) else { return };
-        let (width, own) = (columns.instant.len(), self.own.len() / self.rows.len());
+        let (width, own) = (columns.instant.len(), self.own.len() / self.all.len());
         let of_own = |column: usize| columns.own + column;
         let of_held = |value: usize, fade: usize| columns.held + value * FADES.len() + fade;
         let of_row = |column: usize| columns.instant.get(column).map_or_else(|| of_own(column - width), |place| *place);
 
         // Each instant once, for all its rows, beside the sum of what is their own.
-        let mut instants = Vec::with_capacity(self.rows.len() * width);
-        let mut owned = vec![0.0; self.rows.len() * own];
+        let mut instants = Vec::with_capacity(self.all.len() * width);
+        let mut owned = vec![0.0; self.all.len() * own];
         let (mut begun, mut count) = (0, 0);
-        for shared in self.rows.chunk_by(|one, other| one.instant == other.instant) {
+        for shared in self.all.chunk_by(|one, other| one.instant == other.instant) {
             let times = (shared.len() as f64).sqrt();
             instants.extend(self.at_instant(shared[0], width).iter().map(|value| times * value));
             for row in self.own[begun * own..(begun + shared.len()) * own].chunks_exact(own.max(1)) {
@@ -102,7 +102,7 @@ impl Rows<'_> {
         let across = width + own;
         let origins = last + 1 - first;
         let (mut seen, mut products) = (vec![0.0; origins * FADES.len() * across], vec![[0.0; PAIRS]; origins]);
-        for (place, row) in self.rows.iter().enumerate() {
+        for (place, row) in self.all.iter().enumerate() {
             let (at, fades) = (row.origin - first, &self.fades[row.horizon]);
             let all = &mut seen[at * FADES.len() * across..(at + 1) * FADES.len() * across];
             for (sums, fade) in all.chunks_exact_mut(across).zip(fades) {
@@ -136,7 +136,7 @@ impl Rows<'_> {
                 }
             }
         }
-        gram.count(self.rows.len());
+        gram.count(self.all.len());
     }
 
     fn at_instant(&self, row: Row, width: usize) -> &[f64] {
@@ -180,7 +180,7 @@ mod tests {
             for part in [0..1, 1..14, 14..rows.len()] {
                 let some = &alone[part.start * own..part.end * own];
                 let rows = &rows[part];
-                Rows { rows, instants: &instants, origins: &origins, own: some, fades: &fades }
+                Rows { all: rows, instants: &instants, origins: &origins, own: some, fades: &fades }
                     .add_to(&mut found, &columns);
                 for (place, row) in rows.iter().enumerate() {
                     let instant = &instants[row.instant * width..][..width];

@@ -137,7 +137,7 @@ impl Rows {
             own: self.width(),
         };
         let (instants, origins) = (&self.instants, &self.origins);
-        shared::Rows { rows: &rows, instants, origins, own: &[], fades: &self.fades }.add_to(gram, &columns);
+        shared::Rows { all: &rows, instants, origins, own: &[], fades: &self.fades }.add_to(gram, &columns);
     }
 
     /// The ridge with the least squared error on the hold-out tail.

@@ -277,14 +277,6 @@ impl Basis {
 }
 
 impl Basis {
-    /// Appends the features of all answers at an instant where the inputs have come to stand as `drive` says: those that
-    /// depend on nothing else.
-    pub(super) fn instant(&self, drive: &Drive, into: &mut Vec<f64>) {
-        into.extend_from_slice(&drive.values);
-        into.push(1.0);
-        into.extend(drive.hinges.iter().flatten());
-    }
-
     /// Where the features lie in a row, with what came behind them: those of an instant and what came, what is held at an
     /// origin, and the waves, which each row has of its own.
     pub(super) fn row(&self) -> Columns {

@@ -155,8 +155,8 @@ impl Waiting {
         let last = self.rows.iter().map(|row| row.origin + 1).max().unwrap_or_default();
         self.rows.iter_mut().for_each(|row| row.origin -= first);
         let origins: Vec<f64> = origins[first..last].iter().flat_map(|held| &held.values).copied().collect();
-        let (rows, instants, own) = (&self.rows[..], &self.instants[..], &self.waves[..]);
-        Rows { rows, instants, origins: &origins, own, fades }.add_to(gram, columns);
+        let (all, instants, own) = (&self.rows[..], &self.instants[..], &self.waves[..]);
+        Rows { all, instants, origins: &origins, own, fades }.add_to(gram, columns);
         self.rows.clear();
         self.instants.clear();
         self.waves.clear();
@@ -196,7 +196,7 @@ fn sums(basis: &Basis, context: &Context<'_>, parts: &Parts, horizon: usize) -> 
                             waiting.add_to(&mut sums[place], &columns, &fades, &origins);
                         }
                         waiting.newest = Some(t);
-                        basis.instant(drive, &mut waiting.instants);
+                        drive.features(&mut waiting.instants);
                         waiting.instants.push(context.target[t]);
                     }
                     let instant = waiting.instants.len() / columns.instant.len() - 1;
@@ -257,7 +257,7 @@ mod tests {
                     let Some(place) = parts.place(t - h, t) else { continue };
                     let (held, mut row) = (&origins[t - h - start], vec![f64::NAN; width]);
                     let mut instant = Vec::new();
-                    basis.instant(drive, &mut instant);
+                    drive.features(&mut instant);
                     instant.push(context.target[t]);
                     columns.instant.iter().zip(instant).for_each(|(column, value)| row[*column] = value);
                     let faded = held.values.iter().flat_map(|value| fades(h).map(|fade| fade * value));

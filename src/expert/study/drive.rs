@@ -142,6 +142,13 @@ impl Drive {
         }
     }
 
+    /// Appends the features of all answers at this instant: those that depend on nothing else.
+    pub(super) fn features(&self, into: &mut Vec<f64>) {
+        into.extend_from_slice(&self.values);
+        into.push(1.0);
+        into.extend(self.hinges.iter().flatten());
+    }
+
     /// Appends what the waves see of the inputs.
     fn append_seen(&self, seen: &mut Vec<f64>) {
         for (memory, line) in self.memories.iter().zip(&self.lines) {
